@@ -1,0 +1,1 @@
+"""The gRPC service: sequence models served with state per session."""

@@ -1,0 +1,105 @@
+"""The manifest: what a bundle holds, and what each graph takes and returns.
+
+Axes are named. `batch` is stacked by the engine. Any other name is a ragged axis: rows of different length are padded
+to the longest (rounded up to `GraphSpec.pad[axis]`), and outputs are cut back to each row's own length.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+FORMAT = 1
+"""The newest manifest format that this version reads and the one it writes."""
+
+Role = Literal["input", "lengths", "size", "state", "context", "output"]
+Task = Literal["translate", "classify"]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Part(BaseModel):
+    """Frozen and strict: an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TensorSpec(Part):
+    """One tensor of a graph."""
+
+    name: str
+    """What it is called in steps and results. A state keeps its name on both sides and across graphs."""
+    tensor: str
+    """What it is called in the ONNX file."""
+    dtype: Literal["float32", "int64"]
+    axes: tuple[str | int, ...]
+    """Names of ragged axes and sizes of fixed ones, `batch` first; a `size` has none."""
+    role: Role
+    """input: the step's own; lengths: filled by the engine with each row's length of axis `of`; size: one number for
+    the whole batch, the largest that a row asks for as the size of axis `of` in the outputs; state: carried on by
+    the session; context: fixed for the session once made; output: answered."""
+    of: str | None = None
+    """The axis that a `lengths` or `size` tensor measures."""
+    initial: float = 0.0
+    """What every element of a state holds before the first step."""
+
+    @model_validator(mode="after")
+    def _measures_an_axis(self) -> "TensorSpec":
+        if (self.role in ("lengths", "size")) != (self.of is not None):
+            raise ValueError(f"tensor {self.name!r}: `of` belongs to roles lengths and size, and only to them")
+        return self
+
+
+class GraphSpec(Part):
+    """One ONNX file and its tensors."""
+
+    file: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    pad: dict[str, int] = {}
+    """Ragged axis → the multiple its padded length is rounded up to (1 where absent). Sums over a padded axis are
+    equal bit for bit whatever the padding only if their blocks are."""
+
+
+class Generation(Part):
+    """Defaults for decoding."""
+
+    beam_size: int = Field(1, ge=1, le=16)
+    length_penalty: float = Field(1.0, ge=0, le=5)
+    """The α of Wu et al. 2016, §7."""
+    max_length: int = Field(256, ge=1)
+    """Longest output, in tokens."""
+
+
+class Limits(Part):
+    """What one request may ask of this model."""
+
+    max_input_tokens: int = Field(512, ge=1)
+    max_output_tokens: int = Field(512, ge=1)
+
+
+class Manifest(Part):
+    """The whole of `manifest.json`."""
+
+    format: int = FORMAT
+    name: Name
+    version: Name
+    task: Task
+    description: str = ""
+    source_language: str = ""
+    """BCP 47, such as `es`; the language of the text that goes in."""
+    target_language: str = ""
+    """The language of the text that comes out, where text comes out."""
+    precision: Literal["fp32", "int8"] = "fp32"
+    num_parameters: int = 0
+    streams: bool
+    """Whether input can be fed piece by piece."""
+    why_not_streaming: str = ""
+    """Where it cannot: the reason, for people."""
+    graphs: dict[str, GraphSpec]
+    """translate: `encode` and `step`; classify: `classify`."""
+    tokenizer: str = "tokenizer.json"
+    labels: str | None = None
+    generation: Generation = Generation()
+    limits: Limits = Limits()
+    files: dict[str, Sha256]
+    """Every other file of the bundle and its hash."""
