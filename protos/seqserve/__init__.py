@@ -1,0 +1,1 @@
+"""Wire code of seqserve, generated from the protos beside it; remade by `make protos`."""
