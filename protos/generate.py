@@ -18,6 +18,7 @@ from pathlib import Path
 PROTOS = Path(__file__).resolve().parent
 REQUIREMENTS = PROTOS / "requirements.txt"
 TOOLS = PROTOS.parent / "build" / "protoc"
+PLUGINS = ("protoc-gen-mypy", "protoc-gen-mypy_grpc")
 PATTERNS = ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py", "*_pb2_grpc.pyi")
 
 
@@ -35,19 +36,22 @@ def main(arguments: list[str]) -> int:
 
 
 def generate(into: Path) -> None:
-    bin_folder = tools()
-    sources = sorted(str(path.relative_to(PROTOS)) for path in PROTOS.glob("seqserve/**/*.proto"))
-    if not sources:
-        return
-    plugins = [f"--plugin=protoc-gen-{name}={bin_folder}/protoc-gen-{name}" for name in ("mypy", "mypy_grpc")]
-    outputs = [f"--{kind}_out={into}" for kind in ("python", "grpc_python")]
-    stubs = [f"--{kind}_out=quiet:{into}" for kind in ("mypy", "mypy_grpc")]
-    command = [str(bin_folder / "python"), "-m", "grpc_tools.protoc", f"-I{PROTOS}"]
-    subprocess.run([*command, *plugins, *outputs, *stubs, *sources], check=True, cwd=PROTOS)
+    sources = sorted(PROTOS.glob("seqserve/**/*.proto"))
+    with_services = [source for source in sources if "\nservice " in source.read_text(encoding="utf-8")]
+    protoc(sources, f"--python_out={into}", f"--mypy_out=quiet:{into}")
+    protoc(with_services, f"--grpc_python_out={into}", f"--mypy_grpc_out=quiet:{into}")
+
+
+def protoc(sources: list[Path], *options: str) -> None:
+    if sources:
+        bin_folder = tools()
+        plugins = [f"--plugin={name}={bin_folder / name}" for name in PLUGINS]
+        command = [str(bin_folder / "python"), "-m", "grpc_tools.protoc", f"-I{PROTOS}"]
+        subprocess.run([*command, *plugins, *options, *map(str, sources)], check=True)
 
 
 def tools() -> Path:
-    """The tools' bin folder; the environment is made again when the requirements or the interpreter change."""
+    """The tools' bin folder; the environment is made anew when the requirements or the interpreter change."""
     stamp = TOOLS / "stamp"
     wanted = hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()
     if not stamp.exists() or stamp.read_text() != wanted:
@@ -59,7 +63,7 @@ def tools() -> Path:
 
 
 def stale(fresh: Path) -> list[str]:
-    """Files that differ from what the protos say: changed, missing, or left over from a proto that is gone."""
+    """Files that differ from what the protos say: changed, missing, or left over from a lost proto."""
     expected = {path.relative_to(fresh): path.read_bytes() for path in generated(fresh)}
     present = {path.relative_to(PROTOS): path.read_bytes() for path in generated(PROTOS)}
     names = expected.keys() | present.keys()
