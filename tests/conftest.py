@@ -1,0 +1,49 @@
+"""What every test gets: settings of its own, no leftovers of the developer's environment, honest skips."""
+
+import os
+from typing import NoReturn, Protocol
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
+
+# Time is not what these tests measure: a busy machine must not fail them.
+settings.register_profile("laptop", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", parent=settings.get_profile("laptop"), derandomize=True, print_blob=True)
+settings.load_profile("ci" if IN_CI else "laptop")
+
+
+class Missing(Protocol):
+    """Call it with what is not there: the test skips on a laptop and fails in CI."""
+
+    def __call__(self, what: str) -> NoReturn: ...
+
+
+@pytest.fixture
+def missing() -> Missing:
+    def skip_or_fail(what: str) -> NoReturn:
+        if IN_CI:
+            pytest.fail(f"{what} is missing; in CI nothing may be skipped")
+        pytest.skip(f"{what} is missing")
+
+    return skip_or_fail
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("SEQSERVE_")]:
+        monkeypatch.delenv(name)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    wanting_gpu = [item for item in items if item.get_closest_marker("gpu")]
+    if wanting_gpu and not has_gpu():
+        for item in wanting_gpu:
+            item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+def has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
