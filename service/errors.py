@@ -2,6 +2,7 @@
 
 SeqserveError
 ├── InvalidInput            the request itself is wrong: say what was expected; sending it again cannot help
+├── OutOfRange              a position that is not where the session stands; the message says where it does
 ├── NotFound
 │   ├── ModelNotFound       no such model, version or language pair is served here
 │   └── SessionNotFound     no such session, or it is another owner's
@@ -26,6 +27,16 @@ class InvalidInput(SeqserveError):
     """The request is wrong in itself; `field` names the part, as a path such as `options.beam_size`."""
 
     reason = "INVALID_INPUT"
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class OutOfRange(SeqserveError):
+    """A position that is not the session's: look where it stands and go on from there; `field` as in InvalidInput."""
+
+    reason = "OUT_OF_RANGE"
 
     def __init__(self, message: str, *, field: str = "") -> None:
         super().__init__(message)
