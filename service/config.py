@@ -1,0 +1,189 @@
+"""The settings: one frozen piece per part; defaults < TOML file < environment < flags.
+
+A variable `SEQSERVE_SERVER__PORT` is the setting `port` of the piece `server`. Variables without the double underscore
+are not settings (Kubernetes makes some of its own for a service called seqserve).
+"""
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from service.errors import ConfigRefused
+
+PREFIX = "SEQSERVE_"
+LEVELS = "debug", "info", "warning", "error"
+
+
+class Piece(BaseModel):
+    """Frozen; an unknown key is an error; no NaN and no infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ServerSettings(Piece):
+    """The listening socket and the bounds of the wire."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = Field(50051, ge=0, le=65535)
+    """Port to listen on; 0 takes a free one."""
+    grace_s: float = Field(30.0, ge=0)
+    """How long running requests may go on after SIGTERM."""
+    max_message_bytes: int = Field(4 * 1024 * 1024, ge=1024)
+    """Largest message that is read or written."""
+    max_concurrent_streams: int = Field(1024, ge=1)
+    """Calls at once on one connection."""
+    keepalive_s: float = Field(60.0, ge=1)
+    """How often a silent connection is asked whether it still stands."""
+    metrics_port: int = Field(0, ge=0, le=65535)
+    """Port of the Prometheus page; 0 turns it off."""
+
+
+class ModelSettings(Piece):
+    """Where the models lie."""
+
+    repository: Path = Path("models")
+    """Folder with `<name>/<version>/manifest.json`."""
+
+
+class EngineSettings(Piece):
+    """How graphs run."""
+
+    threads: int = Field(1, ge=1, le=256)
+    """Threads inside one graph. One is best for small models: other models and the wire use the other cores."""
+
+
+class SchedulerSettings(Piece):
+    """How steps become batches, and how many may wait."""
+
+    max_batch: int = Field(64, ge=1, le=4096)
+    """Rows of one batch."""
+    max_queue: int = Field(1024, ge=1)
+    """Jobs of one model accepted and not finished; past it, requests are refused at once."""
+    max_encode_tokens: int = Field(1024, ge=1)
+    """Padded tokens (rows × longest) of one batch of a graph that reads sequences: bounds how long running streams
+    wait for a new one to be read. A longer row runs alone."""
+    max_context_tokens: int = Field(16384, ge=1)
+    """Padded tokens of context in one batch of any other graph: a long text does not slow its batch-mates."""
+
+
+class SessionSettings(Piece):
+    """How many sessions are kept, and for how long."""
+
+    max_sessions: int = Field(10_000, ge=1)
+    """Sessions kept in all."""
+    max_sessions_per_owner: int = Field(10_000, ge=1)
+    """Sessions kept for one owner."""
+    default_ttl_s: float = Field(300.0, gt=0)
+    """How long a session is kept while no stream holds it, where the client does not say."""
+    max_ttl_s: float = Field(3600.0, gt=0)
+    """The longest that a client may ask for."""
+
+
+class LimitSettings(Piece):
+    """What one request may bring."""
+
+    max_texts: int = Field(256, ge=1)
+    """Texts in one request."""
+    max_text_bytes: int = Field(100_000, ge=1)
+    """UTF-8 bytes of one text."""
+
+
+class LogSettings(Piece):
+    """What is logged, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is logged."""
+    format: Literal["console", "json"] = "console"
+    """console for people, json for machines."""
+
+
+class Settings(Piece):
+    """All settings; each part receives only its own piece."""
+
+    server: ServerSettings = ServerSettings()
+    models: ModelSettings = ModelSettings()
+    engine: EngineSettings = EngineSettings()
+    scheduler: SchedulerSettings = SchedulerSettings()
+    sessions: SessionSettings = SessionSettings()
+    limits: LimitSettings = LimitSettings()
+    log: LogSettings = LogSettings()
+
+    @classmethod
+    def load(
+        cls,
+        file: Path | None = None,
+        flags: Mapping[str, Any] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> "Settings":
+        """Read the file, the environment (the process's own by default) and the flags; ConfigRefused if one is wrong.
+
+        Flags are nested (`{"server": {"port": 1}}`) or dotted (`{"server.port": 1}`); None means not given.
+        """
+        values: dict[str, Any] = {}
+        origins: dict[str, str] = {}
+        for origin, key, value in _given(
+            file, flags or {}, os.environ if environment is None else environment
+        ):
+            _put(values, key, value, origin)
+            origins[key] = origin
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise ConfigRefused("; ".join(_explain(e, origins) for e in error.errors())) from None
+
+
+def _given(
+    file: Path | None, flags: Mapping[str, Any], environment: Mapping[str, str]
+) -> Iterator[tuple[str, str, Any]]:
+    """Yield (where it was given, dotted key, value); later ones win."""
+    for key, value in _leaves(_toml(file) if file else {}):
+        yield str(file), key, value
+    for name, text in sorted(environment.items()):
+        if name.startswith(PREFIX) and "__" in name:
+            yield f"environment {name}", name.removeprefix(PREFIX).lower().replace("__", "."), text
+    for key, value in _leaves(flags):
+        if value is not None:
+            yield "flags", key, value
+
+
+def _toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigRefused(f"cannot read the settings file {file}: {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigRefused(f"the settings file {file} is not TOML: {error}") from None
+
+
+def _leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
+
+
+def _put(values: dict[str, Any], key: str, value: Any, origin: str) -> None:
+    """Put a value under its dotted key; a piece itself cannot be a value."""
+    piece, _, name = key.partition(".")
+    _known(piece, Settings, f"a piece called {piece!r}", origin)
+    fields = Settings.model_fields[piece].default
+    _known(name, type(fields), f"a setting {key!r}", origin)
+    values.setdefault(piece, {})[name] = value
+
+
+def _known(name: str, model: type[BaseModel], what: str, origin: str) -> None:
+    if name not in model.model_fields:
+        raise ConfigRefused(
+            f"there is no {what.removeprefix('a ')} ({origin}); valid: {', '.join(model.model_fields)}"
+        )
+
+
+def _explain(error: Any, origins: Mapping[str, str]) -> str:
+    key = ".".join(map(str, error["loc"]))
+    return f"{key} = {error['input']!r} ({origins.get(key, 'settings')}): {error['msg']}"

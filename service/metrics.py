@@ -1,0 +1,54 @@
+"""The counters: one object, made by the server and handed to each part."""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+ROWS = 1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 256
+SECONDS = 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0
+
+
+class Metrics:
+    """Every metric of the service. The label `model` is the name and version, as in `tatoeba-es-en/1`."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry or CollectorRegistry()
+        r = self.registry
+        at = "model", "graph"
+        self.batch_size = Histogram("seqserve_batch_size", "Rows of a batch.", at, buckets=ROWS, registry=r)
+        self.run_seconds = Histogram(
+            "seqserve_run_seconds", "Time of a batch.", at, buckets=SECONDS, registry=r
+        )
+        self.steps = Counter("seqserve_steps", "Steps run.", at, registry=r)
+        self.queue_depth = Gauge("seqserve_queue_depth", "Steps that wait.", ["model"], registry=r)
+        self.queue_wait_seconds = Histogram(
+            "seqserve_queue_wait_seconds",
+            "From a job's arrival to its first batch.",
+            ["model"],
+            buckets=SECONDS,
+            registry=r,
+        )
+        self.jobs_active = Gauge(
+            "seqserve_jobs_active", "Jobs accepted and not ended.", ["model"], registry=r
+        )
+        self.jobs = Counter("seqserve_jobs", "Jobs ended, by how.", ["model", "outcome"], registry=r)
+        self.requests = Counter("seqserve_requests", "Requests answered.", ["method", "code"], registry=r)
+        self.sessions_active = Gauge("seqserve_sessions_active", "Sessions kept.", registry=r)
+
+    def mean_batch_size(self, model: str, graph: str) -> float:
+        """Rows per batch since the start; 0 before the first."""
+        labels = {"model": model, "graph": graph}
+        count = self.registry.get_sample_value("seqserve_batch_size_count", labels)
+        total = self.registry.get_sample_value("seqserve_batch_size_sum", labels)
+        return (total or 0.0) / count if count else 0.0
+
+    def expose(self, host: str, port: int) -> Callable[[], None]:
+        """Serve the Prometheus page from a thread; returns what stops it."""
+        server, thread = start_http_server(port, host, self.registry)
+
+        def stop() -> None:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+        return stop
