@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from service.errors import ConfigRefused
 
 PREFIX = "SEQSERVE_"
-LEVELS = "debug", "info", "warning", "error"
 
 
 class Piece(BaseModel):
@@ -171,16 +170,15 @@ def _leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any
 def _put(values: dict[str, Any], key: str, value: Any, origin: str) -> None:
     """Put a value under its dotted key; a piece itself cannot be a value."""
     piece, _, name = key.partition(".")
-    _known(piece, Settings, f"a piece called {piece!r}", origin)
-    fields = Settings.model_fields[piece].default
-    _known(name, type(fields), f"a setting {key!r}", origin)
+    _known(piece, Settings, piece, origin)
+    _known(name, type(Settings.model_fields[piece].default), key, origin)
     values.setdefault(piece, {})[name] = value
 
 
-def _known(name: str, model: type[BaseModel], what: str, origin: str) -> None:
+def _known(name: str, model: type[BaseModel], key: str, origin: str) -> None:
     if name not in model.model_fields:
         raise ConfigRefused(
-            f"there is no {what.removeprefix('a ')} ({origin}); valid: {', '.join(model.model_fields)}"
+            f"no setting is called {key!r} ({origin}); valid: {', '.join(model.model_fields)}"
         )
 
 

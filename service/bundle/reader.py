@@ -1,11 +1,22 @@
 """Reads a bundle from disk; one that does not fit is refused with the file and the reason."""
 
+import hashlib
+import json
+import stat
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
-from service.bundle.manifest import Manifest
+from pydantic import ValidationError
+
+from service.bundle.manifest import FORMAT, Manifest
+from service.bundle.rules import complaints
 from service.bundle.tokenizer import Tokenizer
+from service.errors import BundleRefused, InvalidInput
+
+MANIFEST = "manifest.json"
+MAX_MANIFEST_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -21,13 +32,114 @@ class Bundle:
     @classmethod
     def read(cls, path: Path | str) -> "Bundle":
         """Read and verify the folder; BundleRefused names the file and the reason."""
-        raise NotImplementedError
+        path = Path(path)
+        text = _bytes(path, MANIFEST, MAX_MANIFEST_BYTES)
+        manifest = _manifest(path, text)
+        _obey(path, manifest)
+        size = len(text) + sum(len(_verified(path, manifest, name)) for name in manifest.files)
+        return cls(path, manifest, _labels(path, manifest), size)
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer, read on first use."""
-        raise NotImplementedError
+        """The tokenizer, read on first use; BundleRefused."""
+        name = self.manifest.tokenizer
+        try:
+            return Tokenizer.from_json(_text(self.path, name, self.read_file(name)))
+        except InvalidInput as error:
+            raise BundleRefused(f"{self.path / name}: {error}") from None
 
     def read_file(self, name: str) -> bytes:
-        """Return the bytes of a file that the manifest names, its hash checked; BundleRefused."""
-        raise NotImplementedError
+        """Return the bytes of a file that the manifest names, its hash checked again; BundleRefused."""
+        return _verified(self.path, self.manifest, name)
+
+
+def _manifest(path: Path, text: bytes) -> Manifest:
+    """Check the format before anything else: a newer one may look quite different."""
+    where = path / MANIFEST
+    try:
+        tree = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BundleRefused(f"{where}: not JSON: {error}") from None
+    found = tree.get("format", FORMAT) if isinstance(tree, dict) else FORMAT
+    if isinstance(found, int) and found > FORMAT:
+        raise BundleRefused(
+            f"{where}: format {found} is newer than {FORMAT}, the newest that this version reads: upgrade seqserve"
+        )
+    try:
+        return Manifest.model_validate(tree)
+    except ValidationError as error:
+        raise BundleRefused(f"{where}: {'; '.join(_explain(e) for e in error.errors())}") from None
+
+
+def _explain(error: Any) -> str:
+    key = ".".join(map(str, error["loc"])) or "manifest"
+    return f"{key}: {error['msg']}"
+
+
+def _obey(path: Path, manifest: Manifest) -> None:
+    named = [graph.file for graph in manifest.graphs.values()] + [manifest.tokenizer]
+    for name in [*named, *filter(None, [manifest.labels])]:
+        if name not in manifest.files:
+            raise BundleRefused(f"{path / MANIFEST}: files: {name} is used but has no hash")
+    for complaint in complaints(manifest):
+        raise BundleRefused(f"{path / MANIFEST}: {complaint}")
+
+
+def _verified(path: Path, manifest: Manifest, name: str) -> bytes:
+    data = _bytes(path, name)
+    found = hashlib.sha256(data).hexdigest()
+    if found != manifest.files[name]:
+        raise BundleRefused(
+            f"{path / name}: was changed or damaged: its SHA-256 is {found}, the manifest says {manifest.files[name]}"
+        )
+    return data
+
+
+def _bytes(path: Path, name: str, limit: int | None = None) -> bytes:
+    """Read a plain file of the folder, through no link and out of no folder but its own."""
+    parts = PurePosixPath(name).parts
+    if (
+        not parts
+        or "\\" in name
+        or "\0" in name
+        or name != "/".join(parts)
+        or ".." in parts
+        or parts[0] == "/"
+    ):
+        raise BundleRefused(f"{path / MANIFEST}: {name!r} is not a path inside the bundle")
+    try:
+        for part in range(1, len(parts) + 1):
+            mode = path.joinpath(*parts[:part]).lstat().st_mode
+            if stat.S_ISLNK(mode):
+                raise BundleRefused(f"{path / name}: is a link; a bundle holds plain files")
+        if not stat.S_ISREG(mode):
+            raise BundleRefused(f"{path / name}: is not a plain file")
+        if limit is not None and path.joinpath(name).stat().st_size > limit:
+            raise BundleRefused(f"{path / name}: is larger than {limit} bytes")
+        return path.joinpath(name).read_bytes()
+    except FileNotFoundError:
+        raise BundleRefused(f"{path / name}: is missing") from None
+    except OSError as error:
+        raise BundleRefused(f"{path / name}: cannot be read: {error.strerror}") from None
+
+
+def _text(path: Path, name: str, data: bytes) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BundleRefused(f"{path / name}: is not UTF-8: {error.reason} at byte {error.start}") from None
+
+
+def _labels(path: Path, manifest: Manifest) -> tuple[str, ...]:
+    """Read the labels, one a line, in the order of the graph's output."""
+    if manifest.labels is None:
+        return ()
+    where = path / manifest.labels
+    text = _text(path, manifest.labels, _verified(path, manifest, manifest.labels))
+    labels = tuple(line.removesuffix("\r") for line in text.removesuffix("\n").split("\n"))
+    if "" in labels or len(set(labels)) < len(labels):
+        raise BundleRefused(f"{where}: wants one label a line, none empty and none twice")
+    size = next(t.axes[-1] for t in manifest.graphs["classify"].outputs if t.name == "log_probs")
+    if len(labels) != size:
+        raise BundleRefused(f"{where}: has {len(labels)} labels, graph classify answers {size}")
+    return labels

@@ -1,0 +1,109 @@
+"""What a manifest must obey beyond its schema: the graphs of its task, and axes that can be stacked and cut."""
+
+from collections.abc import Iterator
+
+from service.bundle.manifest import GraphSpec, Manifest, TensorSpec
+
+NEEDS: dict[str, dict[str, tuple[set[str], set[str]]]] = {
+    "translate": {
+        "encode": ({"tokens"}, set()),
+        "step": ({"token", "k"}, {"top_tokens", "top_log_probs"}),
+    },
+    "classify": {"classify": ({"tokens"}, {"log_probs"})},
+}
+"""Task → graph → names of the inputs and of the outputs that it must have."""
+
+
+def complaints(manifest: Manifest) -> Iterator[str]:
+    """Yield what is wrong, as a path into the manifest and the reason."""
+    yield from _missing(manifest)
+    for name, graph in manifest.graphs.items():
+        for complaint in _graph(graph):
+            yield f"graphs.{name}: {complaint}"
+    yield from _disagreements(manifest)
+    if manifest.task == "classify" and manifest.labels is None:
+        yield "labels: task classify needs a file of labels"
+    if manifest.task != "classify" and manifest.labels is not None:
+        yield f"labels: task {manifest.task} has none"
+
+
+def _missing(manifest: Manifest) -> Iterator[str]:
+    for name, (inputs, outputs) in NEEDS[manifest.task].items():
+        if name not in manifest.graphs:
+            yield f"graphs: task {manifest.task} needs a graph {name!r}"
+            continue
+        graph = manifest.graphs[name]
+        for lacking in sorted(inputs - {t.name for t in graph.inputs}):
+            yield f"graphs.{name}.inputs: {lacking!r} is missing"
+        for lacking in sorted(outputs - {t.name for t in graph.outputs}):
+            yield f"graphs.{name}.outputs: {lacking!r} is missing"
+
+
+def _graph(graph: GraphSpec) -> Iterator[str]:
+    for side, tensors in (("inputs", graph.inputs), ("outputs", graph.outputs)):
+        for names in ([t.name for t in tensors], [t.tensor for t in tensors]):
+            yield from (
+                f"{side}: {name!r} stands there twice" for name in set(names) if names.count(name) > 1
+            )
+        for tensor in tensors:
+            yield from (f"{side}.{tensor.name}: {complaint}" for complaint in _tensor(tensor, side))
+    yield from _axes(graph)
+
+
+def _tensor(tensor: TensorSpec, side: str) -> Iterator[str]:
+    roles = (
+        {"input", "lengths", "size", "state", "context"}
+        if side == "inputs"
+        else {"state", "context", "output"}
+    )
+    if tensor.role not in roles:
+        yield f"role {tensor.role} does not belong to {side}"
+    if tensor.role == "size" and (tensor.axes or tensor.dtype != "int64"):
+        yield "a size is one int64 without axes"
+    elif tensor.role == "lengths" and (tensor.axes != ("batch",) or tensor.dtype != "int64"):
+        yield "lengths are int64 with the one axis 'batch'"
+    elif tensor.role != "size" and (tensor.axes[:1] != ("batch",) or "batch" in tensor.axes[1:]):
+        yield "axes: 'batch' comes first, and once"
+    for axis in tensor.axes:
+        if isinstance(axis, int) and axis < 1:
+            yield f"axes: a size of {axis} cannot be"
+
+
+def ragged(tensor: TensorSpec) -> tuple[str, ...]:
+    """Names of the axes whose length differs from row to row."""
+    return tuple(axis for axis in tensor.axes[1:] if isinstance(axis, str))
+
+
+def _axes(graph: GraphSpec) -> Iterator[str]:
+    """Every ragged axis must have a length that some row or some request gives it."""
+    given = {axis for t in graph.inputs if t.role in ("input", "context") for axis in ragged(t)}
+    sizes = {t.of for t in graph.inputs if t.role == "size"}
+    for tensor in graph.inputs:
+        if tensor.role == "lengths" and tensor.of not in given:
+            yield f"inputs.{tensor.name}: `of`: no input or context has the axis {tensor.of!r}"
+        yield from (
+            f"inputs.{tensor.name}: axes: no input or context gives {axis!r} a length"
+            for axis in ragged(tensor)
+            if axis not in given
+        )
+    for tensor in graph.outputs:
+        for axis in ragged(tensor):
+            if axis not in given | sizes:
+                yield f"outputs.{tensor.name}: axes: no input, context or size gives {axis!r} a length"
+    for axis, multiple in graph.pad.items():
+        if axis not in given or multiple < 1:
+            yield f"pad.{axis}: wants a ragged axis of the inputs and a multiple of at least 1"
+
+
+def _disagreements(manifest: Manifest) -> Iterator[str]:
+    """A state or context has one dtype and one shape wherever it appears; ragged axes may be called differently."""
+    seen: dict[tuple[str, str], tuple[str, tuple[object, ...]]] = {}
+    for name, graph in manifest.graphs.items():
+        for tensor in (*graph.inputs, *graph.outputs):
+            if tensor.role in ("state", "context"):
+                shape = tuple(axis if isinstance(axis, int) else "" for axis in tensor.axes)
+                if seen.setdefault((tensor.role, tensor.name), (tensor.dtype, shape)) != (
+                    tensor.dtype,
+                    shape,
+                ):
+                    yield f"graphs.{name}: {tensor.role} {tensor.name!r} has another dtype or shape elsewhere"
