@@ -1,0 +1,112 @@
+"""How a decoder looks at the source, in nodes; each class beside its namesake in `training.modules.attention`.
+
+The context that `encode` leaves behind is all that a step needs, projected once: `keys` [batch, source, attention] and
+`values` [batch, source, size]. The softmax and the sum over the source are equal bit for bit whatever the padding
+as long as the padded length is a multiple of `PAD` (a row's blocks of the sum are then the same).
+"""
+
+from typing import Protocol
+
+import numpy as np
+
+from training.export.arithmetic import Arithmetic
+from training.export.cells import weights_of
+from training.export.graph import Graph, Value
+from training.modules.attention import MASKED, BahdanauAttention, LuongAttention
+from training.modules.decoder import Decoder
+
+PAD = 16
+"""Padded source lengths are rounded up to a multiple of this."""
+
+
+class Attention(Protocol):
+    """A decoder's attention with its weights, ready to be written into a graph."""
+
+    before_cell: bool
+    """Whether the context goes into the cell, too."""
+    num_keys: int
+    num_values: int
+
+    def __init__(self, decoder: Decoder) -> None: ...
+
+    def context(self, graph: Graph, numbers: Arithmetic, outputs: Value) -> tuple[Value, Value]:
+        """Keys and values from the encoder's outputs [..., encoder]."""
+        ...
+
+    def scores(self, graph: Graph, numbers: Arithmetic, hidden: Value, keys: Value) -> Value:
+        """`hidden` [batch, hidden] and keys to [batch, 1, source]."""
+        ...
+
+    def to_readout(self, graph: Graph, numbers: Arithmetic, seen: Value) -> Value:
+        """What the readout adds for the values seen [batch, num_values]: [batch, embedding]."""
+        ...
+
+
+class Luong:
+    """score(h, s) = hᵀ W s; the keys are W s.
+
+    The readout's product C is linear, so it is taken of every s at once and the values are C s: Σ aᵢ C sᵢ = C Σ aᵢ sᵢ.
+    """
+
+    before_cell = False
+
+    def __init__(self, decoder: Decoder) -> None:
+        assert isinstance(decoder.attention, LuongAttention) and decoder.readout.context is not None
+        self._key = weights_of(decoder.attention.key)
+        self._value = weights_of(decoder.readout.context)
+        self.num_keys, self.num_values = len(self._key.matrix), len(self._value.matrix)
+
+    def context(self, graph: Graph, numbers: Arithmetic, outputs: Value) -> tuple[Value, Value]:
+        """Keys and values from the encoder's outputs [..., encoder]."""
+        return numbers.linear(graph, outputs, self._key), numbers.linear(graph, outputs, self._value)
+
+    def scores(self, graph: Graph, numbers: Arithmetic, hidden: Value, keys: Value) -> Value:
+        """`hidden` [batch, hidden] and keys to [batch, 1, source]."""
+        query = graph.op("Unsqueeze", hidden, graph.constant([1], np.int64))
+        return graph.op("MatMul", query, graph.op("Transpose", keys, perm=[0, 2, 1]))
+
+    def to_readout(self, graph: Graph, numbers: Arithmetic, seen: Value) -> Value:
+        """The values seen: they are projected already."""
+        return seen
+
+
+class Bahdanau:
+    """score(h, s) = vᵀ tanh(W h + U s); the keys are U s, the values s itself, which the cell takes in."""
+
+    before_cell = True
+
+    def __init__(self, decoder: Decoder) -> None:
+        assert isinstance(decoder.attention, BahdanauAttention) and decoder.readout.context is not None
+        self._query, self._key = weights_of(decoder.attention.query), weights_of(decoder.attention.key)
+        self._energy = weights_of(decoder.attention.energy)
+        self._readout = weights_of(decoder.readout.context)
+        self.num_keys, self.num_values = self._key.matrix.shape
+
+    def context(self, graph: Graph, numbers: Arithmetic, outputs: Value) -> tuple[Value, Value]:
+        """Keys and values from the encoder's outputs [..., encoder]."""
+        return numbers.linear(graph, outputs, self._key), outputs
+
+    def scores(self, graph: Graph, numbers: Arithmetic, hidden: Value, keys: Value) -> Value:
+        """`hidden` [batch, hidden] and keys to [batch, 1, source]."""
+        query = numbers.linear(graph, hidden, self._query)
+        mixed = graph.op("Tanh", graph.op("Add", graph.op("Unsqueeze", query, graph.constant([1], np.int64)), keys))
+        return graph.op("Transpose", numbers.linear(graph, mixed, self._energy), perm=[0, 2, 1])
+
+    def to_readout(self, graph: Graph, numbers: Arithmetic, seen: Value) -> Value:
+        """The readout's product with the values seen."""
+        return numbers.linear(graph, seen, self._readout)
+
+
+ATTENTIONS: dict[str, type[Attention] | None] = {"none": None, "luong": Luong, "bahdanau": Bahdanau}
+
+
+def look(graph: Graph, scores: Value, values: Value, lengths: Value) -> Value:
+    """Values weighted by the softmax of `scores` [batch, 1, source] over real positions: [batch, num_values]."""
+    one = graph.constant([1], np.int64)
+    source = graph.op("Squeeze", graph.op("Shape", scores, start=2, end=3), graph.constant([0], np.int64))
+    places = graph.op("Range", graph.constant(0, np.int64), source, graph.constant(1, np.int64))
+    real = graph.op("Less", places, graph.op("Unsqueeze", lengths, graph.constant([1, 2], np.int64)))
+    masked = graph.op("Where", real, scores, graph.constant(MASKED, np.float32))
+    weights = graph.op("Softmax", masked, axis=-1)
+    return graph.op("Squeeze", graph.op("MatMul", weights, values), one)
+

@@ -1,0 +1,63 @@
+"""The model card: what a bundle's README.md says to people."""
+
+from pathlib import Path
+
+from service.bundle.manifest import Manifest
+from training.config import ClassificationRecipe, Recipe
+
+CARD = """# {name}, version {version}
+
+{description}
+
+| | |
+|---|---|
+| task | {task} |
+| parameters | {parameters:.1f} M, {precision} |
+| input in pieces (streams) | {streams} |
+| recipe | `training/recipes/{name}.toml` |
+
+## Data and licence
+
+{data}
+
+## Scores
+
+{scores}
+
+They were measured through a running server with
+
+    {command}
+
+## Where it fails
+
+{limits}
+"""
+
+
+def write_card(path: Path, recipe: Recipe, manifest: Manifest) -> None:
+    """Write the card of `recipe`; what its `[export]` table does not tell is named as missing."""
+    wanted = recipe.export
+    text = CARD.format(
+        name=manifest.name,
+        version=manifest.version,
+        description=wanted.description or "(no description)",
+        task=manifest.task + _languages(manifest),
+        parameters=manifest.num_parameters / 1e6,
+        precision=manifest.precision,
+        streams="yes" if manifest.streams else f"no: {manifest.why_not_streaming}",
+        data=wanted.data or "Not stated in the recipe.",
+        scores=wanted.scores or "Not measured yet.",
+        command=_command(recipe),
+        limits=wanted.failures or "Not described yet.",
+    )
+    path.write_text(text, "utf-8")
+
+
+def _languages(manifest: Manifest) -> str:
+    return f", {manifest.source_language} → {manifest.target_language}" if manifest.target_language else ""
+
+
+def _command(recipe: Recipe) -> str:
+    if isinstance(recipe, ClassificationRecipe):
+        return f"seqserve evaluate --model {recipe.name} TEST_FILE"
+    return f"seqserve evaluate --model {recipe.name} --beam 4 TEST_FILE"

@@ -1,0 +1,95 @@
+"""The checks of `training.export.check` for sequence-to-sequence models."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from service.bundle.tokenizer import BOS
+from training.export.check import Array, Arrays, Differences, Runner, Texts, random_texts, require_equal
+from training.export.seq2seq import NEVER_WRITTEN
+from training.models.seq2seq import Seq2Seq
+from training.modules.attention import MASKED
+
+NUM_STEPS = 3
+
+
+class Seq2SeqCheck:
+    """Graphs `encode` and `step` against their model."""
+
+    def __init__(self, model: Seq2Seq, runners: Mapping[str, Runner], tolerance: float | None) -> None:
+        self._model = model.eval()
+        self._encode, self._step = runners["encode"], runners["step"]
+        self._streams = any(tensor.role == "state" for tensor in self._encode.spec.inputs)
+        self._differences = Differences(tolerance)
+        self._vocab_size = model.output.out_features
+
+    @torch.no_grad()
+    def run(self) -> float:
+        """All checks; returns the mean difference from PyTorch."""
+        for texts in random_texts(self._vocab_size):
+            encoded = self._encoded(texts)
+            steps = self._steps(encoded, texts.lengths)
+            self._agrees(texts, encoded, steps)
+            for number in range(len(texts.lengths)):
+                self._alone(texts.row(number), number, encoded, steps)
+                if self._streams:
+                    self._chunked(texts.row(number))
+        return self._differences.mean
+
+    def _agrees(self, texts: Texts, encoded: Arrays, steps: list[Arrays]) -> None:
+        memory, state = self._model.encode(*texts.tensors())
+        self._compare_states("encode", encoded, state)
+        for token, ours in zip(self._tokens(len(texts.lengths)), steps, strict=True):
+            logits, state, _ = self._model.step(torch.from_numpy(token), state, memory)
+            logits[:, list(NEVER_WRITTEN)] = MASKED
+            unsorted = np.empty_like(ours["top_log_probs"])
+            np.put_along_axis(unsorted, ours["top_tokens"], ours["top_log_probs"], axis=1)
+            written = [token for token in range(self._vocab_size) if token not in NEVER_WRITTEN]
+            self._differences.compare("step", unsorted[:, written], torch.log_softmax(logits, -1)[:, written])
+            self._compare_states("step", ours, state)
+
+    def _alone(self, text: Texts, number: int, encoded: Arrays, steps: list[Arrays]) -> None:
+        alone = self._encoded(text)
+        require_equal("encode alone and in a batch", alone, _row(encoded, number, text.lengths[0]))
+        for ours, theirs in zip(self._steps(alone, text.lengths), steps, strict=True):
+            require_equal("step alone and in a batch", ours, _row(theirs, number, text.lengths[0]))
+
+    def _chunked(self, text: Texts) -> None:
+        whole = self._encoded(text)
+        state: Arrays = {}
+        parts = []
+        for piece in text.chunks((1, 2, 5)):
+            found = self._encode({"tokens": piece.tokens, "lengths": piece.lengths, **state})
+            state = self._encode.states(found)
+            parts.append(found)
+        joined = {
+            name: np.concatenate([part[name] for part in parts], axis=1) if array.ndim == 3 else parts[-1][name]
+            for name, array in whole.items()
+        }
+        require_equal("encode in chunks and whole", joined, whole)
+
+    def _encoded(self, texts: Texts) -> Arrays:
+        return self._encode({"tokens": texts.tokens, "lengths": texts.lengths})
+
+    def _steps(self, encoded: Arrays, lengths: Array) -> list[Arrays]:
+        state, found = self._step.states(encoded), []
+        for token in self._tokens(len(lengths)):
+            everything = np.array(self._vocab_size)
+            found.append(self._step({"token": token, "source_lengths": lengths, "k": everything, **state}))
+            state |= self._step.states(found[-1])
+        return found
+
+    def _tokens(self, batch: int) -> list[Array]:
+        return [np.full(batch, token) for token in (BOS, 7, 5)][:NUM_STEPS]
+
+    def _compare_states(self, where: str, ours: Arrays, theirs: tuple[torch.Tensor, ...]) -> None:
+        for letter, tensor in zip("hc", theirs, strict=False):
+            for layer, expected in enumerate(tensor):
+                self._differences.compare(where, ours[f"decoder_{letter}_{layer}"], expected)
+
+
+def _row(arrays: Arrays, number: int, length: int) -> Arrays:
+    """One row of a batch; contexts are cut to its length."""
+    rows = {name: array[number : number + 1] for name, array in arrays.items()}
+    return {name: row[:, :length] if row.ndim == 3 else row for name, row in rows.items()}

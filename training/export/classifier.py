@@ -1,0 +1,69 @@
+"""The graph of a classifier.
+
+    classify   tokens [batch, time], lengths [batch], the encoder's state if it reads one way
+               → log_probs [batch, labels] of the text so far, the encoder's state
+
+Pooling goes on from chunk to chunk, too: with `max`, the largest output of each unit so far is part of the state.
+"""
+
+import numpy as np
+
+from service.bundle.manifest import GraphSpec
+from training.config import ClassifierSection
+from training.export.arithmetic import Arithmetic, Weights
+from training.export.cells import weights_of
+from training.export.graph import Graph, Value
+from training.export.recurrence import Run, Stack, real_positions
+from training.export.tensors import Signature
+from training.models.classifier import Classifier
+from training.modules.attention import MASKED
+
+LARGEST = "largest"
+"""The state that `max` pooling adds: [batch, hidden]."""
+
+
+class ClassifierGraphs:
+    """Writes the graph of `model` with the products of `numbers`."""
+
+    def __init__(self, model: Classifier, section: ClassifierSection, numbers: Arithmetic) -> None:
+        self._model, self._numbers = model, numbers
+        self._encoder = Stack(section.encoder.cell, model.encoder.recurrence)
+        self._table = Weights(model.encoder.embedding.weight.detach().float().numpy())
+
+    @property
+    def streams(self) -> bool:
+        """Whether a text can be read in chunks."""
+        return self._encoder.directions == 1
+
+    def graphs(self) -> dict[str, tuple[Graph, GraphSpec]]:
+        """All graphs by name."""
+        return {"classify": self.classify()}
+
+    def classify(self) -> tuple[Graph, GraphSpec]:
+        """The graph that reads a text, or more of it, and labels what it has read."""
+        graph = Graph("classify")
+        sign = Signature(graph)
+        tokens = sign.input("tokens", "int64", ("batch", "time"))
+        lengths = sign.lengths("lengths", of="time")
+        state = sign.states_in("encoder", self._encoder) if self.streams else None
+        x = self._numbers.lookup(graph, graph.op("Transpose", tokens, perm=[1, 0]), self._table)
+        real = real_positions(graph, x, lengths)
+        run = self._encoder.scan(graph, self._numbers, x, real, state)
+        logits = self._numbers.linear(graph, self._pool(sign, run, real), weights_of(self._model.output))
+        sign.output("log_probs", graph.op("LogSoftmax", logits, axis=-1), ("batch", self._model.output.out_features))
+        if self.streams:
+            sign.states_out("encoder", run.state, self._encoder)
+        return graph, sign.spec("classify.onnx")
+
+    def _pool(self, sign: Signature, run: Run, real: Value) -> Value:
+        """One vector per text: [batch, directions * hidden]."""
+        graph = sign.graph
+        if self._model.pooling == "last":
+            ways = run.state[-1][:: self._encoder.num_states]
+            return ways[0] if len(ways) == 1 else graph.op("Concat", *ways, axis=-1)
+        masked = graph.op("Where", real, run.outputs, graph.constant(MASKED, np.float32))
+        largest = graph.op("ReduceMax", masked, graph.constant([0], np.int64), keepdims=0)
+        if self.streams:
+            largest = graph.op("Max", largest, sign.state(LARGEST, self._encoder.size, initial=MASKED))
+            sign.output(LARGEST, largest, ("batch", self._encoder.size), role="state", initial=MASKED)
+        return largest

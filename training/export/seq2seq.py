@@ -1,0 +1,123 @@
+"""The two graphs of a sequence-to-sequence model.
+
+    encode   tokens [batch, source], lengths [batch], the encoder's state if it reads one way
+             → keys, values [batch, source, ·], the encoder's state, the decoder's first state
+    step     token [batch], the decoder's state, keys, values, source_lengths [batch], k
+             → top_tokens, top_log_probs [batch, k], the decoder's next state
+
+A one-way encoder can be given a text in chunks: its state goes on, the contexts of the chunks follow each other, and the
+decoder's first state is that after the last chunk.
+"""
+
+import numpy as np
+from torch import nn
+
+from service.bundle.manifest import GraphSpec
+from service.bundle.tokenizer import BOS, PAD, UNK
+from training.config import Seq2SeqSection
+from training.export import attention
+from training.export.arithmetic import Arithmetic, Weights
+from training.export.cells import weights_of
+from training.export.graph import Graph, Value
+from training.export.recurrence import Stack, real_positions
+from training.export.tensors import Signature
+from training.models.seq2seq import Seq2Seq
+from training.modules.attention import MASKED
+
+NEVER_WRITTEN = (PAD, BOS, UNK)
+"""Tokens without a text of their own; the rest of the vocabulary shares their probability."""
+
+
+class Seq2SeqGraphs:
+    """Writes both graphs of `model` with the products of `numbers`."""
+
+    def __init__(self, model: Seq2Seq, section: Seq2SeqSection, numbers: Arithmetic) -> None:
+        self._model, self._numbers = model, numbers
+        self._encoder = Stack(section.encoder.cell, model.encoder.recurrence)
+        self._decoder = Stack(section.decoder.cell, model.decoder.recurrence)
+        look = attention.ATTENTIONS[section.decoder.attention]
+        self._attention = look(model.decoder) if look else None
+        tables = model.encoder.embedding, model.decoder.embedding, model.output
+        kept = {id(table.weight): Weights(table.weight.detach().float().numpy()) for table in tables}
+        self._source, self._target, self._output = (kept[id(table.weight)] for table in tables)
+
+    def graphs(self) -> dict[str, tuple[Graph, GraphSpec]]:
+        """All graphs by name."""
+        return {"encode": self.encode(), "step": self.step()}
+
+    @property
+    def streams(self) -> bool:
+        """Whether a text can be encoded in chunks."""
+        return self._encoder.directions == 1
+
+    def encode(self) -> tuple[Graph, GraphSpec]:
+        """The graph that reads the source."""
+        graph, numbers = Graph("encode"), self._numbers
+        sign = Signature(graph)
+        tokens = sign.input("tokens", "int64", ("batch", "source"))
+        lengths = sign.lengths("lengths", of="source")
+        state = sign.states_in("encoder", self._encoder) if self.streams else None
+        x = numbers.lookup(graph, graph.op("Transpose", tokens, perm=[1, 0]), self._source)
+        run = self._encoder.scan(graph, numbers, x, real_positions(graph, x, lengths), state)
+        if self._attention:
+            outputs = graph.op("Transpose", run.outputs, perm=[1, 0, 2])
+            keys, values = self._attention.context(graph, numbers, outputs)
+            sign.output("keys", keys, ("batch", "source", self._attention.num_keys), role="context")
+            sign.output("values", values, ("batch", "source", self._attention.num_values), role="context")
+        if self.streams:
+            sign.states_out("encoder", run.state, self._encoder)
+        sign.states_out("decoder", self._bridge(graph, run.state), self._decoder)
+        return graph, sign.spec("encode.onnx")
+
+    def step(self) -> tuple[Graph, GraphSpec]:
+        """The graph that writes one token of the target."""
+        graph, numbers = Graph("step"), self._numbers
+        sign = Signature(graph)
+        token = sign.input("token", "int64", ("batch",))
+        k = sign.size("k", of="k")
+        state = sign.states_in("decoder", self._decoder)
+        x, seen = numbers.lookup(graph, token, self._target), None
+        if self._attention and self._attention.before_cell:
+            seen = self._look(sign, state[-1][0])
+            x = graph.op("Concat", x, seen, axis=-1)
+        run = self._decoder.step(graph, numbers, x, state)
+        if self._attention and not self._attention.before_cell:
+            seen = self._look(sign, run.outputs)
+        tokens, log_probs = self._best(graph, self._readout(graph, run.outputs, seen), k)
+        sign.output("top_tokens", tokens, ("batch", "k"), dtype="int64")
+        sign.output("top_log_probs", log_probs, ("batch", "k"))
+        sign.states_out("decoder", run.state, self._decoder)
+        return graph, sign.spec("step.onnx", pad={"source": attention.PAD} if self._attention else {})
+
+    def _look(self, sign: Signature, hidden: Value) -> Value:
+        assert self._attention
+        keys = sign.input("keys", "float32", ("batch", "source", self._attention.num_keys), role="context")
+        values = sign.input("values", "float32", ("batch", "source", self._attention.num_values), role="context")
+        lengths = sign.lengths("source_lengths", of="source")
+        scores = self._attention.scores(sign.graph, self._numbers, hidden, keys)
+        return attention.look(sign.graph, scores, values, lengths)
+
+    def _bridge(self, graph: Graph, state: list[list[Value]]) -> list[list[Value]]:
+        """The decoder's first state by layer, from the encoder's last one."""
+        ways = state[-1][:: self._encoder.num_states]
+        top = ways[0] if len(ways) == 1 else graph.op("Concat", *ways, axis=-1)
+        tensors = [part for part in self._model.decoder.bridge.children() if isinstance(part, nn.ModuleList)]
+        return [
+            [graph.op("Tanh", self._numbers.linear(graph, top, weights_of(linear))) for linear in layer]
+            for layer in zip(*tensors, strict=True)
+        ]
+
+    def _readout(self, graph: Graph, hidden: Value, seen: Value | None) -> Value:
+        mixed = self._numbers.linear(graph, hidden, weights_of(self._model.decoder.readout.hidden))
+        if self._attention and seen:
+            mixed = graph.op("Add", mixed, self._attention.to_readout(graph, self._numbers, seen))
+        return graph.op("Tanh", mixed)
+
+    def _best(self, graph: Graph, readout: Value, k: Value) -> tuple[Value, Value]:
+        """The k likeliest tokens and their log-probabilities, best first."""
+        bias = self._model.output.bias.detach().float().numpy().copy()
+        bias[list(NEVER_WRITTEN)] = MASKED
+        logits = self._numbers.linear(graph, readout, Weights(self._output.matrix, bias))
+        wanted = graph.op("Unsqueeze", k, graph.constant([0], np.int64))
+        log_probs, tokens = graph.split("TopK", graph.op("LogSoftmax", logits, axis=-1), wanted, outputs=2, axis=-1)
+        return tokens, log_probs
