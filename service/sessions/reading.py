@@ -1,0 +1,44 @@
+"""What a model has made of a text so far."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from service.step import NOTHING, Array, Arrays, Result
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A value: reading on gives another one, and this one stays as it is.
+
+    Contexts are kept as the pieces they came in and joined once, when text is written from them, so that a token costs
+    the same however much was read before it.
+    """
+
+    state: Arrays
+    pieces: tuple[Arrays, ...]
+    outputs: Arrays
+    """What the last step answered; nothing before the first."""
+    num_tokens: int
+
+    def then(self, result: Result, num_tokens: int) -> Self:
+        """The reading after a step over `num_tokens` more tokens."""
+        pieces = (*self.pieces, result.context) if result.context else self.pieces
+        state = {**self.state, **result.state}
+        return type(self)(state, pieces, result.outputs, self.num_tokens + num_tokens)
+
+    def context(self, ragged: Mapping[str, int]) -> Arrays:
+        """All contexts, pieces joined along the axes that `ragged` names; the others are taken as they came last."""
+        if len(self.pieces) <= 1:
+            return self.pieces[0] if self.pieces else NOTHING
+        return {name: self._joined(name, ragged) for name in self.pieces[-1]}
+
+    def _joined(self, name: str, ragged: Mapping[str, int]) -> Array:
+        if name not in ragged:
+            return self.pieces[-1][name]
+        return np.concatenate([piece[name] for piece in self.pieces], axis=ragged[name])
+
+
+NOTHING_READ = Reading(NOTHING, (), NOTHING, 0)

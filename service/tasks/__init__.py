@@ -1,0 +1,1 @@
+"""Text to steps and back: what each task makes of a request."""

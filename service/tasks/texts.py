@@ -1,0 +1,93 @@
+"""Texts that come in: what is refused, and how they become tokens."""
+
+import asyncio
+from collections.abc import Sequence
+from enum import Enum
+
+from service.bundle import Bundle
+from service.bundle.tokenizer import Tokenizer
+from service.config import LimitSettings
+from service.errors import InvalidInput
+
+_BLANKED = {code: " " for code in (*range(0x20), 0x7F) if chr(code) not in "\t\n"}
+"""Control characters carry no meaning for a model and count as white space."""
+
+_AT_ONCE = 20_000
+"""Characters that are tokenized on the event loop; more would hold up the other callers."""
+
+
+class TooLong(Enum):
+    """What to do with a text of more tokens than the model reads."""
+
+    REFUSE = "refuse"
+    TRUNCATE = "truncate"
+
+
+async def tokens_of(
+    texts: Sequence[str],
+    bundle: Bundle,
+    limits: LimitSettings,
+    too_long: TooLong,
+    *,
+    field: str = "texts[{}]",
+) -> list[list[int]]:
+    """The tokens of whole texts; `field` names the text with an index in what is refused."""
+    _check_number(texts, limits, field)
+    cleaned = [cleaned_text(text, limits, field.format(index)) for index, text in enumerate(texts)]
+    for index, text in enumerate(cleaned):
+        _check_not_blank(text, field.format(index))
+    encoded = await _encode(bundle.tokenizer, cleaned)
+    return [_fitted(tokens, bundle, too_long, field.format(index)) for index, tokens in enumerate(encoded)]
+
+
+def cleaned_text(text: str, limits: LimitSettings, field: str) -> str:
+    """The text, control characters blanked; refuses what is not Unicode text or is beyond all measure."""
+    try:
+        num_bytes = len(text.encode("utf-8"))
+    except UnicodeEncodeError as error:
+        raise InvalidInput(
+            f"{field} holds a lone surrogate at character {error.start}; expected Unicode text", field=field
+        ) from None
+    if num_bytes > limits.max_text_bytes:
+        raise InvalidInput(
+            f"{field} has {num_bytes:,} bytes; the limit is {limits.max_text_bytes:,}", field=field
+        )
+    return text.translate(_BLANKED)
+
+
+async def _encode(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:
+    if is_long(texts):
+        return await asyncio.to_thread(tokenizer.encode_batch, texts)
+    return [tokenizer.encode(text) for text in texts]
+
+
+def is_long(texts: Sequence[str]) -> bool:
+    """Whether tokenizing them on the event loop would hold up the other callers."""
+    return sum(map(len, texts)) > _AT_ONCE
+
+
+def _check_number(texts: Sequence[str], limits: LimitSettings, field: str) -> None:
+    if not 1 <= len(texts) <= limits.max_texts:
+        raise InvalidInput(
+            f"expected 1 to {limits.max_texts} texts in one request, not {len(texts)}",
+            field=field.partition("[")[0],
+        )
+
+
+def _check_not_blank(text: str, field: str) -> None:
+    if not text or text.isspace():
+        what = "white space only" if text else "empty"
+        raise InvalidInput(f"{field} is {what}; expected at least one word", field=field)
+
+
+def _fitted(tokens: list[int], bundle: Bundle, too_long: TooLong, field: str) -> list[int]:
+    limit = bundle.manifest.limits.max_input_tokens
+    if not tokens:
+        raise InvalidInput(f"{field} holds nothing that can be read; expected at least one word", field=field)
+    if len(tokens) > limit and too_long is TooLong.REFUSE:
+        raise InvalidInput(
+            f"{field} has {len(tokens):,} tokens; {bundle.manifest.name} reads at most {limit:,}. Split the text, or "
+            "ask for TOO_LONG_TRUNCATE",
+            field=field,
+        )
+    return tokens[:limit]
