@@ -24,9 +24,11 @@ COPY --from=install /opt/seqserve /opt/seqserve
 WORKDIR /srv/seqserve
 COPY models models
 ENV PATH=/opt/seqserve/bin:$PATH \
-    PYTHONUNBUFFERED=1
+    PYTHONUNBUFFERED=1 \
+    SEQSERVE_SERVER__HOST=0.0.0.0 \
+    ORT_DISABLE_TELEMETRY=1
 USER seqserve
 EXPOSE 50051
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["seqserve"]
-CMD ["serve", "--host", "0.0.0.0"]
+CMD ["serve"]

@@ -6,6 +6,8 @@ from typing import NoReturn, Protocol
 import pytest
 from hypothesis import HealthCheck, settings
 
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before anything imports ONNX Runtime
+
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 
 # Time is not what these tests measure: a busy machine must not fail them.
