@@ -1,11 +1,22 @@
 """Runs a bundle's graphs with ONNX Runtime; nothing else imports it."""
 
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnxruntime
 
 from service.bundle import Bundle
-from service.bundle.manifest import Manifest
+from service.bundle.manifest import GraphSpec, Manifest, TensorSpec
 from service.config import EngineSettings
-from service.step import Result, Step
+from service.engine.rows import Rows
+from service.errors import BundleRefused, StepFailed
+from service.step import Array, Result, Step
+
+ONNX_TYPES = {"float32": "tensor(float)", "int64": "tensor(int64)"}
+EXTERNAL = b"\n\x08location\x12"
+"""How an ONNX file begins the name of another file that holds its weights (`TensorProto.external_data`)."""
+ERRORS_ONLY = 3
 
 
 class OnnxEngine:
@@ -13,17 +24,108 @@ class OnnxEngine:
 
     def __init__(self, bundle: Bundle, settings: EngineSettings) -> None:
         """Load every graph; BundleRefused where a file is not what the manifest says."""
-        raise NotImplementedError
+        self._manifest = bundle.manifest
+        self._graphs = {name: _Graph(bundle, name, settings) for name in bundle.manifest.graphs}
 
     @property
     def manifest(self) -> Manifest:
-        raise NotImplementedError
+        return self._manifest
 
     def run(self, graph: str, steps: Sequence[Step]) -> list[Result]:
-        raise NotImplementedError
+        if graph not in self._graphs:
+            raise StepFailed(f"there is no graph {graph!r}; there are {', '.join(self._graphs)}")
+        return self._graphs[graph].run(steps) if steps else []
 
     def warm_up(self) -> None:
-        raise NotImplementedError
+        for name, spec in self._manifest.graphs.items():
+            self.run(name, [_blank(spec)])
 
     def close(self) -> None:
-        raise NotImplementedError
+        self._graphs = {}
+
+
+class _Graph:
+    """One graph: its session and the layout of its batches."""
+
+    def __init__(self, bundle: Bundle, name: str, settings: EngineSettings) -> None:
+        self._name = name
+        self._spec = bundle.manifest.graphs[name]
+        self._rows = Rows(name, self._spec)
+        self._outputs = [t.tensor for t in self._spec.outputs]
+        self._session = _session(bundle, self._spec.file, settings)
+        where = bundle.path / self._spec.file
+        _match(where, self._session.get_inputs(), self._spec.inputs, exhaustive=True)
+        _match(where, self._session.get_outputs(), self._spec.outputs, exhaustive=False)
+
+    def run(self, steps: Sequence[Step]) -> list[Result]:
+        batch = self._rows.stack(steps)
+        try:
+            arrays: list[Array] = self._session.run(self._outputs, dict(batch.feeds))
+        except Exception as error:  # ONNX Runtime's own errors have no common class
+            raise StepFailed(f"graph {self._name} failed: {_first_line(error)}") from error
+        return self._rows.split(batch, arrays)
+
+
+def _session(bundle: Bundle, file: str, settings: EngineSettings) -> Any:
+    """Load from verified bytes, so that what runs is what was hashed."""
+    model = bundle.read_file(file)
+    where = bundle.path / file
+    if EXTERNAL in model:
+        raise BundleRefused(f"{where}: keeps weights in another file; a graph is one file")
+    try:
+        return onnxruntime.InferenceSession(model, _options(settings), providers=["CPUExecutionProvider"])
+    except Exception as error:  # a damaged or hostile file raises anything
+        raise BundleRefused(f"{where}: ONNX Runtime cannot load it: {_first_line(error)}") from None
+
+
+def _options(settings: EngineSettings) -> Any:
+    """No spinning: a thread that waits would take its core from the other models and from the wire."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = settings.threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = ERRORS_ONLY
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def _match(where: object, found: Sequence[Any], specs: Sequence[TensorSpec], *, exhaustive: bool) -> None:
+    """Check that the file's tensors are the manifest's: names, types, ranks, sizes, a batch axis that is free."""
+    tensors = {tensor.name: tensor for tensor in found}
+    for spec in specs:
+        if spec.tensor not in tensors:
+            raise BundleRefused(f"{where}: has no tensor {spec.tensor!r}; it has {', '.join(tensors)}")
+        tensor = tensors.pop(spec.tensor)
+        if tensor.type != ONNX_TYPES[spec.dtype]:
+            raise BundleRefused(f"{where}: {spec.tensor} is {tensor.type}, the manifest says {spec.dtype}")
+        if not _same(tensor.shape, spec.axes):
+            raise BundleRefused(
+                f"{where}: {spec.tensor} has shape {tensor.shape}, the manifest says {list(spec.axes)}"
+            )
+    if tensors and exhaustive:
+        raise BundleRefused(f"{where}: takes {', '.join(tensors)}, which the manifest does not name")
+
+
+def _same(shape: Sequence[object], axes: Sequence[str | int]) -> bool:
+    """A fixed size of the manifest may be unknown to the file; one that differs by row may not be fixed there."""
+    return len(shape) == len(axes) and all(
+        size == axis if isinstance(axis, int) and isinstance(size, int) else not isinstance(size, int)
+        for size, axis in zip(shape, axes, strict=True)
+    )
+
+
+def _blank(spec: GraphSpec) -> Step:
+    """Make the smallest step: zeros, every ragged axis of length 1."""
+    arrays = {
+        role: {
+            t.name: np.full([1 if isinstance(a, str) else a for a in t.axes[1:]], role == "size", t.dtype)
+            for t in spec.inputs
+            if t.role == role
+        }
+        for role in ("input", "size", "context")
+    }
+    return Step("", {**arrays["input"], **arrays["size"]}, context=arrays["context"])
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
