@@ -1,0 +1,78 @@
+"""The client library: translate, classify, stream and keep sessions, from other programs.
+
+    from service.client import Client
+
+    with Client("127.0.0.1:50051") as client:
+        for token in client.stream_translate("¿Dónde está la biblioteca?", source="es", target="en"):
+            print(token.piece, end="", flush=True)
+
+`AsyncClient` has the same methods for asyncio. Results are plain dataclasses, failures the tree of
+`service.client.errors`. Nothing here needs numpy or ONNX Runtime.
+"""
+
+from service.client.aio import AsyncClient
+from service.client.aio_session import AsyncSession
+from service.client.errors import (
+    Cancelled,
+    ClientError,
+    DeadlineExceeded,
+    InvalidRequest,
+    ModelNotFound,
+    NotAllowed,
+    NotFound,
+    NotPossible,
+    NotSupported,
+    Overloaded,
+    ServerFailed,
+    SessionBusy,
+    SessionNotFound,
+    Unavailable,
+    Unreachable,
+    WrongPosition,
+)
+from service.client.results import (
+    Classification,
+    Hypothesis,
+    LabelScore,
+    Model,
+    ModelVersion,
+    Output,
+    Token,
+    Translation,
+)
+from service.client.session import Session
+from service.client.streams import AsyncTokenStream, TokenStream
+from service.client.sync import Client
+
+__all__ = [
+    "AsyncClient",
+    "AsyncSession",
+    "AsyncTokenStream",
+    "Cancelled",
+    "Classification",
+    "Client",
+    "ClientError",
+    "DeadlineExceeded",
+    "Hypothesis",
+    "InvalidRequest",
+    "LabelScore",
+    "Model",
+    "ModelNotFound",
+    "ModelVersion",
+    "NotAllowed",
+    "NotFound",
+    "NotPossible",
+    "NotSupported",
+    "Output",
+    "Overloaded",
+    "ServerFailed",
+    "Session",
+    "SessionBusy",
+    "SessionNotFound",
+    "Token",
+    "TokenStream",
+    "Translation",
+    "Unavailable",
+    "Unreachable",
+    "WrongPosition",
+]

@@ -1,0 +1,184 @@
+"""The async client."""
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Self, TypeVar, Unpack, overload
+
+import grpc.aio
+
+from seqserve.v1.model_pb2_grpc import ModelServiceStub
+from seqserve.v1.sequence_pb2 import ClassifyResponse, SessionRequest, TranslateResponse
+from seqserve.v1.sequence_pb2_grpc import SequenceServiceStub
+from service.client import replies, requests
+from service.client.aio_pipeline import AsyncPipeline
+from service.client.aio_session import AsyncSession
+from service.client.base import MAX_WAITS, ClientBase, complete, counted_from, wait_s, wrong_text
+from service.client.errors import ClientError, Overloaded, as_client_errors
+from service.client.options import ClassifyOptions, SessionOptions, TranslateOptions
+from service.client.results import Classification, Model, Translation
+from service.client.streams import AsyncTokenStream, Message
+
+if TYPE_CHECKING:
+    from seqserve.v1.model_pb2_grpc import ModelServiceAsyncStub
+    from seqserve.v1.sequence_pb2_grpc import SequenceServiceAsyncStub
+
+A = TypeVar("A")
+R = TypeVar("R")
+
+Send = Callable[[list[str]], Awaitable[A]]
+Texts = Iterable[str] | AsyncIterable[str]
+
+
+class AsyncClient(ClientBase):
+    """A connection to a seqserve server, for one event loop; an async context manager that closes it.
+
+    Every failure is a `ClientError`. A request is sent again only where the server cannot be reached or is going away,
+    and has answered nothing at all.
+    """
+
+    @overload
+    async def translate(self, texts: str, **options: Unpack[TranslateOptions]) -> Translation: ...
+    @overload
+    async def translate(
+        self, texts: list[str] | tuple[str, ...], **options: Unpack[TranslateOptions]
+    ) -> list[Translation]: ...
+
+    async def translate(
+        self, texts: str | list[str] | tuple[str, ...], **options: Unpack[TranslateOptions]
+    ) -> Translation | list[Translation]:
+        """Translate one text, or a list of texts in order; `source="es", target="en"` choose the model."""
+        if not isinstance(texts, str):
+            return [answer async for answer in self.translate_many(texts, **options)]
+        return await self._only(replies.translations, self._send_translate(options), texts)
+
+    def translate_many(self, texts: Texts, **options: Unpack[TranslateOptions]) -> AsyncIterator[Translation]:
+        """Translate any number of texts, in order, each as soon as it can be: several requests are under way at once.
+
+        Where a text is refused, the answers to those before it come first, then the error with its index.
+        """
+        return self._many(replies.translations, self._send_translate(options), texts)
+
+    def stream_translate(self, text: str, **options: Unpack[TranslateOptions]) -> AsyncTokenStream:
+        """Translate one text token by token; greedy unless a beam is asked for, which has to end before it streams."""
+        request = requests.stream_translate(text, options)
+        call = self._sequences.StreamTranslate(request, timeout=self._within(options.get("timeout")))
+        return AsyncTokenStream(self._messages(call), call.cancel)
+
+    @overload
+    async def classify(self, texts: str, **options: Unpack[ClassifyOptions]) -> Classification: ...
+    @overload
+    async def classify(
+        self, texts: list[str] | tuple[str, ...], **options: Unpack[ClassifyOptions]
+    ) -> list[Classification]: ...
+
+    async def classify(
+        self, texts: str | list[str] | tuple[str, ...], **options: Unpack[ClassifyOptions]
+    ) -> Classification | list[Classification]:
+        """Label one text, or a list of texts in order."""
+        if not isinstance(texts, str):
+            return [answer async for answer in self.classify_many(texts, **options)]
+        return await self._only(replies.classifications, self._send_classify(options), texts)
+
+    def classify_many(
+        self, texts: Texts, **options: Unpack[ClassifyOptions]
+    ) -> AsyncIterator[Classification]:
+        """Label any number of texts, in order, each as soon as it can be; errors as in `translate_many`."""
+        return self._many(replies.classifications, self._send_classify(options), texts)
+
+    def session(self, **options: Unpack[SessionOptions]) -> AsyncSession:
+        """A session with a model that can stream: `async with client.session(model=…) as session`."""
+        return self._session(requests.open_session(options), options.get("timeout"))
+
+    def resume(self, session_id: str, *, timeout: float | None = None) -> AsyncSession:
+        """A session that was left and has not expired, taken up again on `async with`, or with its first request."""
+        return self._session(requests.resume(session_id), timeout)
+
+    async def models(self, task: str = "", *, timeout: float | None = None) -> list[Model]:
+        """All served versions by name, newest first; `task` is `translate` or `classify`, or empty for all."""
+        request = requests.list_models(task)
+        with as_client_errors(self.address):
+            return replies.models(await self._models.ListModels(request, timeout=self._within(timeout)))
+
+    async def model(self, name: str, version: str = "", *, timeout: float | None = None) -> Model:
+        """One of them; without a version the newest."""
+        request = requests.describe_model({"model": name, "version": version})
+        with as_client_errors(self.address):
+            answer = await self._models.DescribeModel(request, timeout=self._within(timeout))
+        return replies.model(answer.model)
+
+    async def close(self) -> None:
+        """Close the connection; what is under way is cancelled."""
+        self._closed = True
+        if self._opened is not None:
+            await self._opened.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def _connect(self) -> None:
+        self._opened: grpc.aio.Channel | None = None
+
+    def _channel(self) -> grpc.aio.Channel:
+        """The channel belongs to the event loop that runs at its first use."""
+        self._check_open()
+        if self._opened is None:
+            self._opened = grpc.aio.insecure_channel(self.address, self._options)
+        return self._opened
+
+    @property
+    def _sequences(self) -> "SequenceServiceAsyncStub":
+        return SequenceServiceStub(self._channel())
+
+    @property
+    def _models(self) -> "ModelServiceAsyncStub":
+        return ModelServiceStub(self._channel())
+
+    def _send_translate(self, options: TranslateOptions) -> Send[TranslateResponse]:
+        method, timeout = self._sequences.Translate, self._within(options.get("timeout"))
+        return lambda texts: method(requests.translate(texts, options), timeout=timeout)
+
+    def _send_classify(self, options: ClassifyOptions) -> Send[ClassifyResponse]:
+        method, timeout = self._sequences.Classify, self._within(options.get("timeout"))
+        return lambda texts: method(requests.classify(texts, options), timeout=timeout)
+
+    async def _only(self, read: Callable[[A], list[R]], send: Send[A], text: str) -> R:
+        return complete(read(await self._result(send, [text])), [text])[0]
+
+    async def _many(self, read: Callable[[A], list[R]], send: Send[A], texts: Texts) -> AsyncIterator[R]:
+        start = 0
+        pipeline = AsyncPipeline(texts, lambda batch: self._patiently(send, batch), self._batches())
+        async for batch, task in pipeline:
+            try:
+                answers = complete(read(await task), batch)
+            except ClientError as error:
+                good = wrong_text(error) or 0
+                if good:
+                    for answer in read(await self._result(send, batch[:good])):
+                        yield answer
+                raise counted_from(start, error) from error
+            for answer in answers:
+                yield answer
+            start += len(batch)
+
+    async def _patiently(self, send: Send[A], batch: list[str]) -> A:
+        for _ in range(MAX_WAITS):
+            try:
+                return await self._result(send, batch)
+            except Overloaded as error:
+                await asyncio.sleep(wait_s(error))
+        return await self._result(send, batch)
+
+    async def _result(self, send: Send[A], batch: list[str]) -> A:
+        with as_client_errors(self.address):
+            return await send(batch)
+
+    async def _messages(self, call: AsyncIterable[Message]) -> AsyncIterator[Message]:
+        with as_client_errors(self.address):
+            async for message in call:
+                yield message
+
+    def _session(self, opening: SessionRequest, timeout: float | None) -> AsyncSession:
+        return AsyncSession(self._sequences, self.address, opening, self._within(timeout))

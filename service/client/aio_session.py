@@ -1,0 +1,132 @@
+"""A session over the async client.
+
+A failed request changes nothing on the server and ends the stream, not the session: the next request takes the
+session up again.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Self, Unpack
+
+from seqserve.v1.sequence_pb2 import Output as OutputMessage
+from seqserve.v1.sequence_pb2 import SessionRequest, SessionResponse
+from service.client import replies, requests
+from service.client.errors import Cancelled, ClientError, SessionBusy
+from service.client.exchange import AsyncExchange
+from service.client.options import Decoding
+from service.client.record import BUSY_WAITS_S, Record
+from service.client.results import Output
+from service.client.streams import AsyncTokenStream
+
+if TYPE_CHECKING:
+    from seqserve.v1.sequence_pb2_grpc import SequenceServiceAsyncStub
+
+
+class AsyncSession(Record):
+    """A session over the async client; a context manager that closes it at the end.
+
+    `detach` leaves it on the server instead, for `AsyncClient.resume`, until its time to live is over.
+    """
+
+    def __init__(
+        self, stub: "SequenceServiceAsyncStub", address: str, opening: SessionRequest, timeout: float | None
+    ) -> None:
+        super().__init__(opening, timeout)
+        self._stub = stub
+        self._address = address
+        self._exchange: AsyncExchange | None = None
+
+    async def feed(self, text: str, *, end_of_input: bool = False, timeout: float | None = None) -> Output:
+        """Give the model more text, cut anywhere: the last word is held back until white space, or the end of input.
+
+        After `end_of_input` the next feed begins a new text.
+        """
+        return await self._feed(requests.feed(text, end_of_input), timeout)
+
+    async def feed_ids(
+        self, ids: Sequence[int], *, end_of_input: bool = False, timeout: float | None = None
+    ) -> Output:
+        """Give the model token ids of its own vocabulary."""
+        return await self._feed(requests.feed_ids(ids, end_of_input), timeout)
+
+    def generate(self, *, timeout: float | None = None, **decoding: Unpack[Decoding]) -> AsyncTokenStream:
+        """End the input and let the model write, once the stream is read; `timeout` bounds the wait for each message.
+
+        Tokens come as they are made, unless a beam is asked for (the default is greedy). Until the last has been read,
+        or the stream cancelled, the session takes nothing else.
+        """
+        outputs = self._outputs(requests.generate(decoding), timeout)
+        return AsyncTokenStream(outputs, self._stop_writing, self.model)
+
+    async def close(self) -> None:
+        """End the session; the server forgets its state. Closing twice does nothing."""
+        if not self.closed:
+            self._stop_writing()
+            self._note_closed(await self._ask(requests.close(), None))
+            self.closed = True
+            self.detach()
+
+    def detach(self) -> None:
+        """Leave the stream but not the session: it waits on the server until its time to live is over."""
+        if self._exchange is not None:
+            self._exchange.leave()
+        self._exchange, self._writing = None, False
+
+    async def __aenter__(self) -> Self:
+        await self._stream()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        with suppress(ClientError):  # what cannot be closed ends with its time to live
+            await self.close()
+        self.detach()
+
+    async def _feed(self, request: SessionRequest, timeout: float | None) -> Output:
+        return replies.output(self._note_output(await self._ask(request, timeout)))
+
+    async def _outputs(self, request: SessionRequest, timeout: float | None) -> AsyncIterator[OutputMessage]:
+        output = self._note_output(await self._ask(request, timeout))
+        while not output.finish_reason:
+            self._writing = True
+            yield output
+            output = self._note_output(await self._receive(timeout))
+        self._writing = False
+        yield output
+
+    async def _ask(self, request: SessionRequest, timeout: float | None) -> SessionResponse:
+        self._check_not_writing()
+        exchange = await self._stream()
+        await exchange.send(request)
+        return await self._receive(timeout)
+
+    async def _receive(self, timeout: float | None) -> SessionResponse:
+        if self._exchange is None:
+            raise Cancelled("the session's stream was left while it was read")
+        try:
+            return await self._exchange.receive(self._within(timeout))
+        except BaseException:
+            self.detach()
+            raise
+
+    def _stop_writing(self) -> None:
+        if self._writing:
+            self.detach()
+
+    async def _stream(self) -> AsyncExchange:
+        """Return the open stream; open the session, or take it up again, where there is none."""
+        if self._exchange is None:
+            request = self._first_request()
+            for wait_s in BUSY_WAITS_S:
+                with suppress(SessionBusy):
+                    return await self._begin(request)
+                await asyncio.sleep(wait_s)
+            return await self._begin(request)
+        return self._exchange
+
+    async def _begin(self, request: SessionRequest) -> AsyncExchange:
+        exchange = AsyncExchange(self._stub, self._address)
+        await exchange.send(request)
+        self._note_opened(await exchange.receive(self._within(None)))
+        self._exchange = exchange
+        return exchange

@@ -1,0 +1,84 @@
+"""What the sync and the async client have in common: settings, and what many texts in several requests need."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from service.client import channel
+from service.client.batches import Batches
+from service.client.errors import ClientError, InvalidRequest, NotPossible, Overloaded, ServerFailed
+
+MAX_WAITS = 8
+"""How often one request of a long list waits for room on an overloaded server."""
+MAX_WAIT_S = 5.0
+
+R = TypeVar("R")
+
+_INDEXED = re.compile(r"texts\[(\d+)\]")
+
+
+class ClientBase:
+    """The settings of a client; `Client` and `AsyncClient` add a channel."""
+
+    def __init__(
+        self,
+        address: str = channel.DEFAULT_ADDRESS,
+        *,
+        timeout: float | None = 60.0,
+        max_attempts: int = 4,
+        max_texts: int = 32,
+        max_under_way: int = 4,
+    ) -> None:
+        """Set up a client; nothing is sent yet.
+
+        timeout: seconds for one request where a method is given no other; None waits for ever.
+        max_attempts: how often a request is sent, 1 to 5, while the server cannot be reached or is going away.
+        max_texts: texts of one request; longer lists are split.
+        max_under_way: requests of one list that are under way at once.
+        """
+        self.address = channel.target(address)
+        self._timeout = timeout
+        self._max_texts = max_texts
+        self._max_under_way = max_under_way
+        self._options = channel.options(self.address, max_attempts)
+        self._closed = False
+        self._connect()
+
+    def _connect(self) -> None: ...
+
+    def _within(self, timeout: float | None) -> float | None:
+        return self._timeout if timeout is None else timeout
+
+    def _batches(self) -> Batches[str]:
+        return Batches(self._max_texts, self._max_under_way)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise NotPossible("this client is closed")
+
+
+def complete(answers: list[R], texts: Sequence[str]) -> list[R]:
+    """Return the answers; a server that answers fewer or more texts than it was asked is at fault."""
+    if len(answers) != len(texts):
+        raise ServerFailed(f"the server answered {len(answers)} of {len(texts)} texts")
+    return answers
+
+
+def wait_s(error: Overloaded) -> float:
+    return min(error.retry_after_s, MAX_WAIT_S)
+
+
+def wrong_text(error: ClientError) -> int | None:
+    """Return the index, in its request, of the one text that the server refused."""
+    found = _INDEXED.match(error.field) if isinstance(error, InvalidRequest) else None
+    return int(found[1]) if found else None
+
+
+def counted_from(start: int, error: ClientError) -> ClientError:
+    """The same error with the index in the whole list of a text whose request began at `start`."""
+
+    def shifted(path: str) -> str:
+        return _INDEXED.sub(lambda found: f"texts[{start + int(found[1])}]", path)
+
+    return type(error)(shifted(str(error)), replace(error.details, field=shifted(error.details.field)))

@@ -1,0 +1,66 @@
+"""Addresses and channel options: what the sync and the async channel have in common."""
+
+import json
+
+from service.client.errors import InvalidRequest
+
+DEFAULT_ADDRESS = "127.0.0.1:50051"
+DEFAULT_PORT = 50051
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+MAX_ATTEMPTS = 5
+"""gRPC makes no more than five."""
+
+Options = list[tuple[str, str | int]]
+
+
+def target(address: str) -> str:
+    """Complete an address: `host`, `host:port`, `[::1]:port`, or a gRPC target such as `unix:/run/seqserve.sock`."""
+    address = address.strip()
+    if address.startswith(("unix:", "dns:", "ipv4:", "ipv6:", "xds:")):
+        return address
+    if "://" in address:
+        raise InvalidRequest(
+            f"address {address!r}: a host and a port are expected, such as {DEFAULT_ADDRESS}"
+        )
+    if not address:
+        return DEFAULT_ADDRESS
+    has_port = ":" in address.rpartition("]")[2]
+    return address if has_port else f"{address}:{DEFAULT_PORT}"
+
+
+def options(address: str, max_attempts: int) -> Options:
+    return [
+        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.keepalive_timeout_ms", 20_000),
+        ("grpc.initial_reconnect_backoff_ms", 200),
+        ("grpc.max_reconnect_backoff_ms", 5_000),
+        ("grpc.enable_http_proxy", int(not _is_local(address))),
+        ("grpc.enable_retries", int(max_attempts > 1)),
+        ("grpc.service_config", service_config(max_attempts)),
+    ]
+
+
+def service_config(max_attempts: int) -> str:
+    """gRPC's own retries: only of UNAVAILABLE, and only as long as the server has answered nothing at all.
+
+    A call of which the first byte of an answer has come is never made again.
+    """
+    if not 1 <= max_attempts <= MAX_ATTEMPTS:
+        raise InvalidRequest(f"max_attempts is {max_attempts}; 1 (never retry) to {MAX_ATTEMPTS} is possible")
+    if max_attempts == 1:
+        return "{}"
+    policy = {
+        "maxAttempts": max_attempts,
+        "initialBackoff": "0.2s",
+        "maxBackoff": "2s",
+        "backoffMultiplier": 2,
+        "retryableStatusCodes": ["UNAVAILABLE"],
+    }
+    return json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": policy}]})
+
+
+def _is_local(address: str) -> bool:
+    """A proxy from the environment is never meant for this machine itself."""
+    return address.startswith(("127.", "localhost:", "[::1]", "unix:"))

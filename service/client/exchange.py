@@ -1,0 +1,101 @@
+"""One `Session` stream: a request goes out, an answer comes back, in order. Sync and async."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from queue import SimpleQueue
+from threading import Timer
+from typing import TYPE_CHECKING
+
+import grpc.aio
+
+from seqserve.v1.sequence_pb2 import SessionRequest, SessionResponse
+from service.client.errors import ClientError, DeadlineExceeded, ServerFailed, as_client_errors
+
+if TYPE_CHECKING:
+    from seqserve.v1.sequence_pb2_grpc import SequenceServiceAsyncStub, SequenceServiceStub
+
+
+class Exchange:
+    """A stream over the sync channel. After any error, and after `leave`, it is used up."""
+
+    def __init__(self, stub: "SequenceServiceStub", address: str) -> None:
+        self._address = address
+        self._requests: SimpleQueue[SessionRequest | None] = SimpleQueue()
+        self._call = stub.Session(iter(self._requests.get, None))
+
+    def send(self, request: SessionRequest) -> None:
+        self._requests.put(request)
+
+    def receive(self, timeout: float | None) -> SessionResponse:
+        try:
+            with as_client_errors(self._address), self._within(timeout):
+                return next(self._call)
+        except StopIteration:
+            self.leave()
+            raise _ended() from None
+        except BaseException:
+            self.leave()
+            raise
+
+    def leave(self) -> None:
+        self._requests.put(None)  # lets go the thread in which gRPC waits for requests
+        self._call.cancel()
+
+    @contextmanager
+    def _within(self, timeout: float | None) -> Iterator[None]:
+        """Cancel the call when its answer is late: a stream's own deadline would bound the whole conversation."""
+        if timeout is None:
+            yield
+            return
+        timer = Timer(timeout, self._call.cancel)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        except grpc.RpcError:
+            if timer.finished.is_set():
+                raise _late(self._address, timeout) from None
+            raise
+        finally:
+            timer.cancel()
+
+
+class AsyncExchange:
+    """A stream over the async channel. After any error, and after `leave`, it is used up."""
+
+    def __init__(self, stub: "SequenceServiceAsyncStub", address: str) -> None:
+        self._address = address
+        self._call = stub.Session()
+
+    async def send(self, request: SessionRequest) -> None:
+        """Failures show when the answer is read."""
+        with suppress(grpc.RpcError, asyncio.InvalidStateError):
+            await self._call.write(request)
+
+    async def receive(self, timeout: float | None) -> SessionResponse:
+        try:
+            with as_client_errors(self._address):
+                async with asyncio.timeout(timeout):
+                    answer = await self._call.read()
+        except TimeoutError:
+            self.leave()
+            raise _late(self._address, timeout) from None
+        except BaseException:
+            self.leave()
+            raise
+        if isinstance(answer, SessionResponse):
+            return answer
+        self.leave()
+        raise _ended()
+
+    def leave(self) -> None:
+        self._call.cancel()
+
+
+def _late(address: str, timeout: float | None) -> ClientError:
+    return DeadlineExceeded(f"{address} did not answer within {timeout} s; the session can be resumed")
+
+
+def _ended() -> ClientError:
+    return ServerFailed("the server ended the session's stream without an answer")

@@ -1,0 +1,64 @@
+"""The keyword arguments of the clients' methods, written down once. All may be left out."""
+
+from typing import TypedDict
+
+
+class Decoding(TypedDict, total=False):
+    """How text is made. What is left out, or None, takes the model's own default (`Model.beam_size`, …)."""
+
+    beam_size: int | None
+    """Hypotheses kept side by side; 1 is greedy. Token streams are greedy unless this says otherwise."""
+    num_hypotheses: int | None
+    """How many finished hypotheses to return, best first; 1 to beam_size."""
+    length_penalty: float | None
+    """The exponent α of ((5 + length) / 6)^α (Wu et al. 2016, section 7)."""
+    max_length: int | None
+    """Longest output in tokens."""
+    min_length: int | None
+    """Shortest output in tokens before the end of the sentence may come."""
+
+
+class Choice(TypedDict, total=False):
+    """Which model: by name, by language pair, or the only one of its task."""
+
+    model: str
+    """A served name."""
+    version: str
+    """A served version; left out: the newest."""
+    source: str
+    """BCP 47, such as `es`."""
+    target: str
+    """BCP 47, such as `en`."""
+
+
+class Manner(TypedDict, total=False):
+    """How whole texts are taken."""
+
+    truncate: bool
+    """Cut a text that is too long for the model, which is an error otherwise."""
+    timeout: float | None
+    """Seconds for one request; left out, or None: the client's."""
+
+
+class TranslateOptions(Choice, Decoding, Manner, total=False):
+    """Everything that a translation can be told."""
+
+
+class ClassifyOptions(Manner, total=False):
+    """Everything that a classification can be told."""
+
+    model: str
+    """A served name; left out: the only classifier."""
+    version: str
+    """A served version; left out: the newest."""
+    num_labels: int
+    """How many labels to return, most probable first; 0 or left out: all."""
+
+
+class SessionOptions(Choice, total=False):
+    """Everything that a session can be told when it is opened."""
+
+    ttl_s: float | None
+    """How long the server keeps it while no stream holds it."""
+    timeout: float | None
+    """Seconds for each answer; left out, or None: the client's."""

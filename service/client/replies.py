@@ -1,0 +1,91 @@
+"""Messages → plain results. The one place that knows how answers are read, for the sync and the async client."""
+
+from collections.abc import Iterable, Sequence
+
+from google.protobuf.descriptor import EnumDescriptor
+
+from seqserve.v1 import decoding_pb2, model_pb2, sequence_pb2
+from service.client.results import (
+    Classification,
+    Hypothesis,
+    LabelScore,
+    Model,
+    ModelVersion,
+    Output,
+    Token,
+    Translation,
+)
+
+
+def translations(answer: sequence_pb2.TranslateResponse) -> list[Translation]:
+    model = model_version(answer.model)
+    return [
+        Translation(hypotheses(one.hypotheses), model, one.num_source_tokens) for one in answer.translations
+    ]
+
+
+def classifications(answer: sequence_pb2.ClassifyResponse) -> list[Classification]:
+    model = model_version(answer.model)
+    return [Classification(labels(one.labels), model, one.num_tokens) for one in answer.classifications]
+
+
+def models(answer: model_pb2.ListModelsResponse) -> list[Model]:
+    return [model(one) for one in answer.models]
+
+
+def model(one: model_pb2.ModelDescription) -> Model:
+    return Model(
+        name=one.model.name,
+        version=one.model.version,
+        task=_enum_name(model_pb2.Task.DESCRIPTOR, one.task),
+        description=one.description,
+        source_language=one.source_language,
+        target_language=one.target_language,
+        precision=one.precision,
+        num_parameters=one.num_parameters,
+        size_bytes=one.size_bytes,
+        streams=one.streams,
+        why_not_streaming=one.why_not_streaming,
+        labels=tuple(one.labels),
+        vocabulary_size=one.vocabulary_size,
+        max_input_tokens=one.max_input_tokens,
+        max_output_tokens=one.max_output_tokens,
+        beam_size=one.generation.beam_size,
+        length_penalty=one.generation.length_penalty,
+        max_length=one.generation.max_length,
+    )
+
+
+def hypotheses(given: Iterable[decoding_pb2.Hypothesis]) -> tuple[Hypothesis, ...]:
+    return tuple(
+        Hypothesis(one.text, one.score, tokens(one.tokens), finish_reason(one.finish_reason)) for one in given
+    )
+
+
+def tokens(given: Sequence[decoding_pb2.Token]) -> tuple[Token, ...]:
+    return tuple(Token(one.piece, one.id, one.log_prob) for one in given)
+
+
+def labels(given: Iterable[decoding_pb2.LabelScore]) -> tuple[LabelScore, ...]:
+    return tuple(LabelScore(one.label, one.probability) for one in given)
+
+
+def output(given: sequence_pb2.Output) -> Output:
+    return Output(given.input_position, given.output_position, labels(given.labels))
+
+
+def model_version(given: sequence_pb2.ModelVersion) -> ModelVersion:
+    return ModelVersion(given.name, given.version)
+
+
+def finish_reason(number: int) -> str:
+    return _enum_name(decoding_pb2.FinishReason.DESCRIPTOR, number)
+
+
+def _enum_name(enum: EnumDescriptor, number: int) -> str:
+    """`FINISH_REASON_END` → `end`. A value from a newer server gives its number, an unspecified one nothing."""
+    value = enum.values_by_number.get(number)
+    if value is None:
+        return str(number)
+    prefix = enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
+    return value.name.removeprefix(prefix).lower() if number else ""

@@ -1,0 +1,146 @@
+"""What the client hands out: plain frozen dataclasses, so that nobody has to know the wire."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token of output."""
+
+    piece: str
+    """What it adds to the text; all pieces joined are the whole text."""
+    id: int
+    """Its id in the model's vocabulary."""
+    log_prob: float
+    """Its natural log-probability given what came before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """One whole output."""
+
+    text: str
+    score: float
+    """Sum of log-probabilities divided by the length penalty; what hypotheses are ranked by."""
+    tokens: tuple[Token, ...]
+    finish_reason: str
+    """`end`: the model ended the sentence; `length`: max_length was reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """The model version that answered."""
+
+    name: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.name}/{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """The translation of one text. `text`, `score`, `tokens` and `finish_reason` are the best hypothesis's."""
+
+    hypotheses: tuple[Hypothesis, ...]
+    """Best first; as many as `num_hypotheses` asked for."""
+    model: ModelVersion
+    num_source_tokens: int = 0
+    """Length of the text as the model read it; 0 where the text was streamed."""
+
+    @property
+    def text(self) -> str:
+        return self.hypotheses[0].text
+
+    @property
+    def score(self) -> float:
+        return self.hypotheses[0].score
+
+    @property
+    def tokens(self) -> tuple[Token, ...]:
+        return self.hypotheses[0].tokens
+
+    @property
+    def finish_reason(self) -> str:
+        return self.hypotheses[0].finish_reason
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class LabelScore:
+    """A label and its probability."""
+
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """The labels of one text, most probable first."""
+
+    labels: tuple[LabelScore, ...]
+    model: ModelVersion
+    num_tokens: int
+
+    @property
+    def label(self) -> str:
+        return self.labels[0].label
+
+    @property
+    def probability(self) -> float:
+        return self.labels[0].probability
+
+    def __str__(self) -> str:
+        return self.label
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a session answers to a feed: where it stands now, and the labels of the text so far (classifiers)."""
+
+    input_position: int
+    """Inputs consumed since the session was opened."""
+    output_position: int
+    """Outputs emitted since the session was opened."""
+    labels: tuple[LabelScore, ...] = ()
+    """Most probable first; none while no whole word has come, and none from a translation model."""
+
+    @property
+    def label(self) -> str:
+        """The most probable label; empty while there is none."""
+        return self.labels[0].label if self.labels else ""
+
+    @property
+    def probability(self) -> float:
+        return self.labels[0].probability if self.labels else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model version that is served."""
+
+    name: str
+    version: str
+    task: str
+    """`translate` or `classify`."""
+    description: str
+    source_language: str
+    """BCP 47, such as `es`."""
+    target_language: str
+    precision: str
+    num_parameters: int
+    size_bytes: int
+    """On disk."""
+    streams: bool
+    """Whether input can be fed piece by piece in a session."""
+    why_not_streaming: str
+    labels: tuple[str, ...]
+    vocabulary_size: int
+    max_input_tokens: int
+    max_output_tokens: int
+    beam_size: int
+    """What `beam_size`, `length_penalty` and `max_length` are where a request leaves them out."""
+    length_penalty: float
+    max_length: int

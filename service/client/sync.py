@@ -1,0 +1,176 @@
+"""The sync client."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Self, TypeVar, Unpack, overload
+
+import grpc
+
+from seqserve.v1.model_pb2_grpc import ModelServiceStub
+from seqserve.v1.sequence_pb2 import ClassifyResponse, SessionRequest, TranslateResponse
+from seqserve.v1.sequence_pb2_grpc import SequenceServiceStub
+from service.client import replies, requests
+from service.client.base import MAX_WAITS, ClientBase, complete, counted_from, wait_s, wrong_text
+from service.client.errors import ClientError, Overloaded, as_client_errors
+from service.client.options import ClassifyOptions, SessionOptions, TranslateOptions
+from service.client.pipeline import Pipeline
+from service.client.results import Classification, Model, Translation
+from service.client.session import Session
+from service.client.streams import Message, TokenStream
+
+if TYPE_CHECKING:
+    from grpc import Future
+
+A = TypeVar("A")
+R = TypeVar("R")
+
+Send = Callable[[list[str]], "Future[A]"]
+
+
+class Client(ClientBase):
+    """A connection to a seqserve server; safe to share between threads; a context manager that closes it.
+
+    Every failure is a `ClientError`. A request is sent again only where the server cannot be reached or is going away,
+    and has answered nothing at all.
+    """
+
+    @overload
+    def translate(self, texts: str, **options: Unpack[TranslateOptions]) -> Translation: ...
+    @overload
+    def translate(
+        self, texts: list[str] | tuple[str, ...], **options: Unpack[TranslateOptions]
+    ) -> list[Translation]: ...
+
+    def translate(
+        self, texts: str | list[str] | tuple[str, ...], **options: Unpack[TranslateOptions]
+    ) -> Translation | list[Translation]:
+        """Translate one text, or a list of texts in order; `source="es", target="en"` choose the model."""
+        if not isinstance(texts, str):
+            return list(self.translate_many(texts, **options))
+        return self._only(replies.translations, self._send_translate(options), texts)
+
+    def translate_many(
+        self, texts: Iterable[str], **options: Unpack[TranslateOptions]
+    ) -> Iterator[Translation]:
+        """Translate any number of texts, in order, each as soon as it can be: several requests are under way at once.
+
+        Where a text is refused, the answers to those before it come first, then the error with its index.
+        """
+        return self._many(replies.translations, self._send_translate(options), texts)
+
+    def stream_translate(self, text: str, **options: Unpack[TranslateOptions]) -> TokenStream:
+        """Translate one text token by token; greedy unless a beam is asked for, which has to end before it streams."""
+        request = requests.stream_translate(text, options)
+        call = self._sequences.StreamTranslate(request, timeout=self._within(options.get("timeout")))
+        return TokenStream(self._messages(call), call.cancel)
+
+    @overload
+    def classify(self, texts: str, **options: Unpack[ClassifyOptions]) -> Classification: ...
+    @overload
+    def classify(
+        self, texts: list[str] | tuple[str, ...], **options: Unpack[ClassifyOptions]
+    ) -> list[Classification]: ...
+
+    def classify(
+        self, texts: str | list[str] | tuple[str, ...], **options: Unpack[ClassifyOptions]
+    ) -> Classification | list[Classification]:
+        """Label one text, or a list of texts in order."""
+        if not isinstance(texts, str):
+            return list(self.classify_many(texts, **options))
+        return self._only(replies.classifications, self._send_classify(options), texts)
+
+    def classify_many(
+        self, texts: Iterable[str], **options: Unpack[ClassifyOptions]
+    ) -> Iterator[Classification]:
+        """Label any number of texts, in order, each as soon as it can be; errors as in `translate_many`."""
+        return self._many(replies.classifications, self._send_classify(options), texts)
+
+    def session(self, **options: Unpack[SessionOptions]) -> Session:
+        """Open a session with a model that can stream."""
+        return self._session(requests.open_session(options), options.get("timeout"))
+
+    def resume(self, session_id: str, *, timeout: float | None = None) -> Session:
+        """Take up a session that was left and has not expired."""
+        return self._session(requests.resume(session_id), timeout)
+
+    def models(self, task: str = "", *, timeout: float | None = None) -> list[Model]:
+        """All served versions by name, newest first; `task` is `translate` or `classify`, or empty for all."""
+        request = requests.list_models(task)
+        with as_client_errors(self.address):
+            return replies.models(self._models.ListModels(request, timeout=self._within(timeout)))
+
+    def model(self, name: str, version: str = "", *, timeout: float | None = None) -> Model:
+        """One of them; without a version the newest."""
+        request = requests.describe_model({"model": name, "version": version})
+        with as_client_errors(self.address):
+            return replies.model(self._models.DescribeModel(request, timeout=self._within(timeout)).model)
+
+    def close(self) -> None:
+        """Close the connection; what is under way is cancelled."""
+        self._closed = True
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _connect(self) -> None:
+        self._channel = grpc.insecure_channel(self.address, self._options)
+        self._sequence_stub = SequenceServiceStub(self._channel)
+        self._model_stub = ModelServiceStub(self._channel)
+
+    @property
+    def _sequences(self) -> SequenceServiceStub:
+        self._check_open()
+        return self._sequence_stub
+
+    @property
+    def _models(self) -> ModelServiceStub:
+        self._check_open()
+        return self._model_stub
+
+    def _send_translate(self, options: TranslateOptions) -> "Send[TranslateResponse]":
+        method, timeout = self._sequences.Translate, self._within(options.get("timeout"))
+        return lambda texts: method.future(requests.translate(texts, options), timeout=timeout)
+
+    def _send_classify(self, options: ClassifyOptions) -> "Send[ClassifyResponse]":
+        method, timeout = self._sequences.Classify, self._within(options.get("timeout"))
+        return lambda texts: method.future(requests.classify(texts, options), timeout=timeout)
+
+    def _only(self, read: Callable[[A], list[R]], send: "Send[A]", text: str) -> R:
+        return complete(read(self._result(send([text]))), [text])[0]
+
+    def _many(self, read: Callable[[A], list[R]], send: "Send[A]", texts: Iterable[str]) -> Iterator[R]:
+        start = 0
+        for batch, call in Pipeline(requests.each_checked(texts), send, self._batches()):
+            try:
+                answers = complete(read(self._patiently(call, send, batch)), batch)
+            except ClientError as error:
+                good = wrong_text(error) or 0
+                if good:
+                    yield from read(self._result(send(batch[:good])))
+                raise counted_from(start, error) from error
+            yield from answers
+            start += len(batch)
+
+    def _patiently(self, call: "Future[A]", send: "Send[A]", batch: list[str]) -> A:
+        for _ in range(MAX_WAITS):
+            try:
+                return self._result(call)
+            except Overloaded as error:
+                time.sleep(wait_s(error))
+                call = send(batch)
+        return self._result(call)
+
+    def _result(self, call: "Future[A]") -> A:
+        with as_client_errors(self.address):
+            return call.result()
+
+    def _messages(self, call: Iterator[Message]) -> Iterator[Message]:
+        with as_client_errors(self.address):
+            yield from call
+
+    def _session(self, opening: SessionRequest, timeout: float | None) -> Session:
+        return Session(self._sequences, self.address, opening, self._within(timeout))
