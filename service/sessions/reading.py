@@ -27,7 +27,9 @@ class Reading:
         """The reading after a step over `num_tokens` more tokens."""
         pieces = (*self.pieces, result.context) if result.context else self.pieces
         state = {**self.state, **result.state}
-        return type(self)(state, pieces, result.outputs, self.num_tokens + num_tokens)
+        # Outputs are views into the batch, which would live as long as the session.
+        outputs = {name: array.copy() for name, array in result.outputs.items()}
+        return type(self)(state, pieces, outputs, self.num_tokens + num_tokens)
 
     def context(self, ragged: Mapping[str, int]) -> Arrays:
         """All contexts, pieces joined along the axes that `ragged` names; the others are taken as they came last."""

@@ -1,0 +1,8 @@
+"""Protobuf and plain Python: servicers, converters, statuses, and the interceptor around every call."""
+
+from service.api.calls import Calls
+from service.api.interceptors import CallInterceptor
+from service.api.models import ModelServicer
+from service.api.sequence import SequenceServicer
+
+__all__ = ["CallInterceptor", "Calls", "ModelServicer", "SequenceServicer"]

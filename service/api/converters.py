@@ -1,0 +1,207 @@
+"""Messages ⇄ plain values. `…_from_proto` refuses what no value of ours stands for; `…_to_proto` cannot fail."""
+
+from typing import TypedDict
+
+from google.protobuf import duration_pb2
+
+from seqserve.v1 import decoding_pb2, model_pb2, sequence_pb2
+from service.bundle.manifest import Manifest, Task
+from service.errors import InvalidInput
+from service.registry import Served
+from service.sessions import Session
+from service.tasks.classify import Classification, LabelScore
+from service.tasks.conversation import Answer, Input
+from service.tasks.decoding import DecodingOptions, Finish
+from service.tasks.outputs import Hypothesis, Token
+from service.tasks.texts import TooLong
+from service.tasks.translate import Translation, Written
+
+_TOO_LONG = {
+    decoding_pb2.TOO_LONG_UNSPECIFIED: TooLong.REFUSE,
+    decoding_pb2.TOO_LONG_REFUSE: TooLong.REFUSE,
+    decoding_pb2.TOO_LONG_TRUNCATE: TooLong.TRUNCATE,
+}
+_TASKS: dict[model_pb2.Task.ValueType, Task | None] = {
+    model_pb2.TASK_UNSPECIFIED: None,
+    model_pb2.TASK_TRANSLATE: "translate",
+    model_pb2.TASK_CLASSIFY: "classify",
+}
+_TASKS_TO_PROTO = {task: number for number, task in _TASKS.items()}
+_FINISH = {
+    Finish.END: decoding_pb2.FINISH_REASON_END,
+    Finish.LENGTH: decoding_pb2.FINISH_REASON_LENGTH,
+}
+
+
+class Selection(TypedDict):
+    """What `Registry.find` is asked, the task aside."""
+
+    name: str
+    version: str
+    source_language: str
+    target_language: str
+
+
+def selection_from_proto(selector: sequence_pb2.ModelSelector) -> Selection:
+    return Selection(
+        name=selector.name,
+        version=selector.version,
+        source_language=selector.source_language,
+        target_language=selector.target_language,
+    )
+
+
+def options_from_proto(
+    options: decoding_pb2.DecodingOptions, manifest: Manifest, field: str = "options"
+) -> DecodingOptions:
+    given = {descriptor.name: value for descriptor, value in options.ListFields()}
+    return DecodingOptions.of(manifest, field=field, **given)
+
+
+def too_long_from_proto(number: decoding_pb2.TooLong.ValueType) -> TooLong:
+    if number not in _TOO_LONG:
+        raise InvalidInput(
+            f"too_long has no value {number}; expected TOO_LONG_REFUSE or TOO_LONG_TRUNCATE", field="too_long"
+        )
+    return _TOO_LONG[number]
+
+
+def task_from_proto(number: model_pb2.Task.ValueType) -> Task | None:
+    if number not in _TASKS:
+        raise InvalidInput(
+            f"task has no value {number}; expected TASK_TRANSLATE or TASK_CLASSIFY", field="task"
+        )
+    return _TASKS[number]
+
+
+def num_labels_from_proto(number: int) -> int | None:
+    if number < 0:
+        raise InvalidInput(f"num_labels must be 0 (all) or more, not {number}", field="num_labels")
+    return number or None
+
+
+def ttl_from_proto(request: sequence_pb2.Open) -> float | None:
+    return request.ttl.seconds + request.ttl.nanos / 1e9 if request.HasField("ttl") else None
+
+
+def input_from_proto(feed: sequence_pb2.Feed) -> Input:
+    kind = feed.WhichOneof("input")
+    if kind == "text":
+        return feed.text
+    if kind == "token_ids":
+        return list(feed.token_ids.ids)
+    if not feed.end_of_input:
+        raise InvalidInput("a feed needs text, token_ids or end_of_input", field="feed.input")
+    return None
+
+
+def model_version_to_proto(served: Served) -> sequence_pb2.ModelVersion:
+    return sequence_pb2.ModelVersion(name=served.manifest.name, version=served.manifest.version)
+
+
+def token_to_proto(token: Token) -> decoding_pb2.Token:
+    return decoding_pb2.Token(id=token.id, piece=token.piece, log_prob=token.log_prob)
+
+
+def hypothesis_to_proto(hypothesis: Hypothesis) -> decoding_pb2.Hypothesis:
+    return decoding_pb2.Hypothesis(
+        text=hypothesis.text,
+        score=hypothesis.score,
+        tokens=map(token_to_proto, hypothesis.tokens),
+        finish_reason=_FINISH[hypothesis.finish],
+    )
+
+
+def translation_to_proto(translation: Translation) -> sequence_pb2.Translation:
+    return sequence_pb2.Translation(
+        hypotheses=map(hypothesis_to_proto, translation.hypotheses),
+        num_source_tokens=translation.num_source_tokens,
+    )
+
+
+def written_to_proto(
+    written: Written, model: sequence_pb2.ModelVersion | None
+) -> sequence_pb2.StreamTranslateResponse:
+    return sequence_pb2.StreamTranslateResponse(
+        output_position=written.position,
+        tokens=map(token_to_proto, written.tokens),
+        finish_reason=finish_to_proto(written.hypotheses),
+        hypotheses=map(hypothesis_to_proto, written.hypotheses or ()),
+        model=model,
+    )
+
+
+def finish_to_proto(hypotheses: tuple[Hypothesis, ...] | None) -> decoding_pb2.FinishReason.ValueType:
+    return _FINISH[hypotheses[0].finish] if hypotheses else decoding_pb2.FINISH_REASON_UNSPECIFIED
+
+
+def label_to_proto(score: LabelScore) -> decoding_pb2.LabelScore:
+    return decoding_pb2.LabelScore(label=score.label, probability=score.probability)
+
+
+def classification_to_proto(classification: Classification) -> sequence_pb2.Classification:
+    return sequence_pb2.Classification(
+        labels=map(label_to_proto, classification.labels), num_tokens=classification.num_tokens
+    )
+
+
+def opened_to_proto(session: Session) -> sequence_pb2.SessionResponse:
+    ttl = duration_pb2.Duration()
+    ttl.FromMilliseconds(round(session.ttl_s * 1000))
+    opened = sequence_pb2.Opened(
+        session_id=session.id,
+        model=model_version_to_proto(session.served),
+        input_position=session.standing.input_position,
+        output_position=session.standing.output_position,
+        ttl=ttl,
+    )
+    return sequence_pb2.SessionResponse(opened=opened)
+
+
+def answer_to_proto(answer: Answer) -> sequence_pb2.SessionResponse:
+    output = sequence_pb2.Output(
+        input_position=answer.input_position,
+        output_position=answer.output_position,
+        labels=map(label_to_proto, answer.labels),
+        tokens=map(token_to_proto, answer.tokens),
+        finish_reason=finish_to_proto(answer.hypotheses),
+        hypotheses=map(hypothesis_to_proto, answer.hypotheses or ()),
+    )
+    return sequence_pb2.SessionResponse(output=output)
+
+
+def closed_to_proto(session: Session) -> sequence_pb2.SessionResponse:
+    standing = session.standing
+    closed = sequence_pb2.Closed(
+        input_position=standing.input_position, output_position=standing.output_position
+    )
+    return sequence_pb2.SessionResponse(closed=closed)
+
+
+def description_to_proto(served: Served) -> model_pb2.ModelDescription:
+    bundle, manifest = served.bundle, served.manifest
+    return model_pb2.ModelDescription(
+        model=model_version_to_proto(served),
+        task=_TASKS_TO_PROTO[manifest.task],
+        description=manifest.description,
+        source_language=manifest.source_language,
+        target_language=manifest.target_language,
+        precision=manifest.precision,
+        num_parameters=manifest.num_parameters,
+        size_bytes=bundle.size_bytes,
+        streams=manifest.streams,
+        why_not_streaming=manifest.why_not_streaming,
+        labels=bundle.labels,
+        vocabulary_size=bundle.tokenizer.size,
+        max_input_tokens=manifest.limits.max_input_tokens,
+        max_output_tokens=manifest.limits.max_output_tokens,
+        generation=_defaults_to_proto(manifest),
+    )
+
+
+def _defaults_to_proto(manifest: Manifest) -> model_pb2.GenerationDefaults:
+    """As requests meet them: bounded by the model's limits."""
+    defaults = DecodingOptions.of(manifest)
+    return model_pb2.GenerationDefaults(
+        beam_size=defaults.beam_size, length_penalty=defaults.length_penalty, max_length=defaults.max_length
+    )

@@ -1,0 +1,157 @@
+"""What happens around every call, whatever its kind: its bytes are parsed, its errors become statuses, it is counted.
+
+    bytes ─▶ parse ─▶ servicer ─▶ responses ─▶ write
+               └─────────┴───────────┴──▶ error ─▶ status (service.api.statuses) ─▶ abort
+
+Health and reflection speak for the server, not for its models: they pass untouched.
+"""
+
+import asyncio
+import re
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import aclosing
+from typing import Any, Never, TypeVar
+
+import grpc
+import structlog
+from google.protobuf.message import DecodeError
+
+from service.api.calls import Calls
+from service.api.statuses import STATUSES, to_status
+from service.errors import InvalidInput, SeqserveError
+from service.metrics import Metrics
+
+T = TypeVar("T")
+Context = grpc.aio.ServicerContext[Any, Any]
+Handler = Any
+"""A grpc.RpcMethodHandler; its fields have no types."""
+
+REQUEST_ID = "x-request-id"
+_SANE_ID = re.compile(r"[A-Za-z0-9._:/-]{1,64}")
+_SERVER_ERRORS = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN}
+
+log = structlog.get_logger("seqserve.calls")
+
+
+class CallInterceptor(grpc.aio.ServerInterceptor):
+    """Every call ends with exactly one status and is counted once, by method and code."""
+
+    def __init__(self, calls: Calls, metrics: Metrics) -> None:
+        self._calls = calls
+        self._metrics = metrics
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler:
+        handler, method = await continuation(handler_call_details), handler_call_details.method
+        if handler is None or method.startswith("/grpc."):
+            return handler
+        behavior = (
+            self._streaming(handler, method) if handler.response_streaming else self._single(handler, method)
+        )
+        return _KINDS[handler.request_streaming, handler.response_streaming](
+            behavior, response_serializer=handler.response_serializer
+        )
+
+    def _single(self, handler: Handler, method: str) -> Callable[[Any, Context], Awaitable[Any]]:
+        behavior = handler.stream_unary or handler.unary_unary
+
+        async def answer(request: Any, context: Context) -> Any:
+            return await behavior(_parsed(handler, request), context)
+
+        return lambda request, context: self._watched(method, context, lambda: answer(request, context))
+
+    def _streaming(self, handler: Handler, method: str) -> Callable[[Any, Context], Awaitable[None]]:
+        behavior = handler.stream_stream or handler.unary_stream
+
+        async def answer(request: Any, context: Context) -> None:
+            # Closed here, at once: a caller who leaves while a message is being written must not hold its slot.
+            async with aclosing(behavior(_parsed(handler, request), context)) as responses:
+                async for response in responses:
+                    await context.write(response)
+
+        return lambda request, context: self._watched(method, context, lambda: answer(request, context))
+
+    async def _watched(
+        self, method: str, context: Context, answer: Callable[[], Coroutine[Any, Any, T]]
+    ) -> T:
+        started, request_id, code = time.perf_counter(), _request_id(context), grpc.StatusCode.OK
+        context.set_trailing_metadata(((REQUEST_ID, request_id),))
+        try:
+            with self._calls.inside():
+                return await answer()
+        except asyncio.CancelledError:
+            code = _why_cancelled(context)
+            raise
+        except SeqserveError as error:
+            code = STATUSES[type(error)]
+            await _abort(context, error, request_id)
+        except Exception:
+            code = grpc.StatusCode.INTERNAL
+            log.exception(
+                "a call failed in a way that was not foreseen", method=method, request_id=request_id
+            )
+            await _abort(context, _unforeseen(request_id), request_id)
+        finally:
+            self._metrics.requests.labels(method, code.name).inc()
+            _log_call(method, code, request_id, time.perf_counter() - started)
+
+
+_KINDS = {
+    (False, False): grpc.unary_unary_rpc_method_handler,
+    (False, True): grpc.unary_stream_rpc_method_handler,
+    (True, False): grpc.stream_unary_rpc_method_handler,
+    (True, True): grpc.stream_stream_rpc_method_handler,
+}
+"""(requests stream, responses stream) → the handler of that kind. None has a deserializer: the bytes come to us."""
+
+
+def _parsed(handler: Handler, request: Any) -> Any:
+    return _parsed_stream(handler, request) if handler.request_streaming else _parse(handler, request)
+
+
+async def _parsed_stream(handler: Handler, requests: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+    async for request in requests:
+        yield _parse(handler, request)
+
+
+def _parse(handler: Handler, request: bytes) -> Any:
+    try:
+        return handler.request_deserializer(request)
+    except DecodeError:
+        raise InvalidInput(
+            "the bytes are no request of this method, or a text in it is not valid UTF-8"
+        ) from None
+
+
+async def _abort(context: Context, error: SeqserveError, request_id: str) -> Never:
+    status = to_status(error)
+    metadata: Any = (*status.trailing_metadata, (REQUEST_ID, request_id))
+    await context.abort(status.code, status.details, metadata)
+
+
+def _unforeseen(request_id: str) -> SeqserveError:
+    return SeqserveError(f"something went wrong in the server; its log tells more about request {request_id}")
+
+
+def _request_id(context: Context) -> str:
+    """The caller's own id where it sent a sane one."""
+    for key, value in context.invocation_metadata() or ():
+        if key == REQUEST_ID and isinstance(value, str) and _SANE_ID.fullmatch(value):
+            return value
+    return secrets.token_hex(8)
+
+
+def _why_cancelled(context: Context) -> grpc.StatusCode:
+    remaining: float | None = context.time_remaining()  # None without a deadline, whatever the stubs say
+    is_over = remaining is not None and remaining <= 0
+    return grpc.StatusCode.DEADLINE_EXCEEDED if is_over else grpc.StatusCode.CANCELLED
+
+
+def _log_call(method: str, code: grpc.StatusCode, request_id: str, seconds: float) -> None:
+    write = log.debug if code is grpc.StatusCode.OK else log.error if code in _SERVER_ERRORS else log.info
+    write("call", method=method, code=code.name, request_id=request_id, ms=round(seconds * 1000, 1))

@@ -1,0 +1,87 @@
+"""SequenceService: requests to tasks and sessions, their answers to responses. Errors rise to the interceptor."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import grpc
+
+from seqserve.v1 import sequence_pb2, sequence_pb2_grpc
+from service.api.converters import (
+    classification_to_proto,
+    model_version_to_proto,
+    num_labels_from_proto,
+    options_from_proto,
+    selection_from_proto,
+    too_long_from_proto,
+    translation_to_proto,
+    written_to_proto,
+)
+from service.api.session_stream import SessionStream
+from service.bundle.manifest import Task
+from service.config import LimitSettings
+from service.registry import Registry, Served
+from service.sessions import SessionTable
+from service.tasks.classify import classify
+from service.tasks.texts import tokens_of
+from service.tasks.translate import stream_translate, translate
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class SequenceServicer(sequence_pb2_grpc.SequenceServiceServicer):
+    """One method for each RPC; the protos say what each promises."""
+
+    def __init__(self, registry: Registry, sessions: SessionTable, limits: LimitSettings) -> None:
+        self._registry = registry
+        self._sessions = sessions
+        self._limits = limits
+
+    async def Translate(  # noqa: N802  (named by the proto)
+        self, request: sequence_pb2.TranslateRequest, context: Context
+    ) -> sequence_pb2.TranslateResponse:
+        served = self._find(request.model, "translate")
+        options = options_from_proto(request.options, served.manifest)
+        too_long = too_long_from_proto(request.too_long)
+        texts = await tokens_of(request.texts, served.bundle, self._limits, too_long)
+        translations = await translate(served, texts, options)
+        return sequence_pb2.TranslateResponse(
+            model=model_version_to_proto(served), translations=map(translation_to_proto, translations)
+        )
+
+    async def StreamTranslate(  # noqa: N802
+        self, request: sequence_pb2.StreamTranslateRequest, context: Context
+    ) -> AsyncGenerator[sequence_pb2.StreamTranslateResponse, None]:
+        served = self._find(request.model, "translate")
+        options = options_from_proto(request.options, served.manifest)
+        too_long = too_long_from_proto(request.too_long)
+        [text] = await tokens_of([request.text], served.bundle, self._limits, too_long, field="text")
+        model: sequence_pb2.ModelVersion | None = model_version_to_proto(served)
+        async with aclosing(stream_translate(served, text, options)) as all_written:
+            async for written in all_written:
+                yield written_to_proto(written, model)
+                model = None
+
+    async def Classify(  # noqa: N802
+        self, request: sequence_pb2.ClassifyRequest, context: Context
+    ) -> sequence_pb2.ClassifyResponse:
+        served = self._find(request.model, "classify")
+        num_labels = num_labels_from_proto(request.num_labels)
+        too_long = too_long_from_proto(request.too_long)
+        texts = await tokens_of(request.texts, served.bundle, self._limits, too_long)
+        classifications = await classify(served, texts, num_labels)
+        return sequence_pb2.ClassifyResponse(
+            model=model_version_to_proto(served),
+            classifications=map(classification_to_proto, classifications),
+        )
+
+    async def Session(  # noqa: N802
+        self, request_iterator: AsyncIterator[sequence_pb2.SessionRequest], context: Context
+    ) -> AsyncGenerator[sequence_pb2.SessionResponse, None]:
+        stream = SessionStream(self._registry, self._sessions, self._limits)
+        async with aclosing(stream.answers(request_iterator)) as answers:
+            async for answer in answers:
+                yield answer
+
+    def _find(self, selector: sequence_pb2.ModelSelector, task: Task) -> Served:
+        return self._registry.find(**selection_from_proto(selector), task=task)

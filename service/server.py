@@ -1,0 +1,216 @@
+"""Builds every part, hands them to each other, starts and drains: the only place that knows them all."""
+
+import asyncio
+import signal
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import grpc
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from seqserve.v1 import model_pb2, model_pb2_grpc, sequence_pb2, sequence_pb2_grpc
+from service import logs
+from service.api import CallInterceptor, Calls, ModelServicer, SequenceServicer
+from service.bundle import Bundle
+from service.config import ServerSettings, Settings
+from service.engine import Engine
+from service.engine.onnx import OnnxEngine
+from service.errors import ConfigRefused
+from service.metrics import Metrics
+from service.registry import Registry, Served
+from service.scheduler import Scheduler
+from service.sessions import SessionTable
+
+SERVICES = (
+    sequence_pb2.DESCRIPTOR.services_by_name["SequenceService"].full_name,
+    model_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
+)
+SWEEP_EVERY_S = 5.0
+"""How often sessions that nobody came back for are forgotten."""
+LAST_WORDS_S = 1.0
+"""For the statuses of what is turned out at the end of the grace period, and for watchers of the health."""
+
+log = structlog.get_logger("seqserve.server")
+
+
+class Server:
+    """One server: `start`, then `drain`, each once."""
+
+    def __init__(self, settings: Settings, engine_of: Callable[[Bundle], Engine] | None = None) -> None:
+        """`engine_of` makes the engine of a bundle; ONNX Runtime's where it is left out."""
+        self.settings = settings
+        self.metrics = Metrics()
+        self.registry = Registry(self._serve_bundle)
+        self.sessions = SessionTable(settings.sessions)
+        self.port = 0
+        self._engine_of = engine_of or (lambda bundle: OnnxEngine(bundle, settings.engine))
+        self._calls = Calls()
+        self._health = health.aio.HealthServicer()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stop_metrics: Callable[[], None] = lambda: None
+        self.metrics.sessions_active.set_function(lambda: len(self.sessions))
+
+    @property
+    def address(self) -> str:
+        """Where it listens, as a client writes it."""
+        host = self.settings.server.host
+        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+
+    async def start(self) -> int:
+        """Listen, load the models, answer; the port is returned. ConfigRefused says why it cannot, and what to do."""
+        started = time.perf_counter()
+        self._grpc = self._grpc_server()
+        try:
+            self.port = _bind(self._grpc, self.settings.server)
+            await asyncio.to_thread(self._load)
+            self._expose_metrics()
+        except BaseException:
+            await self._grpc.stop(None)
+            await asyncio.to_thread(self.registry.close)
+            raise
+        await self._grpc.start()
+        await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        self._tasks.append(asyncio.create_task(self._sweep()))
+        log.info("started", address=self.address, models=self._names(), seconds=_rounded_since(started))
+        return self.port
+
+    async def drain(self) -> None:
+        """Take no more calls, wait `grace_s` for those that run, turn out the rest, and end all parts."""
+        log.info("draining", calls=len(self._calls), grace_s=self.settings.server.grace_s)
+        started = time.perf_counter()
+        self._calls.close()
+        with suppress(TimeoutError):  # a watcher that does not read would hold it up for ever
+            await asyncio.wait_for(self._health.enter_graceful_shutdown(), LAST_WORDS_S)
+        if not await self._calls.wait_until_empty(self.settings.server.grace_s):
+            self.turn_out()
+            await self._calls.wait_until_empty(LAST_WORDS_S)
+        await self._grpc.stop(LAST_WORDS_S)
+        await self._end_parts()
+        log.info("stopped", seconds=_rounded_since(started))
+
+    def turn_out(self) -> None:
+        """End the calls that still run, with UNAVAILABLE."""
+        log.info("turning out", calls=len(self._calls))
+        self._calls.turn_out()
+
+    def _grpc_server(self) -> grpc.aio.Server:
+        interceptor = CallInterceptor(self._calls, self.metrics)
+        server = grpc.aio.server(interceptors=[interceptor], options=_options(self.settings.server))
+        sequence = SequenceServicer(self.registry, self.sessions, self.settings.limits)
+        sequence_pb2_grpc.add_SequenceServiceServicer_to_server(sequence, server)
+        model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(self.registry), server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, server)
+        return server
+
+    def _load(self) -> None:
+        repository = self.settings.models.repository
+        self.registry.load_all(repository)
+        for name, reason in self.registry.refused.items():
+            log.warning("model refused", model=name, reason=reason)
+        if not self.registry.all():
+            refused = "; ".join(f"{name}: {reason}" for name, reason in self.registry.refused.items())
+            raise ConfigRefused(
+                f"no model to serve in {repository.absolute()}: "
+                f"{refused or 'there is no <name>/<version>/manifest.json'}. Choose the folder with --models"
+            )
+
+    def _serve_bundle(self, bundle: Bundle) -> Served:
+        manifest = bundle.manifest
+        bundle.tokenizer.encode("warm up")  # read now, not with the first request
+        engine = self._engine_of(bundle)
+        engine.warm_up()
+        name = f"{manifest.name}/{manifest.version}"
+        return Served(bundle, engine, Scheduler(engine, self.settings.scheduler, self.metrics, name))
+
+    def _expose_metrics(self) -> None:
+        host, port = self.settings.server.host, self.settings.server.metrics_port
+        if port:
+            _check_free(host, port, "metrics_port")
+            self._stop_metrics = self.metrics.expose(host, port)
+
+    async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
+        for service in ("", *SERVICES):
+            await self._health.set(service, status)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_EVERY_S)
+            self.sessions.expire()
+
+    async def _end_parts(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.to_thread(self.registry.close)
+        await asyncio.to_thread(self._stop_metrics)
+
+    def _names(self) -> list[str]:
+        return [f"{served.manifest.name}/{served.manifest.version}" for served in self.registry.all()]
+
+
+def serve(settings: Settings, on_start: Callable[[Server], None] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, then drain; a second signal ends what still runs. `on_start` is called once."""
+    logs.configure(settings.log.level, settings.log.format)
+    asyncio.run(_serve(Server(settings), on_start or (lambda server: None)))
+
+
+async def _serve(server: Server, on_start: Callable[[Server], None]) -> None:
+    stop = asyncio.Event()
+
+    def end() -> None:
+        if stop.is_set():
+            server.turn_out()
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, end)
+    await server.start()
+    on_start(server)
+    await stop.wait()
+    await server.drain()
+
+
+def _options(settings: ServerSettings) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_send_message_length", settings.max_message_bytes),
+        ("grpc.max_concurrent_streams", settings.max_concurrent_streams),
+        ("grpc.keepalive_time_ms", round(settings.keepalive_s * 1000)),
+        ("grpc.keepalive_timeout_ms", 20_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        # Clients may ask for life signs every ten seconds, between calls too, without being sent away.
+        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+        ("grpc.http2.max_ping_strikes", 0),
+        # Two servers on one port would share its calls by chance.
+        ("grpc.so_reuseport", 0),
+    ]
+
+
+def _bind(server: grpc.aio.Server, settings: ServerSettings) -> int:
+    host, port = settings.host, settings.port
+    _check_free(host, port, "port")
+    try:
+        return server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+    except RuntimeError as error:
+        raise ConfigRefused(f"cannot listen on {host}:{port}: {error}") from None
+
+
+def _check_free(host: str, port: int, setting: str) -> None:
+    """Ask the system first: it says why a port cannot be had, gRPC does not."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        raise ConfigRefused(
+            f"cannot listen on {host}:{port}: {error.strerror or error}. Another server may run there: stop it, or "
+            f"choose another {setting} (0 takes a free one)"
+        ) from None
+
+
+def _rounded_since(started: float) -> float:
+    return round(time.perf_counter() - started, 2)
