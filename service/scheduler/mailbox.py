@@ -4,16 +4,26 @@
     job → put → fresh ─┐                   │
     job → put → fresh ─┴─ Post.flush ──────┼─▶ one call for each loop → arrived → async for items in mailbox
 
-No state is shared: `_fresh` belongs to the scheduler's thread, `_arrived` to the loop, and only whole lists cross over.
+No state is shared: `_fresh` belongs to the scheduler's thread, the rest to the loop; only whole lists cross over.
 """
 
 import asyncio
 import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from service.errors import SeqserveError
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Comes after the last item."""
+
+    error: SeqserveError | None = None
 
 
 class Mailbox(Generic[T]):
@@ -23,31 +33,94 @@ class Mailbox(Generic[T]):
     """
 
     def __init__(self, post: "Post", loop: asyncio.AbstractEventLoop) -> None:
-        raise NotImplementedError
+        self.loop = loop
+        self._post = post
+        self._fresh: list[T | End] = []
+        self._arrived: list[T] = []
+        self._end: End | None = None
+        self._reader: asyncio.Future[None] | None = None
 
     def put(self, item: T) -> None:
-        """Add an item; it crosses over with the batch that made it."""
-        raise NotImplementedError
+        """Add an item; from a job, it crosses over with the batch that made it."""
+        self._post.carry(self, item)
 
     def close(self) -> None:
         """End the iteration after the items put so far."""
-        raise NotImplementedError
+        self._post.carry(self, End())
 
     def fail(self, error: SeqserveError) -> None:
         """Raise the error in the reader, after the items put so far."""
-        raise NotImplementedError
+        self._post.carry(self, End(error))
 
     def __aiter__(self) -> "Mailbox[T]":
         return self
 
     async def __anext__(self) -> list[T]:
         """Wait for something to come and return all that came since the last look."""
-        raise NotImplementedError
+        while not self._arrived:
+            if self._end is not None:
+                raise self._end.error or StopAsyncIteration
+            self._reader = self.loop.create_future()
+            await self._reader
+        items, self._arrived = self._arrived, []
+        return items
+
+    def empty(self) -> "list[T | End]":
+        """Take what is fresh; on the scheduler's thread."""
+        items, self._fresh = self._fresh, []
+        return items
+
+    def lay(self, item: "T | End") -> bool:
+        """Add to what is fresh, on the scheduler's thread; whether it is the first since the last flush."""
+        self._fresh.append(item)
+        return len(self._fresh) == 1
+
+    def deliver(self, items: "Sequence[T | End]") -> None:
+        """Take items in, on the loop."""
+        for item in items:
+            if self._end is not None:
+                break
+            if isinstance(item, End):
+                self._end = item
+            else:
+                self._arrived.append(item)
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
 
 
 class Post:
-    """The mailboxes of one scheduler."""
+    """The mailboxes of one scheduler: what its thread puts waits for the flush, what others put goes at once."""
 
     def __init__(self) -> None:
-        self._thread = threading.get_ident()
+        self._thread: int | None = None
         self._written: list[Mailbox[Any]] = []
+
+    def adopt_thread(self) -> None:
+        """Take the calling thread for the scheduler's."""
+        self._thread = threading.get_ident()
+
+    def carry(self, mailbox: Mailbox[T], item: T | End) -> None:
+        """Bring an item on its way."""
+        if threading.get_ident() != self._thread:
+            _call(mailbox.loop, mailbox.deliver, [item])
+        elif mailbox.lay(item):
+            self._written.append(mailbox)
+
+    def flush(self) -> None:
+        """Hand everything over, with one call for each event loop."""
+        written, self._written = self._written, []
+        letters: dict[asyncio.AbstractEventLoop, list[tuple[Mailbox[Any], list[Any]]]] = {}
+        for mailbox in written:
+            letters.setdefault(mailbox.loop, []).append((mailbox, mailbox.empty()))
+        for loop, own in letters.items():
+            _call(loop, _deliver, own)
+
+
+def _deliver(letters: list[tuple[Mailbox[Any], list[Any]]]) -> None:
+    for mailbox, items in letters:
+        mailbox.deliver(items)
+
+
+def _call(loop: asyncio.AbstractEventLoop, function: Callable[[Any], None], argument: Any) -> None:
+    with suppress(RuntimeError):  # the loop is closed: nobody is left to read
+        loop.call_soon_threadsafe(function, argument)

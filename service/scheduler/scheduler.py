@@ -1,13 +1,30 @@
-"""The loop that turns the steps of many jobs into batches."""
+"""The loop that turns the steps of many jobs into batches: wait, admit, take, run, answer.
+
+submit ──▶ arrivals ─▶ begin ─▶ ┌ queue of graph encode ┐ take   run    answer: advance ─▶ queues, or the end
+(any thread)                    └ queue of graph step   ┘ ─────▶ engine ──▶     └▶ mailboxes ─▶ event loop
+"""
 
 import asyncio
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from service.config import SchedulerSettings
 from service.engine import Engine
+from service.errors import Draining, Overloaded, SeqserveError, StepFailed
 from service.metrics import Metrics
-from service.scheduler.mailbox import Mailbox
-from service.step import Job
+from service.scheduler.mailbox import Mailbox, Post
+from service.scheduler.meter import Meter
+from service.scheduler.queues import Queues, Waiting
+from service.scheduler.run import Run
+from service.step import Job, Result, Step
+
+LAST_BATCH_S = 5.0
+"""How long an engine may take over the batch that is running when everything is to end."""
+
+# `except BaseException` stands here on purpose: nothing is above this thread that could do anything about it.
 
 
 class Scheduler:
@@ -19,34 +36,192 @@ class Scheduler:
 
     def __init__(self, engine: Engine, settings: SchedulerSettings, metrics: Metrics, name: str) -> None:
         """Start the thread. `name` is the label of its metrics, such as `tatoeba-es-en/1`."""
-        raise NotImplementedError
+        self._engine = engine
+        self._name = name
+        self._max_jobs = settings.max_queue
+        self._queues = Queues(engine.manifest.graphs, settings)
+        self._meter = Meter(metrics, name, list(engine.manifest.graphs))
+        self._post = Post()
+        self._changed = threading.Condition()
+        # What follows is guarded by `_changed`.
+        self._active: dict[int, Run] = {}
+        self._arrivals: list[Run] = []
+        self._accepting = True
+        self._stopping = False
+        self._closing = False
+        self._someone_left = False
+        self._meter.watch(lambda: len(self._active), lambda: len(self._queues))
+        self._thread = threading.Thread(target=self._loop, name=f"scheduler {name}", daemon=True)
+        self._thread.start()
 
     def submit(self, job: Job) -> None:
         """Accept a job, from any thread; it joins the next batch. Overloaded at once when full; Draining."""
-        raise NotImplementedError
+        with self._changed:
+            if not self._accepting:
+                raise Draining("the server is going away; ask another, or this one again in a while")
+            if len(self._active) >= self._max_jobs:
+                message = f"{self._name} has {self._max_jobs} jobs to do and takes no more"
+                raise Overloaded(message, retry_after_s=self._meter.retry_after_s())
+            if id(job) in self._active:
+                raise ValueError("this job is under way already")
+            run = self._active[id(job)] = Run(job)
+            self._arrivals.append(run)
+            self._changed.notify_all()
 
     def cancel(self, job: Job) -> None:
         """Forget a job, from any thread, at once and for good; nothing happens if it has ended.
 
         A call of the job that is under way on the scheduler's thread runs to its end; no other follows.
         """
-        raise NotImplementedError
+        with self._changed:
+            run = self._active.get(id(job))
+        if run is not None:
+            self._end(run, "cancelled")
 
     def mailbox(self, loop: asyncio.AbstractEventLoop) -> Mailbox[Any]:
         """Make a mailbox through which a job's methods reach `loop`."""
-        raise NotImplementedError
+        return Mailbox(self._post, loop)
 
     def stop_accepting(self) -> None:
         """Refuse new jobs from now on, with Draining; those accepted go on."""
-        raise NotImplementedError
+        with self._changed:
+            self._accepting = False
 
     def drain(self, timeout: float) -> bool:
         """Stop accepting, wait for the jobs to end, fail with Draining what is left after `timeout` seconds.
 
         Blocks. Returns whether all ended by themselves.
         """
-        raise NotImplementedError
+        self.stop_accepting()
+        with self._changed:
+            if self._changed.wait_for(lambda: not self._active, timeout):
+                return True
+            self._stopping = True
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: not self._active, LAST_BATCH_S)
+            return False
 
     def close(self) -> None:
         """Fail with Draining what is left and end the thread."""
-        raise NotImplementedError
+        with self._changed:
+            self._accepting = False
+            self._stopping = self._closing = True
+            self._changed.notify_all()
+        self._thread.join(LAST_BATCH_S)
+        self._meter.watch(lambda: 0, lambda: 0)
+
+    # The loop, on the scheduler's own thread.
+
+    def _loop(self) -> None:
+        self._post.adopt_thread()
+        while self._wait():
+            try:
+                self._cycle()
+            except BaseException as error:
+                self._meter.bug("scheduler_broke", error)
+                self._fail_all(StepFailed("a fault in the server's scheduler; the request was not finished"))
+            self._post.flush()
+
+    def _cycle(self) -> None:
+        self._admit()
+        graph, batch = self._queues.take()
+        if batch:
+            self._answer(batch, self._run(graph, batch))
+
+    def _wait(self) -> bool:
+        """Wait until there is something to do; False when that is nothing any more."""
+        with self._changed:
+            self._changed.wait_for(self._has_work)
+            return not self._closing or bool(self._active)
+
+    def _has_work(self) -> bool:
+        return bool(self._arrivals or len(self._queues) or (self._stopping and self._active) or self._closing)
+
+    def _admit(self) -> None:
+        """Let go those who left and begin those who came."""
+        with self._changed:
+            arrivals, self._arrivals = self._arrivals, []
+            left, self._someone_left = self._someone_left, False
+            stopping = self._stopping
+        if left:
+            self._queues.purge()
+        if stopping:
+            self._fail_all(Draining("the server is going away; this request was not finished"))
+        for run in arrivals:
+            self._proceed(run, run.job.begin)
+
+    def _run(self, graph: str, batch: Sequence[Waiting]) -> list[Result | SeqserveError]:
+        self._meter.started([waiting.run for waiting in batch])
+        began = time.monotonic()
+        outcomes = self._try(graph, [waiting.step for waiting in batch])
+        self._meter.ran(graph, len(batch), began)
+        return outcomes
+
+    def _try(self, graph: str, steps: Sequence[Step]) -> list[Result | SeqserveError]:
+        """Run the steps; where they fail, halve them until only those that are to blame fail."""
+        try:
+            results = self._engine.run(graph, steps)
+            if len(results) != len(steps):
+                raise StepFailed(f"graph {graph} answered {len(results)} of {len(steps)} steps")
+            return list(results)
+        except BaseException as error:
+            self._meter.batch_failed(graph, len(steps), error)
+            if len(steps) == 1:
+                return [_as_seqserve(error, f"a step of graph {graph} could not be run")]
+        half = len(steps) // 2
+        return self._try(graph, steps[:half]) + self._try(graph, steps[half:])
+
+    def _answer(self, batch: Sequence[Waiting], outcomes: Sequence[Result | SeqserveError]) -> None:
+        for waiting, outcome in zip(batch, outcomes, strict=True):
+            run = waiting.run
+            if isinstance(outcome, SeqserveError):
+                self._fail(run, outcome)
+            elif run.take_in(waiting.index, outcome):
+                self._proceed(run, partial(run.job.advance, run.results))
+
+    def _proceed(self, run: Run, call: Callable[[], Sequence[Step]]) -> None:
+        """Ask a job for its next steps; what it raises hurts nobody else."""
+        if run.ended:
+            return
+        try:
+            steps = call()
+            run.expect(steps)
+            self._queues.put(run, steps)
+        except BaseException as error:
+            if not isinstance(error, SeqserveError):
+                self._meter.bug("job_broke", error)
+            self._fail(run, _as_seqserve(error, "a fault in the server; the request was not finished"))
+            return
+        if not steps:
+            self._end(run, "done")
+
+    def _fail(self, run: Run, error: SeqserveError) -> None:
+        if self._end(run, "failed"):
+            try:
+                run.job.fail(error)
+            except BaseException as bug:
+                self._meter.bug("job_broke", bug)
+
+    def _fail_all(self, error: SeqserveError) -> None:
+        with self._changed:
+            runs = list(self._active.values())
+        for run in runs:
+            self._fail(run, error)
+        self._queues.purge()
+
+    def _end(self, run: Run, outcome: str) -> bool:
+        """End a run; False where that has happened already."""
+        with self._changed:
+            if run.ended:
+                return False
+            run.ended = True
+            self._someone_left |= outcome != "done"
+            del self._active[id(run.job)]
+            self._meter.ended(run, outcome)
+            self._changed.notify_all()
+            return True
+
+
+def _as_seqserve(error: BaseException, message: str) -> SeqserveError:
+    """Keep the service's own errors; of others, only the log learns more than the message."""
+    return error if isinstance(error, SeqserveError) else StepFailed(message)

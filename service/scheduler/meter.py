@@ -1,0 +1,64 @@
+"""What the scheduler counts and logs, so that its loop need not."""
+
+import time
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from service.metrics import Metrics
+from service.scheduler.run import Run
+
+log = structlog.get_logger(__name__)
+FORGETTING = 0.05
+"""Weight of the newest job in the mean duration."""
+
+
+class Meter:
+    """The metrics and the log of one scheduler."""
+
+    def __init__(self, metrics: Metrics, model: str, graphs: Sequence[str]) -> None:
+        self._model = model
+        self._metrics = metrics
+        self._batch_size = {graph: metrics.batch_size.labels(model, graph) for graph in graphs}
+        self._run_seconds = {graph: metrics.run_seconds.labels(model, graph) for graph in graphs}
+        self._steps = {graph: metrics.steps.labels(model, graph) for graph in graphs}
+        self._wait = metrics.queue_wait_seconds.labels(model)
+        self._outcomes = {
+            outcome: metrics.jobs.labels(model, outcome) for outcome in ("done", "failed", "cancelled")
+        }
+        self._mean_job_s = 10.0
+
+    def watch(self, num_jobs: Callable[[], int], num_waiting: Callable[[], int]) -> None:
+        """Let the gauges read these numbers whenever they are asked."""
+        self._metrics.jobs_active.labels(self._model).set_function(num_jobs)
+        self._metrics.queue_depth.labels(self._model).set_function(num_waiting)
+
+    def started(self, runs: Sequence[Run]) -> None:
+        """A batch of these runs begins."""
+        for run in runs:
+            if not run.started:
+                run.started = True
+                self._wait.observe(time.monotonic() - run.submitted_at)
+
+    def ran(self, graph: str, num_rows: int, began: float) -> None:
+        """A batch has been run since `began`."""
+        self._batch_size[graph].observe(num_rows)
+        self._steps[graph].inc(num_rows)
+        self._run_seconds[graph].observe(time.monotonic() - began)
+
+    def ended(self, run: Run, outcome: str) -> None:
+        """A job is over: done, failed or cancelled."""
+        self._outcomes[outcome].inc()
+        self._mean_job_s += FORGETTING * (time.monotonic() - run.submitted_at - self._mean_job_s)
+
+    def batch_failed(self, graph: str, num_rows: int, error: BaseException) -> None:
+        """The rows could not be run together."""
+        log.warning("batch_failed", model=self._model, graph=graph, rows=num_rows, exc_info=error)
+
+    def bug(self, event: str, error: BaseException) -> None:
+        """Something raised that must not."""
+        log.error(event, model=self._model, exc_info=error)
+
+    def retry_after_s(self) -> float:
+        """About the time in which a tenth of the jobs end (they end as fast as they come: Little's law)."""
+        return min(max(self._mean_job_s / 10, 0.1), 10.0)

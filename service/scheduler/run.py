@@ -1,0 +1,38 @@
+"""A job under way."""
+
+import time
+from collections.abc import Sequence
+
+from service.step import Job, Result, Step
+
+
+class Run:
+    """A job, its current steps, and what has come back of them."""
+
+    __slots__ = ("_missing", "_results", "ended", "job", "started", "submitted_at")
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.ended = False
+        """No call of the job may begin any more."""
+        self.started = False
+        """A step of it has been in a batch."""
+        self.submitted_at = time.monotonic()
+        self._results: list[Result | None] = []
+        self._missing = 0
+
+    def expect(self, steps: Sequence[Step]) -> None:
+        """Wait for the results of these steps."""
+        self._results = [None] * len(steps)
+        self._missing = len(steps)
+
+    def take_in(self, index: int, result: Result) -> bool:
+        """Take in the result of one step; whether it was the last that was missing."""
+        self._results[index] = result
+        self._missing -= 1
+        return self._missing == 0
+
+    @property
+    def results(self) -> list[Result]:
+        """The results, in the order of the steps, once none is missing."""
+        return [result for result in self._results if result is not None]
