@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from training.export.graph import Graph, Value
+from training.export.graph import ELEMENTS, Graph, Value
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -71,13 +71,18 @@ class RowwiseInt8:
         rows, row_scale = self._quantize_rows(graph, x)
         turned = graph.op("Transpose", graph.constant(matrix, np.int8, "weight"), perm=[1, 0])
         product = graph.op("MatMulInteger", rows, turned, graph.constant(128, np.uint8))
-        scaled = graph.op("Mul", graph.op("Cast", product, to=1), graph.constant(scale / 127, np.float32, "scale"))
+        floats = graph.op("Cast", product, to=ELEMENTS["float32"])
+        scaled = graph.op("Mul", floats, graph.constant(scale / 127, np.float32, "scale"))
         return _add_bias(graph, graph.op("Mul", scaled, row_scale), weights)
 
     def lookup(self, graph: Graph, tokens: Value, weights: Weights) -> Value:
         """Rows of the matrix: `tokens` [...] int64 to [..., in]."""
         matrix, scale = self._quantized(weights)
-        rows = graph.op("Cast", graph.op("Gather", graph.constant(matrix, np.int8, "weight"), tokens), to=1)
+        rows = graph.op(
+            "Cast",
+            graph.op("Gather", graph.constant(matrix, np.int8, "weight"), tokens),
+            to=ELEMENTS["float32"],
+        )
         column = scale.reshape(-1, 1)
         return graph.op("Mul", rows, graph.op("Gather", graph.constant(column, np.float32, "scale"), tokens))
 
@@ -97,7 +102,7 @@ class RowwiseInt8:
             largest = graph.op("Max", largest, graph.constant(TINY, np.float32))
             stretched = graph.op("Mul", x, graph.op("Div", graph.constant(127, np.float32), largest))
             shifted = graph.op("Add", graph.op("Round", stretched), graph.constant(128, np.float32))
-            self._rows[key] = graph.op("Cast", shifted, to=2), largest
+            self._rows[key] = graph.op("Cast", shifted, to=ELEMENTS["uint8"]), largest
         return self._rows[key]
 
 

@@ -51,7 +51,8 @@ class Luong:
     before_cell = False
 
     def __init__(self, decoder: Decoder) -> None:
-        assert isinstance(decoder.attention, LuongAttention) and decoder.readout.context is not None
+        assert isinstance(decoder.attention, LuongAttention)
+        assert decoder.readout.context is not None
         self._key = weights_of(decoder.attention.key)
         self._value = weights_of(decoder.readout.context)
         self.num_keys, self.num_values = len(self._key.matrix), len(self._value.matrix)
@@ -76,7 +77,8 @@ class Bahdanau:
     before_cell = True
 
     def __init__(self, decoder: Decoder) -> None:
-        assert isinstance(decoder.attention, BahdanauAttention) and decoder.readout.context is not None
+        assert isinstance(decoder.attention, BahdanauAttention)
+        assert decoder.readout.context is not None
         self._query, self._key = weights_of(decoder.attention.query), weights_of(decoder.attention.key)
         self._energy = weights_of(decoder.attention.energy)
         self._readout = weights_of(decoder.readout.context)
@@ -89,7 +91,8 @@ class Bahdanau:
     def scores(self, graph: Graph, numbers: Arithmetic, hidden: Value, keys: Value) -> Value:
         """`hidden` [batch, hidden] and keys to [batch, 1, source]."""
         query = numbers.linear(graph, hidden, self._query)
-        mixed = graph.op("Tanh", graph.op("Add", graph.op("Unsqueeze", query, graph.constant([1], np.int64)), keys))
+        everywhere = graph.op("Unsqueeze", query, graph.constant([1], np.int64))
+        mixed = graph.op("Tanh", graph.op("Add", everywhere, keys))
         return graph.op("Transpose", numbers.linear(graph, mixed, self._energy), perm=[0, 2, 1])
 
     def to_readout(self, graph: Graph, numbers: Arithmetic, seen: Value) -> Value:
@@ -109,4 +112,3 @@ def look(graph: Graph, scores: Value, values: Value, lengths: Value) -> Value:
     masked = graph.op("Where", real, scores, graph.constant(MASKED, np.float32))
     weights = graph.op("Softmax", masked, axis=-1)
     return graph.op("Squeeze", graph.op("MatMul", weights, values), one)
-

@@ -57,7 +57,7 @@ class LstmCell:
 
 
 class GruCell:
-    """h' = (1 - z) n + z h with n = tanh(W x + b + r (U h + c))  (Cho et al. 2014 §2.3, as PyTorch and cuDNN have it)."""
+    """h' = (1 - z) n + z h with n = tanh(W x + b + r (U h + c))  (Cho et al. 2014 §2.3, as cuDNN has it)."""
 
     def __init__(self, stack: nn.RNNBase, suffix: str) -> None:
         self.inputs = Weights(_array(stack, f"weight_ih_{suffix}"), _array(stack, f"bias_ih_{suffix}"))
@@ -79,8 +79,8 @@ CELLS: dict[str, type[Cell]] = {"rnn": ElmanCell, "lstm": LstmCell, "gru": GruCe
 
 def weights_of(linear: nn.Linear) -> Weights:
     """A linear layer's weights."""
-    bias = None if linear.bias is None else linear.bias.detach().float().numpy()
-    return Weights(linear.weight.detach().float().numpy(), bias)
+    arrays = {name: weight.detach().float().numpy() for name, weight in linear.named_parameters()}
+    return Weights(arrays["weight"], arrays.get("bias"))
 
 
 def _merged_biases(stack: nn.RNNBase, suffix: str) -> tuple[Weights, Weights]:

@@ -64,7 +64,9 @@ class Seq2SeqCheck:
             state = self._encode.states(found)
             parts.append(found)
         joined = {
-            name: np.concatenate([part[name] for part in parts], axis=1) if array.ndim == 3 else parts[-1][name]
+            name: np.concatenate([part[name] for part in parts], axis=1)
+            if array.ndim == 3
+            else parts[-1][name]
             for name, array in whole.items()
         }
         require_equal("encode in chunks and whole", joined, whole)

@@ -50,7 +50,9 @@ class ClassifierGraphs:
         real = real_positions(graph, x, lengths)
         run = self._encoder.scan(graph, self._numbers, x, real, state)
         logits = self._numbers.linear(graph, self._pool(sign, run, real), weights_of(self._model.output))
-        sign.output("log_probs", graph.op("LogSoftmax", logits, axis=-1), ("batch", self._model.output.out_features))
+        sign.output(
+            "log_probs", graph.op("LogSoftmax", logits, axis=-1), ("batch", self._model.output.out_features)
+        )
         if self.streams:
             sign.states_out("encoder", run.state, self._encoder)
         return graph, sign.spec("classify.onnx")

@@ -78,7 +78,9 @@ class Graph:
     def model(self) -> onnx.ModelProto:
         """The graph as a checked ONNX model."""
         opsets = [helper.make_opsetid("", OPSET)]
-        model = helper.make_model(self.proto(), opset_imports=opsets, ir_version=IR_VERSION, producer_name="seqserve")
+        model = helper.make_model(
+            self.proto(), opset_imports=opsets, ir_version=IR_VERSION, producer_name="seqserve"
+        )
         onnx.checker.check_model(model)
         return model
 

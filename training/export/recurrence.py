@@ -43,9 +43,14 @@ class Stack:
         return self.hidden * self.directions
 
     def scan(
-        self, graph: Graph, numbers: Arithmetic, x: Value, mask: Value, state: Sequence[Sequence[Value]] | None
+        self,
+        graph: Graph,
+        numbers: Arithmetic,
+        x: Value,
+        mask: Value,
+        state: Sequence[Sequence[Value]] | None,
     ) -> Run:
-        """`x` [time, batch, in], `mask` [time, batch, 1], the state of a one-way stack by layer; else it starts at zero."""
+        """`x` [time, batch, in] and `mask` [time, batch, 1]; a one-way stack's `state` by layer, else zeros."""
         final = []
         for number, cells in enumerate(self.layers):
             start = state[number] if state else [self._zeros(graph, x)] * self.num_states
@@ -78,7 +83,10 @@ class Stack:
     ) -> list[Value]:
         """The last state's tensors, then every position's h [time, batch, hidden]."""
         body = graph.body("scan")
-        before = [body.input(f"{body.name}_before_{n}", "float32", ["batch", self.hidden]) for n in range(len(start))]
+        before = [
+            body.input(f"{body.name}_before_{n}", "float32", ["batch", self.hidden])
+            for n in range(len(start))
+        ]
         now = body.input(f"{body.name}_given", "float32", ["batch", "gates"])
         real = body.input(f"{body.name}_real", "bool", ["batch", 1])
         moved = cell.step(body, numbers, now, before)

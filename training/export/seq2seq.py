@@ -5,8 +5,8 @@
     step     token [batch], the decoder's state, keys, values, source_lengths [batch], k
              → top_tokens, top_log_probs [batch, k], the decoder's next state
 
-A one-way encoder can be given a text in chunks: its state goes on, the contexts of the chunks follow each other, and the
-decoder's first state is that after the last chunk.
+A one-way encoder can be given a text in chunks: its state goes on, the contexts of the chunks follow each other,
+and the decoder's first state is that after the last chunk.
 """
 
 import numpy as np
@@ -92,7 +92,9 @@ class Seq2SeqGraphs:
     def _look(self, sign: Signature, hidden: Value) -> Value:
         assert self._attention
         keys = sign.input("keys", "float32", ("batch", "source", self._attention.num_keys), role="context")
-        values = sign.input("values", "float32", ("batch", "source", self._attention.num_values), role="context")
+        values = sign.input(
+            "values", "float32", ("batch", "source", self._attention.num_values), role="context"
+        )
         lengths = sign.lengths("source_lengths", of="source")
         scores = self._attention.scores(sign.graph, self._numbers, hidden, keys)
         return attention.look(sign.graph, scores, values, lengths)
@@ -119,5 +121,7 @@ class Seq2SeqGraphs:
         bias[list(NEVER_WRITTEN)] = MASKED
         logits = self._numbers.linear(graph, readout, Weights(self._output.matrix, bias))
         wanted = graph.op("Unsqueeze", k, graph.constant([0], np.int64))
-        log_probs, tokens = graph.split("TopK", graph.op("LogSoftmax", logits, axis=-1), wanted, outputs=2, axis=-1)
+        log_probs, tokens = graph.split(
+            "TopK", graph.op("LogSoftmax", logits, axis=-1), wanted, outputs=2, axis=-1
+        )
         return tokens, log_probs

@@ -25,7 +25,9 @@ class Signature:
 
     def lengths(self, name: str, of: str) -> Value:
         """Each row's length of the ragged axis `of`: [batch]."""
-        return self._take(TensorSpec(name=name, tensor=name, dtype="int64", axes=("batch",), role="lengths", of=of))
+        return self._take(
+            TensorSpec(name=name, tensor=name, dtype="int64", axes=("batch",), role="lengths", of=of)
+        )
 
     def size(self, name: str, of: str) -> Value:
         """The size of the outputs' axis `of`, one number for the batch."""
@@ -74,4 +76,7 @@ class Signature:
 
 
 def _names(prefix: str, stack: Stack) -> list[list[str]]:
-    return [[f"{prefix}_{STATE_NAMES[n]}_{layer}" for n in range(stack.num_states)] for layer in range(len(stack.layers))]
+    return [
+        [f"{prefix}_{STATE_NAMES[n]}_{layer}" for n in range(stack.num_states)]
+        for layer in range(len(stack.layers))
+    ]

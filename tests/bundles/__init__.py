@@ -1,0 +1,53 @@
+"""Small bundles, made by the real exporter from models with random weights."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from training.config import parse_recipe
+from training.data.subwords import learn_tokenizer
+from training.export.bundle import Run, build_model, write_bundle
+
+SENTENCES = (
+    "the cat sits on the mat and the dog runs in the garden",
+    "¿Dónde está la biblioteca? El gato duerme en la casa.",
+    "play some jazz music on the radio, please!",
+    "I don't know what you want from me at 10 o'clock.",
+)
+"""What the tokenizers of these bundles are learned from."""
+
+LABELS = ("AddToPlaylist", "GetWeather", "PlayMusic")
+
+
+def write_translator(models: Path, name: str = "toy-es-en", seed: int = 0, **parts: Any) -> Path:
+    """A translator in `models`; `parts` go into the recipe's `[model]`, `export` into its own table."""
+    model = {"embedding": 32, "encoder": {"hidden": 24, "bidirectional": True}, "decoder": {"hidden": 40}}
+    recipe = {"name": name, "task": "translate", "source": "es", "target": "en"}
+    return _write(models, recipe, model, parts, (), seed)
+
+
+def write_classifier(models: Path, name: str = "toy-intents", seed: int = 0, **parts: Any) -> Path:
+    """A classifier in `models`; `parts` as with `write_translator`."""
+    model = {"embedding": 32, "pooling": "max", "encoder": {"hidden": 24}}
+    recipe = {"name": name, "task": "classify", "source": "en"}
+    return _write(models, recipe, model, parts, LABELS, seed)
+
+
+def _write(
+    models: Path,
+    recipe: dict[str, Any],
+    model: dict[str, Any],
+    parts: dict[str, Any],
+    labels: tuple[str, ...],
+    seed: int,
+) -> Path:
+    export = {"precision": "int8", "max_input_tokens": 200, "max_length": 30} | parts.pop("export", {})
+    data = {"train": ["none"], "dev": ["none"]}
+    checked = parse_recipe(recipe | {"data": data, "model": model | parts, "export": export})
+    tokenizer = learn_tokenizer(SENTENCES * 3, checked.tokenizer)
+    torch.manual_seed(seed)
+    net = build_model(checked, tokenizer.size, len(labels))
+    for weight in net.parameters():
+        weight.data.mul_(2)  # random weights of this size write varied text
+    return write_bundle(Run(checked, net.eval(), tokenizer, labels), models, tell=lambda _: None)
