@@ -1,13 +1,20 @@
 """What is served: name and version → bundle, engine and scheduler."""
 
-from collections.abc import Callable
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import structlog
 
 from service.bundle import Bundle
 from service.bundle.manifest import Manifest, Task
 from service.engine import Engine
+from service.errors import BundleRefused, InvalidInput, ModelNotFound
 from service.scheduler import Scheduler
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -23,19 +30,32 @@ class Served:
         """What it is."""
         return self.bundle.manifest
 
+    def close(self) -> None:
+        """End its thread, then its engine."""
+        self.scheduler.close()
+        self.engine.close()
+
 
 class Registry:
     """Finds models by name, version, task and languages. The server hands in what makes a bundle served."""
 
-    refused: dict[str, str]
-    """`<name>/<version>` → why it is not served."""
-
     def __init__(self, make: Callable[[Bundle], Served]) -> None:
-        raise NotImplementedError
+        self._make = make
+        self._served: list[Served] = []
+        self.refused: dict[str, str] = {}
+        """`<name>/<version>` → why it is not served."""
 
     def load_all(self, repository: Path) -> None:
         """Serve every `<name>/<version>` of the folder; what is refused is kept in `refused`, the others serve."""
-        raise NotImplementedError
+        for name, version, path in _versions(repository):
+            try:
+                self._served.append(self._load(name, version, path))
+            except Exception as error:  # whatever is wrong with one model, the others serve
+                reason = str(error) if isinstance(error, BundleRefused) else f"could not be loaded: {error!r}"
+                self.refused[f"{name}/{version}"] = reason
+                log.warning("model_refused", model=f"{name}/{version}", reason=reason)
+        self._served.sort(key=lambda s: natural_order(s.manifest.version), reverse=True)
+        self._served.sort(key=lambda s: s.manifest.name)
 
     def find(
         self,
@@ -47,16 +67,100 @@ class Registry:
         target_language: str = "",
     ) -> Served:
         """Return the newest version that fits; ModelNotFound lists what there is, InvalidInput an open choice."""
-        raise NotImplementedError
+        asked = _Asked(name, version, task, source_language, target_language)
+        fitting = [served for served in self._served if asked.fits(served.manifest)]
+        if not fitting:
+            raise ModelNotFound(asked.missing([s.manifest for s in self._served]), name=asked.label)
+        names = sorted({served.manifest.name for served in fitting})
+        if len(names) > 1:
+            raise InvalidInput(
+                f"several models fit: {', '.join(names)}; name one of them", field="model.name"
+            )
+        return fitting[0]
 
     def all(self) -> list[Served]:
         """All served versions, by name, the newest of each first."""
-        raise NotImplementedError
+        return list(self._served)
 
     def drain(self, timeout: float) -> bool:
         """Drain all schedulers within `timeout` seconds together; blocks. Whether all ended by themselves."""
-        raise NotImplementedError
+        until = time.monotonic() + timeout
+        for served in self._served:
+            served.scheduler.stop_accepting()
+        ended = [served.scheduler.drain(max(0.0, until - time.monotonic())) for served in self._served]
+        return all(ended)
 
     def close(self) -> None:
-        """End all schedulers and engines."""
-        raise NotImplementedError
+        """End all schedulers and engines; nothing is served any more."""
+        served, self._served = self._served, []
+        for one in served:
+            one.close()
+
+    def _load(self, name: str, version: str, path: Path) -> Served:
+        bundle = Bundle.read(path)
+        found = f"{bundle.manifest.name}/{bundle.manifest.version}"
+        if found != f"{name}/{version}":
+            raise BundleRefused(f"{path}: the manifest calls itself {found}; folder and manifest must agree")
+        bundle.tokenizer  # noqa: B018  read now, so that a damaged one is refused here and not at the first request
+        return self._make(bundle)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a request says about the model it wants; what is empty does not matter."""
+
+    name: str
+    version: str
+    task: Task | None
+    source: str
+    target: str
+
+    def fits(self, manifest: Manifest) -> bool:
+        return (
+            self.name in ("", manifest.name)
+            and self.version in ("", manifest.version)
+            and self.task in (None, manifest.task)
+            and self.source.lower() in ("", manifest.source_language.lower())
+            and self.target.lower() in ("", manifest.target_language.lower())
+        )
+
+    @property
+    def pair(self) -> str:
+        return f"{self.source or 'any'}→{self.target or 'any'}" if self.source or self.target else ""
+
+    @property
+    def label(self) -> str:
+        return "/".join(filter(None, [self.name, self.version])) or self.pair or str(self.task or "")
+
+    def missing(self, manifests: Sequence[Manifest]) -> str:
+        """Say which of the wishes nothing fulfils, and what there is instead."""
+        named = [m for m in manifests if self.name in ("", m.name)]
+        able = [m for m in named if self.task in (None, m.task)]
+        if not named:
+            return f"no model is called {self.name!r}; {_there_are(m.name for m in manifests)}"
+        if not able:
+            there = _there_are(f"{m.name} ({m.task})" for m in manifests)
+            return f"{self.name or 'no model'} does not serve the task {self.task}; {there}"
+        versions = [m for m in able if self.version in ("", m.version)]
+        if not versions:
+            return f"no version {self.version!r}; {_there_are(f'{m.name}/{m.version}' for m in able)}"
+        there = _there_are(f"{m.source_language}→{m.target_language}" for m in versions if m.target_language)
+        return f"{self.name or 'no model'} does not translate {self.pair}; {there}"
+
+
+def natural_order(version: str) -> list[tuple[bool, int, str]]:
+    """Sort key by which 10 comes after 9: numbers are compared as numbers."""
+    parts = [part for part in re.split(r"([0-9]+)", version) if part]
+    return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
+
+
+def _versions(repository: Path) -> Iterator[tuple[str, str, Path]]:
+    """Yield name, version and folder of everything that means to be a bundle; hidden folders do not."""
+    for path in sorted(repository.glob("*/*")):
+        name, version = path.parts[-2:]
+        if path.is_dir() and not name.startswith(".") and not version.startswith("."):
+            yield name, version, path
+
+
+def _there_are(names: Iterator[str]) -> str:
+    return f"there are: {', '.join(dict.fromkeys(names)) or 'none'}"
