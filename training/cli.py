@@ -19,7 +19,9 @@ def main() -> None:
 def train(
     recipe: Annotated[Path, typer.Argument(help="Recipe: a TOML file, see training/recipes.")],
     data: Annotated[Path, typer.Option(help="Folder that the recipe's file names are relative to.")],
-    out: Annotated[Path, typer.Option(help="Folder of the run; a run that it already holds is gone on with.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder of the run; a run that it already holds is gone on with.")
+    ],
     max_minutes: Annotated[float | None, typer.Option(help="Budget of the run, over the recipe's.")] = None,
 ) -> None:
     """Train a model from a recipe."""

@@ -1,0 +1,1 @@
+"""Training of recurrent sequence models: a recipe and a data folder in, checkpoints and a tokenizer out."""

@@ -1,0 +1,83 @@
+"""The folder of a run: what is in it, and that a started run is gone on with, not written over.
+
+recipe.toml  tokenizer.json  labels.txt     what the run is
+last.pt                                     where it stands
+best-{loss}-{epoch}.pt                      the best checkpoints, best first
+averaged.pt                                 their mean: what `seqserve export` takes
+log.jsonl  tensorboard/                     how it went
+"""
+
+from pathlib import Path
+from typing import Any
+
+from service.bundle.tokenizer import Tokenizer
+from training.config import Recipe, RecipeError, load_recipe
+from training.fit import checkpoints
+from training.fit.average import Weights, average
+
+FIXED = ("task", "source", "target", "data", "tokenizer", "model")
+"""Parts of a recipe that may not change between the sittings of one run."""
+
+
+class Folder:
+    """Files of one run, each written atomically."""
+
+    def __init__(self, path: Path, recipe: Recipe) -> None:
+        self.path = path
+        self._recipe = recipe
+
+    def open(self, recipe_file: Path) -> None:
+        """Makes the folder; raises RecipeError when it holds a run of another recipe."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        mine = self.path / "recipe.toml"
+        if mine.exists():
+            self._refuse_another(load_recipe(mine))
+        checkpoints.write_bytes(mine, recipe_file.read_bytes())
+
+    def read_tokenizer(self) -> Tokenizer | None:
+        """The tokenizer of the run, once it has one."""
+        path = self.path / "tokenizer.json"
+        return Tokenizer.from_file(path) if path.exists() else None
+
+    def write_vocabulary(self, tokenizer: Tokenizer, labels: list[str]) -> None:
+        """`tokenizer.json`, and `labels.txt` where there are labels."""
+        checkpoints.write_bytes(self.path / "tokenizer.json", tokenizer.to_json().encode())
+        if labels:
+            checkpoints.write_bytes(
+                self.path / "labels.txt", "".join(f"{label}\n" for label in labels).encode()
+            )
+
+    def read_last(self) -> dict[str, Any] | None:
+        """Where the run stands, if it has begun."""
+        path = self.path / "last.pt"
+        return checkpoints.load(path) if path.exists() else None
+
+    def write_last(self, state: dict[str, Any]) -> None:
+        """Where the run stands."""
+        checkpoints.save(self.path / "last.pt", state)
+
+    def keep_best(self, epoch: int, loss: float, weights: Weights, keep: int) -> None:
+        """Writes these weights if they are among the `keep` best by dev loss, and removes what then is not."""
+        name = f"best-{loss:09.5f}-{epoch:03d}.pt"
+        better = [path for path in self.best() if path.name < name]
+        if len(better) < keep:
+            checkpoints.save(self.path / name, {"model": weights, "loss": loss, "epoch": epoch})
+        for path in self.best()[keep:]:
+            path.unlink()
+
+    def best(self) -> list[Path]:
+        """The best checkpoints, best first: their names begin with the loss."""
+        return sorted(self.path.glob("best-*.pt"))
+
+    def write_average(self) -> None:
+        """The mean of the best checkpoints, with the recipe that says how to build the model."""
+        weights = average(self.best())
+        config = self._recipe.model_dump(mode="json")
+        checkpoints.save(self.path / "averaged.pt", {"config": config, "model": weights})
+
+    def _refuse_another(self, earlier: Recipe) -> None:
+        for part in FIXED:
+            if getattr(earlier, part, None) != getattr(self._recipe, part, None):
+                raise RecipeError(
+                    f"{self.path} holds a run with another {part}; give another --out or remove it"
+                )

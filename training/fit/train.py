@@ -1,0 +1,66 @@
+"""A whole training run: the one place that builds the parts and hands them to each other."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from training.config import Recipe, load_recipe
+from training.fit.devices import Place, placed
+from training.fit.folder import Folder
+from training.fit.loop import Fit
+from training.fit.progress import Reporter
+from training.fit.tasks import Task, open_task
+
+
+def train(recipe_file: Path, data: Path, out: Path, max_minutes: float | None = None) -> bool:
+    """Trains, or goes on with the run in `out`; says whether it came to its end or was asked to stop."""
+    recipe = _within(load_recipe(recipe_file), max_minutes)
+    folder = Folder(out, recipe)
+    with placed(recipe.training.threads) as place, Reporter(out, silent=not place.is_first) as reporter:
+        if place.is_first:
+            folder.open(recipe_file)
+        task = _open(recipe, data, folder, place)
+        fit = Fit(recipe, task, place, folder, reporter)
+        _go_on(fit, folder, reporter)
+        reporter.say(
+            f"{recipe.name}: {len(task.train)} examples, {fit.parameter_count() / 1e6:.1f}M parameters"
+        )
+        with stopped_by_signal(fit):
+            return fit.run()
+
+
+@contextmanager
+def stopped_by_signal(fit: Fit) -> Iterator[None]:
+    """SIGTERM and SIGINT let the update at hand finish, save, and end the run."""
+
+    def stop(*_: object) -> None:
+        fit.stopping = True
+
+    earlier = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+
+def _within(recipe: Recipe, max_minutes: float | None) -> Recipe:
+    if max_minutes is None:
+        return recipe
+    training = recipe.training.model_copy(update={"max_minutes": max_minutes})
+    return recipe.model_copy(update={"training": training})
+
+
+def _open(recipe: Recipe, data: Path, folder: Folder, place: Place) -> Task:
+    task = open_task(recipe, data, folder.read_tokenizer())
+    if place.is_first:
+        folder.write_vocabulary(task.tokenizer, task.labels)
+    return task
+
+
+def _go_on(fit: Fit, folder: Folder, reporter: Reporter) -> None:
+    last = folder.read_last()
+    if last is not None:
+        fit.restore(last)
+        reporter.say(f"going on after {last['step']} updates and {last['minutes']:.1f} minutes")

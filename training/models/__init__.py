@@ -1,0 +1,1 @@
+"""Whole models, built from a recipe's `[model]` table."""

@@ -1,0 +1,36 @@
+"""A label for a sequence."""
+
+import torch
+from torch import Tensor, nn
+
+from training.config import ClassifierSection
+from training.modules.attention import MASKED
+from training.modules.encoder import Encoder, position_mask
+
+
+class Classifier(nn.Module):
+    """Encoder, pooling over time, linear layer.
+
+    Weights: `encoder.*` as in its class; `output.weight` [labels, directions * hidden], `output.bias` [labels].
+    """
+
+    def __init__(self, section: ClassifierSection, vocab_size: int, num_labels: int) -> None:
+        super().__init__()
+        embedding = nn.Embedding(vocab_size, section.embedding)
+        self.pooling = section.pooling
+        self.encoder = Encoder(section.encoder, embedding, section.dropout, section.token_dropout)
+        self.dropout = nn.Dropout(section.dropout)
+        self.output = nn.Linear(self.encoder.size, num_labels)
+
+    def forward(self, source: Tensor, lengths: Tensor) -> Tensor:
+        """`source` [batch, time] to logits [batch, labels]."""
+        logits: Tensor = self.output(self.dropout(self.pool(source, lengths)))
+        return logits
+
+    def pool(self, source: Tensor, lengths: Tensor) -> Tensor:
+        """One vector per text: [batch, directions * hidden]."""
+        outputs, final = self.encoder(source, lengths)
+        if self.pooling == "last":
+            return self.encoder.top(final)
+        mask = position_mask(lengths, source.shape[1], source.device)
+        return torch.amax(outputs.masked_fill(~mask[:, :, None], MASKED), dim=1)
