@@ -111,8 +111,6 @@ class Server:
     def _load(self) -> None:
         repository = self.settings.models.repository
         self.registry.load_all(repository)
-        for name, reason in self.registry.refused.items():
-            log.warning("model refused", model=name, reason=reason)
         if not self.registry.all():
             refused = "; ".join(f"{name}: {reason}" for name, reason in self.registry.refused.items())
             raise ConfigRefused(
@@ -122,7 +120,6 @@ class Server:
 
     def _serve_bundle(self, bundle: Bundle) -> Served:
         manifest = bundle.manifest
-        bundle.tokenizer.encode("warm up")  # read now, not with the first request
         engine = self._engine_of(bundle)
         engine.warm_up()
         name = f"{manifest.name}/{manifest.version}"

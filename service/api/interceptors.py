@@ -12,6 +12,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
+from functools import partial
 from typing import Any, Never, TypeVar
 
 import grpc
@@ -63,7 +64,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         async def answer(request: Any, context: Context) -> Any:
             return await behavior(_parsed(handler, request), context)
 
-        return lambda request, context: self._watched(method, context, lambda: answer(request, context))
+        async def watched(request: Any, context: Context) -> Any:  # gRPC tells the kinds apart by `async def`
+            return await self._watched(method, context, partial(answer, request, context))
+
+        return watched
 
     def _streaming(self, handler: Handler, method: str) -> Callable[[Any, Context], Awaitable[None]]:
         behavior = handler.stream_stream or handler.unary_stream
@@ -74,7 +78,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 async for response in responses:
                     await context.write(response)
 
-        return lambda request, context: self._watched(method, context, lambda: answer(request, context))
+        async def watched(request: Any, context: Context) -> None:
+            await self._watched(method, context, partial(answer, request, context))
+
+        return watched
 
     async def _watched(
         self, method: str, context: Context, answer: Callable[[], Coroutine[Any, Any, T]]

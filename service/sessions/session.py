@@ -8,9 +8,7 @@ from service.registry import Served
 from service.sessions.reading import NOTHING_READ, Reading
 
 Pending = Mapping[str, Any]
-"""What a tokenizer's feeder holds back, as plain JSON values."""
-
-NOTHING_PENDING: Pending = {"pending": ""}
+"""The state of a tokenizer's feeder, as plain JSON values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +17,8 @@ class Standing:
 
     reading: Reading = NOTHING_READ
     """Of the text that is being read now."""
-    pending: Pending = NOTHING_PENDING
-    """The word that is not yet known to be whole."""
+    pending: Pending | None = None
+    """The word that is held back, as it is not yet known to be whole."""
     text_is_over: bool = False
     """The text was ended; the next input begins a new one."""
     input_position: int = 0
@@ -51,7 +49,7 @@ class Standing:
         )
 
 
-_NEW_TEXT: dict[str, Any] = {"reading": NOTHING_READ, "pending": NOTHING_PENDING, "text_is_over": False}
+_NEW_TEXT: dict[str, Any] = {"reading": NOTHING_READ, "pending": None, "text_is_over": False}
 
 NEW = Standing()
 

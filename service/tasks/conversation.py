@@ -126,7 +126,9 @@ class Conversation:
         return tokens
 
     def _feeder(self, standing: Standing) -> TextFeeder:
-        return TextFeeder.from_state(self._served.bundle.tokenizer, dict(standing.pending))
+        tokenizer = self._served.bundle.tokenizer
+        held_back = standing.pending
+        return TextFeeder.from_state(tokenizer, dict(held_back)) if held_back else tokenizer.feeder()
 
     def _known(self, ids: Sequence[int]) -> Sequence[int]:
         size = self._served.bundle.tokenizer.size
