@@ -50,10 +50,11 @@ class Registry:
         for name, version, path in _versions(repository):
             try:
                 self._served.append(self._load(name, version, path))
+            except BundleRefused as error:
+                self.refused[f"{name}/{version}"] = str(error)
             except Exception as error:  # whatever is wrong with one model, the others serve
-                reason = str(error) if isinstance(error, BundleRefused) else f"could not be loaded: {error!r}"
-                self.refused[f"{name}/{version}"] = reason
-                log.warning("model_refused", model=f"{name}/{version}", reason=reason)
+                self.refused[f"{name}/{version}"] = f"{path}: could not be loaded: {error!r}"
+                log.exception("model_broke", model=f"{name}/{version}")
         self._served.sort(key=lambda s: natural_order(s.manifest.version), reverse=True)
         self._served.sort(key=lambda s: s.manifest.name)
 
