@@ -1,0 +1,5 @@
+"""`seqserve evaluate`."""
+
+
+def evaluate() -> None:
+    """Measure a served model."""
