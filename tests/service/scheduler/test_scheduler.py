@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -208,7 +209,8 @@ class Misbehaving:
 
 
 @pytest.mark.parametrize(
-    "steps", [[Step("nowhere", {})], [Step("read", {})], None, [None], [Step("read", {"numbers": 3})]]
+    "steps",
+    [[Step("nowhere", {})], [Step("read", {})], None, [None], [Step("read", {"numbers": np.array(3)})]],
 )
 def test_nonsense_from_a_job_does_not_end_the_loop(bench: MakeBench, steps: Sequence[Step]) -> None:
     b = bench()
