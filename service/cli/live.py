@@ -3,6 +3,7 @@
 import codecs
 import os
 import re
+import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -72,7 +73,8 @@ class Line:
         return self._ended or "\r\x1b[K" + self._row()
 
     def _row(self) -> str:
-        return f"{self._label:<{LABEL_WIDTH}} │ {self._text}" if self._label else self._text
+        room = max(shutil.get_terminal_size().columns - LABEL_WIDTH - 4, 10)
+        return f"{self._label:<{LABEL_WIDTH}} │ {self._text[-room:]}"
 
     def _shorten(self) -> None:
         self._text = self._text[:-1]
@@ -91,7 +93,7 @@ class Line:
     def _end(self) -> None:
         if self._text.strip():
             self._note(self._session.feed(self._text[self._num_fed :], end_of_input=True))
-            self._ended = "\r\x1b[K" + self._row() + "\r\n"
+            self._ended = "\r\x1b[K" + self._row() + "\n"
         self._text, self._num_fed, self._label = "", 0, ""
 
     def _note(self, answer: "Output") -> None:

@@ -39,6 +39,14 @@ def json_line(value: dict[str, Any]) -> None:
     line(json.dumps(value, ensure_ascii=False))
 
 
+def size(num_bytes: int) -> str:
+    """In the unit that leaves one to three digits before the point."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if num_bytes >= scale:
+            return f"{num_bytes / scale:.1f} {unit}"
+    return f"{num_bytes} B"
+
+
 def table(rows: "Table") -> None:
     """Write a table as wide as the terminal; as wide as it wants to be where there is none."""
     from rich.console import Console

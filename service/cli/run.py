@@ -17,6 +17,8 @@ def run(arguments: Sequence[str]) -> int:
     try:
         return _done(_app()(args=list(arguments), prog_name="seqserve", standalone_mode=False))
     except (KeyboardInterrupt, typer.Abort):
+        if sys.stderr.isatty():
+            typer.echo("", err=True)  # the shell's prompt begins a line of its own
         return INTERRUPTED
     except Stop as stop:
         return complain(str(stop), stop.code)

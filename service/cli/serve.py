@@ -81,8 +81,7 @@ def _settings(config: Path | None, flags: dict[str, Any]) -> "Settings":
 def _row(served: "Served") -> tuple[str, ...]:
     manifest = served.manifest
     languages = " → ".join(filter(None, (manifest.source_language, manifest.target_language)))
-    size = f"{served.bundle.size_bytes / 1e6:.1f} MB"
-    return manifest.name, manifest.version, manifest.task, languages, size
+    return manifest.name, manifest.version, manifest.task, languages, output.size(served.bundle.size_bytes)
 
 
 def _next_lines(address: str, served: "list[Served]") -> list[str]:
