@@ -62,15 +62,15 @@ class Server:
 
     async def start(self) -> int:
         """Listen, load the models, answer; the port is returned. ConfigRefused says why it cannot, and what to do."""
-        started = time.perf_counter()
-        self._grpc = self._grpc_server()
+        started, settings = time.perf_counter(), self.settings.server
+        _check_free(settings.host, settings.port, "port")
         try:
-            self.port = _bind(self._grpc, self.settings.server)
             await asyncio.to_thread(self._load)
             self._expose_metrics()
+            self._grpc = self._grpc_server()
+            self.port = _bind(self._grpc, settings)
         except BaseException:
-            await self._grpc.stop(None)
-            await asyncio.to_thread(self.registry.close)
+            await self._end_parts()
             raise
         await self._grpc.start()
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
@@ -190,7 +190,6 @@ def _options(settings: ServerSettings) -> list[tuple[str, int]]:
 
 def _bind(server: grpc.aio.Server, settings: ServerSettings) -> int:
     host, port = settings.host, settings.port
-    _check_free(host, port, "port")
     try:
         return server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
     except RuntimeError as error:
