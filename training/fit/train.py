@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from training.config import Recipe, load_recipe
-from training.fit.devices import Place, placed
+from training.fit.devices import Place, barrier, placed
 from training.fit.folder import Folder
 from training.fit.loop import Fit
 from training.fit.progress import Reporter
@@ -53,9 +53,13 @@ def _within(recipe: Recipe, max_minutes: float | None) -> Recipe:
 
 
 def _open(recipe: Recipe, data: Path, folder: Folder, place: Place) -> Task:
+    """The first process learns the tokenizer, the others read it."""
+    if not place.is_first:
+        barrier(place)
+        return open_task(recipe, data, folder.read_tokenizer())
     task = open_task(recipe, data, folder.read_tokenizer())
-    if place.is_first:
-        folder.write_vocabulary(task.tokenizer, task.labels)
+    folder.write_vocabulary(task.tokenizer, task.labels)
+    barrier(place)
     return task
 
 
