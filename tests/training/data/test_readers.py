@@ -82,3 +82,9 @@ def test_bytes_that_are_not_utf8_and_missing_files_are_refused(tmp_path: Path) -
         read_pairs(tmp_path, ("a.tsv",), TSV, "en", "es")
     with pytest.raises(DataError, match=r"b\.tsv: cannot be read"):
         read_pairs(tmp_path, ("b.tsv",), TSV, "en", "es")
+
+
+def test_files_without_examples_are_refused(tmp_path: Path) -> None:
+    write(tmp_path / "a.tsv", "\t\n")
+    with pytest.raises(DataError, match=r"no examples in a\.tsv"):
+        read_pairs(tmp_path, ("a.tsv",), TSV, "en", "es")

@@ -14,7 +14,9 @@ from service.bundle.tokenizer import Tokenizer
 from tests.training.toy import LABELLED, write_recipe
 from training.cli import app
 from training.config import RecipeError, parse_recipe
+from training.data.readers import DataError
 from training.fit import checkpoints
+from training.fit.checkpoints import CheckpointError
 from training.fit.train import train
 from training.models.build import build
 
@@ -141,3 +143,18 @@ def test_a_mistake_in_a_recipe_is_told_without_a_traceback(tmp_path: Path, toy_d
     result = CliRunner().invoke(app, command(recipe, toy_data, tmp_path / "out")[1:])
     assert result.exit_code == 1
     assert "unknown key training.epochs; valid keys here: batch_tokens" in result.output
+
+
+def test_a_file_in_the_place_of_the_folder_is_told(tmp_path: Path, toy_data: Path) -> None:
+    (tmp_path / "out").write_text("")
+    with pytest.raises(CheckpointError, match=r"out: cannot be made a folder: File exists"):
+        train(write_recipe(tmp_path), toy_data, tmp_path / "out")
+
+
+def test_a_label_that_only_dev_has_is_told(tmp_path: Path) -> None:
+    (tmp_path / "labels.tsv").write_text("x\ta b\n")
+    (tmp_path / "more.tsv").write_text("x\ta b\ny\tb c\n")
+    recipe = tmp_path / "labels.toml"
+    recipe.write_text(LABELLED.format(pooling="max").replace('dev = ["labels.tsv"]', 'dev = ["more.tsv"]'))
+    with pytest.raises(DataError, match=r"labels that do not occur in data\.train: y"):
+        train(recipe, tmp_path, tmp_path / "out")
