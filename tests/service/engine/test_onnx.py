@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.bundle import Bundle
@@ -58,6 +58,7 @@ def assert_same(one: Result, other: Result) -> None:
 texts = st.lists(st.integers(0, VOCABULARY - 1), min_size=1, max_size=40)
 
 
+@settings(max_examples=30)
 @given(st.lists(st.tuples(texts, st.integers(0, 11), st.integers(1, 5)), min_size=1, max_size=20))
 def test_a_row_is_the_same_bit_for_bit_in_any_batch(
     engine: OnnxEngine, work: list[tuple[list[int], int, int]]
@@ -76,6 +77,7 @@ def test_a_row_is_the_same_bit_for_bit_in_any_batch(
         states = [result.state for result in results]
 
 
+@settings(max_examples=30)
 @given(texts, st.data())
 def test_a_text_read_in_pieces_is_the_same_bit_for_bit(
     engine: OnnxEngine, text: list[int], data: Any

@@ -3,7 +3,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.bundle.manifest import GraphSpec, TensorSpec
@@ -69,6 +69,7 @@ def echo(feeds: Any) -> list[Array]:
 steps = st.lists(st.builds(step, *[st.integers(1, 9)] * 3, st.integers(0, 99)), min_size=1, max_size=9)
 
 
+@settings(max_examples=50)
 @given(st.lists(steps, min_size=1, max_size=4), st.randoms(use_true_random=False))
 def test_stacked_and_split_again_every_row_is_what_it_was(batches: list[list[Step]], random: Any) -> None:
     rows = Rows("x", SPEC)
@@ -89,6 +90,7 @@ def test_stacked_and_split_again_every_row_is_what_it_was(batches: list[list[Ste
             np.testing.assert_array_equal(result.context["memory"], one.context["memory"])
 
 
+@settings(max_examples=50)
 @given(steps)
 def test_padding_is_zero_and_a_multiple_and_lengths_and_sizes_are_told(batch: list[Step]) -> None:
     stacked = Rows("x", SPEC).stack(batch)
@@ -166,17 +168,17 @@ def test_a_result_does_not_change_when_the_next_batch_is_stacked() -> None:
     [
         ("inputs", "ids", None, "lacks 'ids'"),
         ("context", "memory", None, "lacks 'memory'"),
-        ("inputs", "frames", np.zeros((3, 2), np.float32), "shape"),
-        ("inputs", "frames", np.zeros((2, 2)), "not float32"),
-        ("inputs", "token", np.array(1.5), "not int64"),
-        ("inputs", "token", np.array([1]), "shape"),
+        ("inputs", "frames", np.zeros((3, 2), np.float32), "not float32"),
+        ("inputs", "frames", np.zeros((2, 2)), "float64"),
+        ("inputs", "token", np.array(1.5), "float64"),
+        ("inputs", "token", np.array([1]), "of a step is"),
         ("inputs", "token", 3, "no array"),
         ("inputs", "ids", np.array([], np.int64), "empty"),
         ("inputs", "k", np.array(0), "empty"),
         ("inputs", "k", np.array([1, 2]), "no array"),
-        ("state", "h", np.zeros(6, np.float32), "shape"),
-        ("state", "coverage", np.zeros(3, np.float32), "shape"),
-        ("context", "mask", np.ones(3, np.int64), "shape"),
+        ("state", "h", np.zeros(6, np.float32), "of a step is"),
+        ("state", "coverage", np.zeros(3, np.float32), "of a step is"),
+        ("context", "mask", np.ones(3, np.int64), "of a step is"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_its_name(part: str, name: str, value: Any, reason: str) -> None:

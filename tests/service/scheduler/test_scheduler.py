@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.config import SchedulerSettings
@@ -27,6 +27,7 @@ jobs = st.lists(
 )
 
 
+@settings(max_examples=40)
 @given(jobs, st.integers(1, 8), st.integers(1, 40), st.integers(0, 5))
 def test_any_interleaving_of_jobs_equals_each_alone(
     work: list[tuple[list[int], list[int], int]], max_batch: int, max_tokens: int, pauses: int
