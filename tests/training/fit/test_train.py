@@ -44,6 +44,12 @@ def wait_for(path: Path, process: "subprocess.Popen[bytes]") -> None:
         time.sleep(0.005)
 
 
+def progress_of(out: Path) -> float:
+    """Epochs, the current one counted by its batches."""
+    last = checkpoints.load(out / "last.pt")
+    return float(last["epoch"] + last["next_batch"] / 20)
+
+
 def weights(out: Path, name: str = "averaged.pt") -> dict[str, torch.Tensor]:
     found = checkpoints.load(out / name)["model"]
     assert isinstance(found, dict)
@@ -78,10 +84,12 @@ def test_a_classifier_learns_its_labels(tmp_path: Path, toy_data: Path, pooling:
 
 
 def test_killed_and_started_again_it_ends_as_if_undisturbed(tmp_path: Path, toy_data: Path) -> None:
-    recipe = write_recipe(tmp_path, epochs=3, save_minutes=0.0)
+    recipe = write_recipe(tmp_path, epochs=4, save_minutes=0.0)
     assert train(recipe, toy_data, tmp_path / "whole")
     process = start(command(recipe, toy_data, tmp_path / "killed"))
     wait_for(tmp_path / "killed" / "last.pt", process)
+    while progress_of(tmp_path / "killed") < 2.1:  # the rate falls by then
+        assert process.poll() is None
     process.kill()
     process.communicate()
     assert process.returncode == -signal.SIGKILL
