@@ -38,8 +38,8 @@ def word_by_word(client: "Client", model: str, lines: Iterable[str], json: bool)
 
 def as_typed(client: "Client", model: str) -> None:
     """Show the label of what stands on the line, at every word; Enter begins a new line, Ctrl-D ends."""
-    output.line("Type; the label of the text so far follows every word. Enter: a new text. Ctrl-D: end.")
     with client.session(model=_chosen(client, model)) as session, _keys() as keys:
+        output.line("Type; the label of the text so far stands before it. Enter: a new text. Ctrl-D: end.")
         line = Line(session)
         for key in keys:
             line.press(key)
@@ -110,7 +110,7 @@ def _keys() -> Iterator[Iterator[str]]:
     except ImportError:
         raise Stop("--live needs a Unix terminal; with a pipe it works everywhere") from None
     before = termios.tcgetattr(sys.stdin)
-    tty.setcbreak(sys.stdin)
+    tty.setcbreak(sys.stdin, termios.TCSANOW)  # what was typed too early is kept
     try:
         yield _pressed()
     finally:
