@@ -7,6 +7,7 @@ import ast
 import inspect
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -78,8 +79,8 @@ def reference() -> str:
         [
             "# Reference\n\nWritten by `make docs` from the code.\n",
             "## Settings\n",
-            "Defaults < `--config` TOML file (a table per piece) < environment < flags. The setting `port` of the piece",
-            "`server` is `[server] port` in the file and `SEQSERVE_SERVER__PORT` in the environment.\n",
+            "Defaults < `--config` TOML file (a table per piece) < environment < flags. The setting `port` of the",
+            "piece `server` is `[server] port` in the file and `SEQSERVE_SERVER__PORT` in the environment.\n",
             *_settings(),
             "\n## Errors\n",
             "| error | gRPC status | ErrorInfo.reason | when |\n|---|---|---|---|",
@@ -108,7 +109,7 @@ def _docstrings(kind: type) -> dict[str, str]:
     [body] = [node.body for node in ast.parse(inspect.getsource(kind)).body if isinstance(node, ast.ClassDef)]
     return {
         field.target.id: " ".join(str(told.value.value).split())
-        for field, told in zip(body, body[1:], strict=False)
+        for field, told in pairwise(body)
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
         if isinstance(told, ast.Expr) and isinstance(told.value, ast.Constant)
     }
