@@ -1,6 +1,7 @@
 """Builds every part, hands them to each other, starts and drains: the only place that knows them all."""
 
 import asyncio
+import errno
 import signal
 import socket
 import time
@@ -196,16 +197,21 @@ def _bind(server: grpc.aio.Server, settings: ServerSettings) -> int:
         raise ConfigRefused(f"cannot listen on {host}:{port}: {error}") from None
 
 
+_ADVICE = {
+    errno.EADDRINUSE: "another server may run there: stop it, or choose another {setting}",
+    errno.EACCES: "low ports belong to root: choose another {setting}, from 1024 on",
+}
+
+
 def _check_free(host: str, port: int, setting: str) -> None:
     """Ask the system first: it says why a port cannot be had, gRPC does not."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         socket.create_server((host, port), family=family).close()
     except OSError as error:
-        raise ConfigRefused(
-            f"cannot listen on {host}:{port}: {error.strerror or error}. Another server may run there: stop it, or "
-            f"choose another {setting} (0 takes a free one)"
-        ) from None
+        reason = str(error.strerror).partition(" (while")[0]
+        advice = _ADVICE.get(error.errno or 0, "choose another host").format(setting=setting)
+        raise ConfigRefused(f"cannot listen on {host}:{port}: {reason}; {advice}") from None
 
 
 def _rounded_since(started: float) -> float:

@@ -131,3 +131,12 @@ def test_a_model_that_answers_nonsense_is_a_failed_step() -> None:
     model.tables = {(): {2: float("nan"), 4: float("nan")}}
     with pytest.raises(StepFailed, match="no usable"):
         beam(model, beam_size=2)
+
+
+def test_an_output_that_has_finished_gives_up_its_place() -> None:
+    model = TableModel(num_words=2, seed=0)
+    model.tables = {(): {2: -0.5, 4: -0.75, 5: -1.0}, (4,): {4: -0.5, 5: -0.75, 2: -9.0}}
+    model.tables |= {(4, 4): {4: -0.5, 5: -0.75, 2: -9.0}}
+    found = beam(model, beam_size=2, num_hypotheses=2, max_length=3)
+    assert [[token.id for token in each.tokens] for each in found] == [[], [4, 4, 4]]
+    assert model.rows == 3
