@@ -19,7 +19,7 @@ def long_stream(toys: Toys, **call: Any) -> Any:
 
 
 async def until_idle(toys: Toys) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while toys.jobs_active() or len(toys.server._calls):  # noqa: ASYNC110 - they tell nobody
             await asyncio.sleep(0.001)
 
@@ -44,7 +44,7 @@ async def test_a_request_whose_deadline_is_over_frees_its_slots_at_once(toys: To
     engine.hold()
     request = pb.TranslateRequest(model=model(), texts=["uno " * 20] * 50)
     with pytest.raises(grpc.aio.AioRpcError) as error:
-        await toys.sequence.Translate(request, timeout=0.1)
+        await toys.sequence.Translate(request, timeout=2)
     assert error.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     await until_idle(toys)
     engine.let_go()
