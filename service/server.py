@@ -100,7 +100,7 @@ class Server:
     def _grpc_server(self) -> grpc.aio.Server:
         interceptor = CallInterceptor(self._calls, self.metrics)
         server = grpc.aio.server(interceptors=[interceptor], options=options(self.settings.server))
-        sequence = SequenceServicer(self.registry, self.sessions, self.settings.limits)
+        sequence = SequenceServicer(self.registry, self.sessions, self.settings.limits, self._calls)
         sequence_pb2_grpc.add_SequenceServiceServicer_to_server(sequence, server)
         model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(self.registry), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)

@@ -1,13 +1,16 @@
 """The calls that are under way, so that a server that goes away can wait for them and turn out the rest."""
 
 import asyncio
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from service.errors import Draining
 
 GOING_AWAY = "the server is going away; try again elsewhere, or here when it is back"
+QUIET_S = 1.0
+"""How long a stream may be silent before a server that goes away takes it for idle."""
 
 
 class Calls:
@@ -15,8 +18,9 @@ class Calls:
 
     def __init__(self) -> None:
         self._inside: set[asyncio.Task[Any]] = set()
+        self._idle_since: dict[asyncio.Task[Any], float] = {}
+        self._turned_out: set[asyncio.Task[Any]] = set()
         self._closed = False
-        self._turned_out = False
         self._none_inside = asyncio.Event()
 
     def __len__(self) -> int:
@@ -34,39 +38,60 @@ class Calls:
         try:
             yield
         except asyncio.CancelledError:
-            if not self._turned_out:
+            if task not in self._turned_out:
                 raise
             task.uncancel()
             raise Draining(GOING_AWAY) from None
         finally:
             self._inside.discard(task)
-            if self._closed and not self._inside:
-                self._none_inside.set()
+            self._turned_out.discard(task)
+            self._tell_if_empty()
+
+    @contextmanager
+    def idle(self) -> Iterator[None]:
+        """The current task waits for its caller while inside: nothing is lost when it is turned out."""
+        task = _this_task()
+        self._idle_since[task] = time.monotonic()
+        try:
+            yield
+        finally:
+            del self._idle_since[task]
+
+    def close(self) -> None:
+        """Let no call in any more."""
+        self._closed = True
+        self._tell_if_empty()
+
+    async def wait_until_empty(self, timeout_s: float) -> bool:
+        """Wait for those inside to end, and turn out who has been idle; whether all ended in time."""
+        until = time.monotonic() + timeout_s
+        while self._inside and time.monotonic() < until:
+            self._turn_out(
+                task for task, since in self._idle_since.items() if since < time.monotonic() - QUIET_S
+            )
+            try:
+                async with asyncio.timeout(min(QUIET_S / 4, timeout_s)):
+                    await self._none_inside.wait()
+            except TimeoutError:
+                continue
+        return not self._inside
+
+    def turn_out(self) -> None:
+        """End what is still inside."""
+        self._turn_out(self._inside)
+
+    def _turn_out(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
+        for task in set(tasks) - self._turned_out:
+            self._turned_out.add(task)
+            task.cancel()
 
     def _check_open(self) -> None:
         if self._closed:
             raise Draining(GOING_AWAY)
 
-    def close(self) -> None:
-        """Let no call in any more."""
-        self._closed = True
-        if not self._inside:
+    def _tell_if_empty(self) -> None:
+        if self._closed and not self._inside:
             self._none_inside.set()
-
-    async def wait_until_empty(self, timeout_s: float) -> bool:
-        """Wait for those inside to end; whether all did in time."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._none_inside.wait()
-        except TimeoutError:
-            return False
-        return True
-
-    def turn_out(self) -> None:
-        """End what is still inside."""
-        self._turned_out = True
-        for task in self._inside:
-            task.cancel()
 
 
 def _this_task() -> asyncio.Task[Any]:

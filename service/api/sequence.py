@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 
 from seqserve.v1 import sequence_pb2, sequence_pb2_grpc
+from service.api.calls import Calls
 from service.api.converters import (
     classification_to_proto,
     model_version_to_proto,
@@ -32,10 +33,13 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class SequenceServicer(sequence_pb2_grpc.SequenceServiceServicer):
     """One method for each RPC; the protos say what each promises."""
 
-    def __init__(self, registry: Registry, sessions: SessionTable, limits: LimitSettings) -> None:
+    def __init__(
+        self, registry: Registry, sessions: SessionTable, limits: LimitSettings, calls: Calls
+    ) -> None:
         self._registry = registry
         self._sessions = sessions
         self._limits = limits
+        self._calls = calls
 
     async def Translate(  # noqa: N802  (named by the proto)
         self, request: sequence_pb2.TranslateRequest, context: Context
@@ -78,7 +82,7 @@ class SequenceServicer(sequence_pb2_grpc.SequenceServiceServicer):
     async def Session(  # noqa: N802
         self, request_iterator: AsyncIterator[sequence_pb2.SessionRequest], context: Context
     ) -> AsyncGenerator[sequence_pb2.SessionResponse, None]:
-        stream = SessionStream(self._registry, self._sessions, self._limits)
+        stream = SessionStream(self._registry, self._sessions, self._limits, self._calls)
         async with aclosing(stream.answers(request_iterator)) as answers:
             async for answer in answers:
                 yield answer

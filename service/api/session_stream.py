@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
 from seqserve.v1 import sequence_pb2
+from service.api.calls import Calls
 from service.api.converters import (
     answer_to_proto,
     closed_to_proto,
@@ -28,24 +29,33 @@ Responses = AsyncGenerator[sequence_pb2.SessionResponse, None]
 class SessionStream:
     """Holds its session until the stream ends, however it ends."""
 
-    def __init__(self, registry: Registry, sessions: SessionTable, limits: LimitSettings) -> None:
+    def __init__(
+        self, registry: Registry, sessions: SessionTable, limits: LimitSettings, calls: Calls
+    ) -> None:
         self._registry = registry
         self._sessions = sessions
         self._limits = limits
+        self._calls = calls
 
     async def answers(self, requests: AsyncIterator[sequence_pb2.SessionRequest]) -> Responses:
         """What the stream answers, request by request."""
-        first = await anext(requests, None)
+        first = await self._next(requests)
         if first is None:
             return
         with self._sessions.hold(OWNER, self._session_id(first)) as session:
             yield opened_to_proto(session)
-            async for request in requests:
+            while (request := await self._next(requests)) is not None:
                 async with aclosing(self._answers_to(request, session)) as answers:
                     async for answer in answers:
                         yield answer
                 if request.HasField("close"):
                     return
+
+    async def _next(
+        self, requests: AsyncIterator[sequence_pb2.SessionRequest]
+    ) -> sequence_pb2.SessionRequest | None:
+        with self._calls.idle():
+            return await anext(requests, None)
 
     def _session_id(self, first: sequence_pb2.SessionRequest) -> str:
         """The id of the session that the first request opens or resumes."""

@@ -66,8 +66,8 @@ async def test_a_session_goes_on_after_its_stream_broke(toys: Toys) -> None:
         await talk.call.write(pb.SessionRequest(generate=pb.Generate()))
         assert (await talk.hear()).tokens[0].piece == "one"
         talk.call.cancel()
-    engine.let_go()
     await until_free(toys, opened.session_id)
+    engine.let_go()
     async with talking(toys, session_id=opened.session_id) as (talk, resumed):
         assert (resumed.input_position, resumed.output_position) == (3, 0)
         assert (await talk.generate())[-1].hypotheses[0].text == "one two three four"

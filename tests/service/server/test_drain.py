@@ -11,6 +11,7 @@ import pytest
 
 from seqserve.v1 import sequence_pb2 as pb
 from service import server as server_module
+from service.api import calls
 from service.config import Settings
 from service.server import Server, serve
 from tests.fakes.toy_bundles import write_toy_translator
@@ -69,6 +70,32 @@ async def test_what_does_not_end_in_time_is_told_so(tmp_path: Path) -> None:
             engine.let_go()
             await draining
     assert toys.jobs_active() == 0
+
+
+async def test_a_session_that_nobody_speaks_in_does_not_hold_it_up(tmp_path: Path) -> None:
+    async with serve_toys(tmp_path, server={"grace_s": 600}) as toys, talking(toys) as (talk, _):
+        await talk.feed("uno ")
+        draining = asyncio.create_task(toys.server.drain())
+        answer = await refused(talk.hear())
+        assert (answer.code, answer.reason) == (grpc.StatusCode.UNAVAILABLE, "DRAINING")
+        await draining
+
+
+async def test_a_session_that_is_being_answered_is_not_idle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "QUIET_S", 0.01)
+    async with serve_toys(tmp_path) as toys, talking(toys) as (talk, _):
+        engine = toys.engine()
+        engine.hold()
+        fed = asyncio.create_task(talk.feed("uno "))
+        await asyncio.to_thread(engine.running.wait)
+        draining = asyncio.create_task(toys.server.drain())
+        await until_draining(toys)
+        await asyncio.sleep(0.1)
+        engine.let_go()
+        assert (await fed).input_position == 1
+        await draining
 
 
 async def test_an_idle_server_goes_at_once(tmp_path: Path) -> None:
