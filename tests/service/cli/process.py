@@ -51,11 +51,9 @@ class Process:
         )
         return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
 
-    def start(self, *arguments: str, cwd: Path | None = None) -> "subprocess.Popen[bytes]":
-        pipe = subprocess.PIPE
-        return subprocess.Popen(
-            [*COMMAND, *arguments], stdin=pipe, stdout=pipe, stderr=pipe, env=self.environment, cwd=cwd
-        )
+    def start(self, *arguments: str, stderr: int = subprocess.PIPE) -> "subprocess.Popen[bytes]":
+        pipe, command = subprocess.PIPE, [*COMMAND, *arguments]
+        return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=stderr, env=self.environment)
 
     def at_terminal(self, *arguments: str, typed: Iterable[tuple[str, str]] = ()) -> Ran:
         """Type each text once the one that belongs before it has been shown; stderr is in `out`."""

@@ -1,0 +1,192 @@
+"""Whole processes: a server as a person starts it, and its clients."""
+
+import asyncio
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from service.client import AsyncClient, Client, NotPossible, Token, Unavailable
+from tests.service.cli.process import Process
+from tests.system.conftest import Running, serving
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+NUM_CLIENTS = 64
+LENGTH = 200
+TRANSLATOR = "toy-es-en"
+WORDS = (
+    "el",
+    "gato",
+    "duerme",
+    "en",
+    "la",
+    "casa",
+    "dónde",
+    "está",
+    "biblioteca",
+    "jazz",
+    "music",
+    "radio",
+    "garden",
+)
+SENTENCES = [" ".join(Random(number).choices(WORDS, k=3 + number % 9)) for number in range(NUM_CLIENTS)]
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not come true"
+        time.sleep(0.05)
+
+
+def test_64_clients_that_stream_at_once_get_what_each_gets_alone_in_common_batches(
+    endless: Path,
+) -> None:
+    """Every token and its log-probability, bit for bit."""
+
+    def alone(client: Client, sentence: str) -> list[Token]:
+        return list(client.translate(sentence, min_length=LENGTH, max_length=LENGTH).tokens)
+
+    async def streamed(address: str, sentence: str) -> list[Token]:
+        async with AsyncClient(address, timeout=500) as own:
+            return [
+                token async for token in own.stream_translate(sentence, min_length=LENGTH, max_length=LENGTH)
+            ]
+
+    async def all_at_once(address: str) -> list[list[Token]]:
+        return await asyncio.gather(*(streamed(address, sentence) for sentence in SENTENCES))
+
+    with serving(endless) as running:
+        with Client(running.address) as client:
+            expected = [alone(client, sentence) for sentence in SENTENCES]
+        before = batches(running)
+        assert asyncio.run(all_at_once(running.address)) == expected
+        after = batches(running)
+    assert len({tuple(tokens) for tokens in expected}) == NUM_CLIENTS
+    rows, runs = after[0] - before[0], after[1] - before[1]
+    assert rows == NUM_CLIENTS * LENGTH
+    assert rows / runs > 32
+
+
+def batches(running: Running) -> tuple[float, float]:
+    """Rows and batches of the decoder so far."""
+    labels = {"model": f"{TRANSLATOR}/1", "graph": "step"}
+    rows = running.metric("seqserve_batch_size_sum", **labels)
+    return rows, running.metric("seqserve_batch_size_count", **labels)
+
+
+def test_a_pipe_of_500_lines_comes_out_line_by_line_in_order(running: Running, client: Client) -> None:
+    sentences = SENTENCES[:20]
+    one_by_one = {sentence: client.translate(sentence, model=TRANSLATOR).text for sentence in sentences}
+    lines = [sentences[number % 20] if number % 9 else "" for number in range(500)]
+    ran = Process(running.address)("translate", "--model", TRANSLATOR, stdin="\n".join(lines).encode())
+    assert ran.code == 0
+    assert ran.lines == [one_by_one.get(line, "") for line in lines]
+
+
+def test_at_a_terminal_the_translation_is_the_greedy_one(running: Running, client: Client) -> None:
+    ran = Process(running.address).at_terminal("translate", "--from", "es", "--to", "en", SENTENCES[0])
+    assert ran.code == 0
+    assert ran.out == client.translate(SENTENCES[0], model=TRANSLATOR, beam_size=1).text + "\n"
+
+
+def test_a_session_that_is_fed_word_by_word_ends_with_the_label_of_the_whole_text(
+    running: Running, client: Client
+) -> None:
+    text = "play some jazz music on the radio, please!"
+    whole = client.classify(text)
+    with client.session(model="toy-intents") as session:
+        for word in text.split():
+            output = session.feed(f"{word} ")
+    assert output.labels == whole.labels
+    assert output.input_position == whole.num_tokens
+
+
+def test_a_two_way_translator_says_why_it_cannot_be_fed(client: Client) -> None:
+    with pytest.raises(NotPossible, match="both directions"):
+        client.session(model=TRANSLATOR)
+
+
+def test_a_client_that_is_killed_leaves_nothing_behind(endless: Path) -> None:
+    with serving(endless) as running, Client(running.address) as client:
+        killed = subprocess.Popen(
+            [sys.executable, "-c", STREAM_ON, running.address],
+            stdout=subprocess.PIPE,
+            env=Process().environment,
+        )
+        assert killed.stdout
+        assert killed.stdout.read(1)
+        assert running.metric("seqserve_jobs_active") == 1
+        killed.kill()
+        killed.communicate()
+        wait_until(lambda: running.metric("seqserve_jobs_active") == 0)
+        assert running.metric("seqserve_steps_total", graph="step") < 50_000
+        assert client.translate(SENTENCES[0], max_length=5).text
+
+
+STREAM_ON = """
+import sys
+from service.client import Client
+with Client(sys.argv[1]) as client:
+    while True:
+        for token in client.stream_translate("el gato", min_length=5000, max_length=5000):
+            print("x", end="", flush=True)
+"""
+
+
+def test_sigterm_lets_a_running_stream_end_and_takes_no_new_one(endless: Path) -> None:
+    with serving(endless) as running, Client(running.address, max_attempts=1, timeout=100) as client:
+        stream = client.stream_translate(SENTENCES[0], min_length=2000, max_length=2000)
+        first = next(stream)
+        running.process.send_signal(signal.SIGTERM)
+        with pytest.raises(Unavailable):
+            wait_until(lambda: client.translate("la casa", max_length=1).text is None)
+        rest = list(stream)
+        assert len(rest) + 1 == 2000
+        assert stream.result.tokens == (first, *rest)
+        assert running.process.wait(60) == 0
+
+
+def test_a_port_in_use_is_told_in_words(running: Running, models: Path) -> None:
+    port = running.address.rpartition(":")[2]
+    ran = Process()("serve", "--models", str(models), "--port", port)
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith(f"seqserve: cannot listen on 127.0.0.1:{port}")
+    assert ran.err.count("\n") <= 2
+
+
+def test_without_models_it_says_where_it_looked(tmp_path: Path) -> None:
+    ran = Process()("serve", "--models", str(tmp_path), "--port", "0")
+    assert (ran.code, ran.out) == (1, "")
+    assert str(tmp_path) in ran.err
+    assert "--models" in ran.err
+
+
+def test_a_broken_bundle_is_left_out_and_the_others_are_served(models: Path, tmp_path: Path) -> None:
+    shutil.copytree(models, tmp_path / "models")
+    graph = tmp_path / "models" / TRANSLATOR / "1" / "step.onnx"
+    graph.write_bytes(graph.read_bytes()[:-1] + b"?")
+    with serving(tmp_path / "models") as running, Client(running.address) as client:
+        assert [model.name for model in client.models()] == ["toy-intents"]
+
+
+def test_a_served_model_is_measured_through_the_server(running: Running, tmp_path: Path) -> None:
+    test_set = tmp_path / "test.tsv"
+    test_set.write_text("the cat\tel gato\nthe house\tla casa\n", encoding="utf-8")
+    saved = tmp_path / "answers.txt"
+    ran = Process(running.address)(
+        "evaluate", "--model", TRANSLATOR, "--columns", "en,es", "--json", "--save", str(saved), str(test_set)
+    )
+    assert (ran.code, ran.err) == (0, "")
+    report = json.loads(ran.out)
+    assert (report["metric"], report["num_texts"], report["model"]) == ("BLEU", 2, f"{TRANSLATOR}/1")
+    assert "tok:13a" in report["signature"]
+    assert len(saved.read_text(encoding="utf-8").splitlines()) == 2
