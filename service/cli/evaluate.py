@@ -11,7 +11,7 @@ import typer
 
 from service.cli import output
 from service.cli.options import DEFAULT_ADDRESS, Address, Json, Timeout, connect
-from service.cli.stop import USAGE, Stop
+from service.cli.stop import Stop
 from service.cli.training import explained
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _translations(
     from training.evaluate import read_test_pairs, score_translations
 
     languages = model.source_language, model.target_language
-    pairs = _some(read_test_pairs(file, model.name, *languages, columns)[:limit], file)
+    pairs = read_test_pairs(file, model.name, *languages, columns)[:limit]
     started = time.perf_counter()
     texts = (pair.source for pair in pairs)
     answers = _watched(
@@ -124,7 +124,7 @@ def _labels(
 ) -> tuple[Report, list[str]]:
     from training.evaluate import read_test_texts, score_labels
 
-    examples = _some(read_test_texts(file, model.name, columns, text, label)[:limit], file)
+    examples = read_test_texts(file, model.name, columns, text, label)[:limit]
     started = time.perf_counter()
     texts = (example.text for example in examples)
     answers = _watched(
@@ -179,12 +179,6 @@ def _watched(answers: Iterable[T], total: int) -> list[T]:
     return list(
         track(answers, "measuring", total, console=Console(stderr=True), transient=True, disable=quiet)
     )
-
-
-def _some(examples: list[T], file: Path) -> list[T]:
-    if not examples:
-        raise Stop(f"there is nothing to measure on in {file}", USAGE)
-    return examples
 
 
 def _save(path: Path, answers: Iterable[str]) -> None:
