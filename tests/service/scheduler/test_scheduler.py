@@ -347,6 +347,37 @@ def test_a_closed_scheduler_has_failed_what_was_left_and_ended_its_thread(bench:
         b.scheduler.submit(Adding([1], []))
 
 
+class Reading:
+    """A job that reads several lists at once."""
+
+    def __init__(self, lengths: Sequence[int]) -> None:
+        self.lengths = lengths
+        self.totals: list[int] = []
+        self.ended = threading.Event()
+
+    def begin(self) -> Sequence[Step]:
+        return [Step("read", {"numbers": np.ones(length, np.int64)}) for length in self.lengths]
+
+    def advance(self, results: Sequence[Result]) -> Sequence[Step]:
+        self.totals = [int(result.outputs["total"]) for result in results]
+        self.ended.set()
+        return []
+
+    def fail(self, error: SeqserveError) -> None:
+        raise error
+
+
+def test_a_job_gets_its_results_in_the_order_of_its_steps_whatever_batches_they_were_in(
+    bench: MakeBench,
+) -> None:
+    b = bench(max_encode_tokens=16)
+    job = Reading([1, 9, 2, 15, 3])
+    b.scheduler.submit(job)
+    assert job.ended.wait(10)
+    assert job.totals == [1, 9, 2, 15, 3]
+    assert [shape[0] for shape in b.engine.shapes] == [3, 1, 1]
+
+
 def test_reading_takes_turns_with_running_streams(bench: MakeBench) -> None:
     b = bench(max_encode_tokens=8)
     b.engine.pause()
