@@ -18,8 +18,7 @@ from tests.bundles import write_classifier, write_translator
 from training.config import ClassifierSection, Seq2SeqSection
 from training.export import attention, bundle
 from training.export.arithmetic import ARITHMETICS, Arithmetic, Float32, RowwiseInt8, Weights
-from training.export.bundle import ExportRefused
-from training.export.check import TOLERANCE, Runner
+from training.export.check import TOLERANCE, ExportRefused, Runner
 from training.export.check_classifier import ClassifierCheck
 from training.export.check_seq2seq import Seq2SeqCheck
 from training.export.classifier import ClassifierGraphs
