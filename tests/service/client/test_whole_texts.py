@@ -123,11 +123,13 @@ async def test_answers_come_while_the_async_source_still_waits(address: str) -> 
 
 
 def test_a_source_without_end_is_read_only_as_far_as_needed(client: Client, fake: FakeService) -> None:
-    endless = (f"text {number}" for number in count())
+    drawn = count()
+    endless = (f"text {number}" for number in drawn)
     answers = client.translate_many(endless)
     assert [one.text for one in islice(answers, 7)] == [f"TEXT {number}" for number in range(7)]
     answers.close()  # type: ignore[attr-defined]
     assert sum(len(request.texts) for request in requests_of(fake)) <= 7 + 3 * 3
+    assert next(drawn) <= 7 + 3 * 3 + 3 + 1
 
 
 def test_only_so_many_requests_are_under_way_at_once(client: Client, fake: FakeService) -> None:
