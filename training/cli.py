@@ -39,12 +39,15 @@ def train(
 def export(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
     models: Annotated[Path, typer.Option(help="Model repository to write the bundle into.")] = Path("models"),
+    recipe: Annotated[
+        Path | None, typer.Option(help="Take [export] from this recipe instead of the run's own copy.")
+    ] = None,
 ) -> None:
     """Write a run's model as a bundle: models/<name>/<version>."""
     from training.export import bundle  # torch takes seconds to import
 
     try:
-        bundle.export(run, models, tell=lambda line: typer.echo(line, err=True))
+        bundle.export(run, models, recipe, tell=lambda line: typer.echo(line, err=True))
     except SeqserveError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None

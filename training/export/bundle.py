@@ -45,8 +45,8 @@ class Run:
     labels: tuple[str, ...]
 
     @classmethod
-    def read(cls, folder: Path) -> "Run":
-        """Raises ExportRefused for a folder that holds no finished run."""
+    def read(cls, folder: Path, recipe_file: Path | None = None) -> "Run":
+        """Take `[export]` from `recipe_file`, or from the run's own copy; ExportRefused where no run was finished."""
         averaged = folder / "averaged.pt"
         if not averaged.exists():
             raise ExportRefused(
@@ -54,7 +54,8 @@ class Run:
             )
         saved = torch.load(averaged, map_location="cpu", weights_only=True)
         trained = parse_recipe(saved["config"], str(averaged))
-        recipe = load_recipe(folder / "recipe.toml").model_copy(update={"model": trained.model})
+        wanted = load_recipe(recipe_file or folder / "recipe.toml").export
+        recipe = trained.model_copy(update={"export": wanted})
         tokenizer = Tokenizer.from_file(folder / "tokenizer.json")
         labels = folder / "labels.txt"
         names = tuple(labels.read_text("utf-8").splitlines()) if labels.exists() else ()
@@ -68,9 +69,9 @@ class Run:
         return sum(weight.numel() for weight in self.model.parameters())
 
 
-def export(folder: Path, models: Path, tell: Tell = print) -> Path:
-    """Write the bundle of the run in `folder`; see `write_bundle`."""
-    return write_bundle(Run.read(folder), models, tell)
+def export(folder: Path, models: Path, recipe: Path | None = None, tell: Tell = print) -> Path:
+    """Write the bundle of the run in `folder`; see `Run.read` and `write_bundle`."""
+    return write_bundle(Run.read(folder, recipe), models, tell)
 
 
 def write_bundle(run: Run, models: Path, tell: Tell = print) -> Path:
