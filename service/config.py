@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from service.errors import ConfigRefused
 
@@ -83,6 +83,46 @@ class SessionSettings(Piece):
     """The longest that a client may ask for."""
 
 
+class StoreSettings(Piece):
+    """Where snapshots lie, so that sessions outlive this process."""
+
+    kind: str = "none"
+    """none, memory (for tests), sqlite (one machine) or redis (several; Valkey as well)."""
+    path: Path = Path("sessions.sqlite")
+    """File of the sqlite store."""
+    url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    """Of the redis store; rediss:// for TLS. It may carry user and password, and is never logged."""
+    password_file: Path | None = None
+    """File with the password of the redis store."""
+    tls_ca_file: Path | None = None
+    """Certificate authorities that the redis server's certificate is checked against; else the system's."""
+    tls_cert_file: Path | None = None
+    """This client's certificate, where the redis server asks for one."""
+    tls_key_file: Path | None = None
+    """The key of tls_cert_file."""
+    prefix: str = Field("seqserve", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    """What the keys of the redis store begin with."""
+    timeout_s: float = Field(1.0, gt=0, le=60)
+    """How long the store may take for one operation."""
+    max_connections: int = Field(16, ge=1, le=1024)
+    """Connections to the redis server at once; further operations wait for one."""
+    when_away: Literal["refuse_durability", "refuse_requests"] = "refuse_durability"
+    """While the store is away: serve on, without durability, or refuse requests of sessions that asked for it."""
+    breaker_failures: int = Field(3, ge=1)
+    """Failures in a row after which the store counts as away."""
+    breaker_open_s: float = Field(2.0, gt=0)
+    """How long it is then left alone before one operation tries whether it is back."""
+
+
+class KeySettings(Piece):
+    """The keys that seal snapshots and tickets: `id:base64` each, 32 bytes; the first one seals, all of them open."""
+
+    snapshot_keys: SecretStr = SecretStr("")
+    """The keys, separated by commas."""
+    snapshot_keys_file: Path | None = None
+    """A file with one key per line, which only its owner (and group) may read."""
+
+
 class LimitSettings(Piece):
     """What one request may bring."""
 
@@ -109,6 +149,8 @@ class Settings(Piece):
     engine: EngineSettings = EngineSettings()
     scheduler: SchedulerSettings = SchedulerSettings()
     sessions: SessionSettings = SessionSettings()
+    store: StoreSettings = StoreSettings()
+    keys: KeySettings = KeySettings()
     limits: LimitSettings = LimitSettings()
     log: LogSettings = LogSettings()
 

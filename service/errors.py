@@ -8,6 +8,11 @@ SeqserveError
 │   └── SessionNotFound     no such session, or it is another owner's
 ├── NotPossible             well formed, but not with this model or in this state (a stream on a two-way encoder)
 ├── SessionBusy             another stream holds the session
+├── Fenced                  another server has claimed the session since: it goes on there
+├── SnapshotRefused         a snapshot cannot be taken up: damaged, of a newer format, or of another model version
+├── TicketRefused           not a ticket that this caller got from here
+│   └── TicketExpired       it was one, and its time is over
+├── StoreAway               the store cannot be reached or cannot write: try again after `retry_after_s`
 ├── Overloaded              a queue or a limit is full: try again after `retry_after_s`
 ├── Draining                the server is going away: try again elsewhere
 ├── StepFailed              the engine could not run a step; the session stands where it stood
@@ -78,6 +83,40 @@ class SessionBusy(SeqserveError):
     """Another stream holds this session."""
 
     reason = "SESSION_BUSY"
+
+
+class Fenced(SeqserveError):
+    """Another server has claimed this session since; what is written under the older epoch is refused."""
+
+    reason = "FENCED"
+
+
+class SnapshotRefused(SeqserveError):
+    """A snapshot cannot be taken up: damaged, of a newer format, or of another model version; the message says why."""
+
+    reason = "SNAPSHOT_REFUSED"
+
+
+class TicketRefused(SeqserveError):
+    """Not a ticket that this caller got from here, or changed since. Forged and another owner's are not told apart."""
+
+    reason = "TICKET_REFUSED"
+
+
+class TicketExpired(TicketRefused):
+    """A genuine ticket of this caller whose time is over."""
+
+    reason = "TICKET_EXPIRED"
+
+
+class StoreAway(SeqserveError):
+    """The store cannot be reached, or cannot write; whether a write took place is not known. Try again later."""
+
+    reason = "STORE_AWAY"
+
+    def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class Overloaded(SeqserveError):

@@ -12,6 +12,7 @@ from service.errors import (
     BundleRefused,
     ConfigRefused,
     Draining,
+    Fenced,
     InvalidInput,
     ModelNotFound,
     NotFound,
@@ -21,7 +22,11 @@ from service.errors import (
     SeqserveError,
     SessionBusy,
     SessionNotFound,
+    SnapshotRefused,
     StepFailed,
+    StoreAway,
+    TicketExpired,
+    TicketRefused,
 )
 
 DOMAIN = "seqserve"
@@ -37,6 +42,11 @@ STATUSES: dict[type[SeqserveError], grpc.StatusCode] = {
     SessionNotFound: grpc.StatusCode.NOT_FOUND,
     NotPossible: grpc.StatusCode.FAILED_PRECONDITION,
     SessionBusy: grpc.StatusCode.ABORTED,
+    Fenced: grpc.StatusCode.ABORTED,
+    SnapshotRefused: grpc.StatusCode.FAILED_PRECONDITION,
+    TicketRefused: grpc.StatusCode.INVALID_ARGUMENT,
+    TicketExpired: grpc.StatusCode.FAILED_PRECONDITION,
+    StoreAway: grpc.StatusCode.UNAVAILABLE,
     Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Draining: grpc.StatusCode.UNAVAILABLE,
     StepFailed: grpc.StatusCode.INTERNAL,
@@ -60,7 +70,7 @@ def _details(error: SeqserveError, message: str) -> Iterator[Any]:
         yield error_details_pb2.BadRequest(field_violations=[violation])
     if isinstance(error, NotFound):
         yield error_details_pb2.ResourceInfo(resource_type=error.kind, resource_name=_clipped(error.name))
-    if isinstance(error, Overloaded):
+    if isinstance(error, Overloaded | StoreAway):
         delay = duration_pb2.Duration()
         delay.FromMilliseconds(round(error.retry_after_s * 1000))
         yield error_details_pb2.RetryInfo(retry_delay=delay)

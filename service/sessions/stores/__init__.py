@@ -1,0 +1,2 @@
+"""Where snapshots lie: one interface, several stores."""
+
