@@ -10,7 +10,7 @@ DEV_READY := $(VENV)/.ready-to-develop
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test check check-format check-lint check-types check-layers check-protos format protos dev clean
+.PHONY: help serve test check check-format check-lint check-types check-layers check-protos check-docs format protos docs dev clean
 
 help: ## List these commands
 	@echo "seqserve: make <command>"
@@ -26,7 +26,7 @@ serve: $(SERVE_READY) ## Install what serving needs (no torch) and serve the shi
 test: $(DEV_READY) ## Install everything and run the tests
 	$(BIN)/python -m pytest $(ARGS)
 
-check: check-format check-lint check-types check-layers check-protos ## Run every check: format, lint, types, layers, protos
+check: check-format check-lint check-types check-layers check-protos check-docs ## Run every check: format, lint, types, layers, protos, docs
 
 check-format: $(DEV_READY)
 	$(BIN)/ruff format --check .
@@ -44,12 +44,18 @@ check-protos: $(DEV_READY)
 	$(BIN)/buf lint protos
 	$(BIN)/python protos/generate.py --check
 
+check-docs: $(DEV_READY)
+	$(BIN)/python docs/generate.py --check
+
 format: $(DEV_READY) ## Format the code and fix what the linter can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 protos: $(DEV_READY) ## Generate the wire code anew from protos/
 	$(BIN)/python protos/generate.py
+
+docs: $(DEV_READY) ## Write into docs/ what comes from the code: modules, settings, errors, metrics
+	$(BIN)/python docs/generate.py
 
 dev: $(DEV_READY) ## Install everything that training, tests and checks need
 

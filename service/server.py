@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,8 +14,9 @@ from grpc_reflection.v1alpha import reflection
 from seqserve.v1 import model_pb2, model_pb2_grpc, sequence_pb2, sequence_pb2_grpc
 from service import logs
 from service.api import CallInterceptor, Calls, ModelServicer, SequenceServicer
+from service.api.listening import bind, check_free, options
 from service.bundle import Bundle
-from service.config import ServerSettings, Settings
+from service.config import Settings
 from service.engine import Engine
 from service.engine.onnx import OnnxEngine
 from service.errors import ConfigRefused
@@ -62,15 +62,15 @@ class Server:
 
     async def start(self) -> int:
         """Listen, load the models, answer; the port is returned. ConfigRefused says why it cannot, and what to do."""
-        started = time.perf_counter()
-        self._grpc = self._grpc_server()
+        started, settings = time.perf_counter(), self.settings.server
+        check_free(settings.host, settings.port, "port")
         try:
-            self.port = _bind(self._grpc, self.settings.server)
             await asyncio.to_thread(self._load)
             self._expose_metrics()
+            self._grpc = self._grpc_server()
+            self.port = bind(self._grpc, settings)
         except BaseException:
-            await self._grpc.stop(None)
-            await asyncio.to_thread(self.registry.close)
+            await self._end_parts()
             raise
         await self._grpc.start()
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
@@ -99,7 +99,7 @@ class Server:
 
     def _grpc_server(self) -> grpc.aio.Server:
         interceptor = CallInterceptor(self._calls, self.metrics)
-        server = grpc.aio.server(interceptors=[interceptor], options=_options(self.settings.server))
+        server = grpc.aio.server(interceptors=[interceptor], options=options(self.settings.server))
         sequence = SequenceServicer(self.registry, self.sessions, self.settings.limits)
         sequence_pb2_grpc.add_SequenceServiceServicer_to_server(sequence, server)
         model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(self.registry), server)
@@ -128,7 +128,7 @@ class Server:
     def _expose_metrics(self) -> None:
         host, port = self.settings.server.host, self.settings.server.metrics_port
         if port:
-            _check_free(host, port, "metrics_port")
+            check_free(host, port, "metrics_port")
             self._stop_metrics = self.metrics.expose(host, port)
 
     async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
@@ -170,43 +170,6 @@ async def _serve(server: Server, on_start: Callable[[Server], None]) -> None:
     on_start(server)
     await stop.wait()
     await server.drain()
-
-
-def _options(settings: ServerSettings) -> list[tuple[str, int]]:
-    return [
-        ("grpc.max_receive_message_length", settings.max_message_bytes),
-        ("grpc.max_send_message_length", settings.max_message_bytes),
-        ("grpc.max_concurrent_streams", settings.max_concurrent_streams),
-        ("grpc.keepalive_time_ms", round(settings.keepalive_s * 1000)),
-        ("grpc.keepalive_timeout_ms", 20_000),
-        ("grpc.keepalive_permit_without_calls", 1),
-        # Clients may ask for life signs every ten seconds, between calls too, without being sent away.
-        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-        ("grpc.http2.max_ping_strikes", 0),
-        # Two servers on one port would share its calls by chance.
-        ("grpc.so_reuseport", 0),
-    ]
-
-
-def _bind(server: grpc.aio.Server, settings: ServerSettings) -> int:
-    host, port = settings.host, settings.port
-    _check_free(host, port, "port")
-    try:
-        return server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
-    except RuntimeError as error:
-        raise ConfigRefused(f"cannot listen on {host}:{port}: {error}") from None
-
-
-def _check_free(host: str, port: int, setting: str) -> None:
-    """Ask the system first: it says why a port cannot be had, gRPC does not."""
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        socket.create_server((host, port), family=family).close()
-    except OSError as error:
-        raise ConfigRefused(
-            f"cannot listen on {host}:{port}: {error.strerror or error}. Another server may run there: stop it, or "
-            f"choose another {setting} (0 takes a free one)"
-        ) from None
 
 
 def _rounded_since(started: float) -> float:

@@ -195,52 +195,45 @@ class ExportSection(Section):
     """For the card: where the model fails."""
 
 
-class TranslationRecipe(Section):
+class RecipeBase(Section):
+    """What every recipe says."""
+
+    name: str
+    """Name of the model."""
+    source: str
+    """Language code of what the model reads."""
+    seed: int = 1
+    """Of initial weights, dropout and the order of batches."""
+    tokenizer: TokenizerSection = TokenizerSection()
+    """How text becomes subwords."""
+    training: TrainingSection = TrainingSection()
+    """How to train it."""
+    export: ExportSection = ExportSection()
+    """What its bundle says."""
+
+
+class TranslationRecipe(RecipeBase):
     """A recipe with `task = "translate"`."""
 
-    name: str
-    """Name of the model."""
     task: Literal["translate"]
     """What the model does."""
-    source: str
-    """Language code of the source."""
     target: str
-    """Language code of the target."""
-    seed: int = 1
-    """Of initial weights, dropout and the order of batches."""
+    """Language code of what the model writes."""
     data: PairData
     """What to learn from."""
-    tokenizer: TokenizerSection = TokenizerSection()
-    """How text becomes subwords."""
     model: Seq2SeqSection = Seq2SeqSection()
     """What to train."""
-    training: TrainingSection = TrainingSection()
-    """How to train it."""
-    export: ExportSection = ExportSection()
-    """What its bundle says."""
 
 
-class ClassificationRecipe(Section):
+class ClassificationRecipe(RecipeBase):
     """A recipe with `task = "classify"`."""
 
-    name: str
-    """Name of the model."""
     task: Literal["classify"]
     """What the model does."""
-    source: str
-    """Language code of the texts."""
-    seed: int = 1
-    """Of initial weights, dropout and the order of batches."""
     data: LabelledData
     """What to learn from."""
-    tokenizer: TokenizerSection = TokenizerSection()
-    """How text becomes subwords."""
     model: ClassifierSection = ClassifierSection()
     """What to train."""
-    training: TrainingSection = TrainingSection()
-    """How to train it."""
-    export: ExportSection = ExportSection()
-    """What its bundle says."""
 
 
 Recipe = TranslationRecipe | ClassificationRecipe

@@ -30,8 +30,9 @@ from service.errors import (
 )
 
 DOMAIN = "seqserve"
-MAX_MESSAGE = 800
-"""Characters of a message. Statuses travel in headers, which have a limit of 8 KiB, twice and percent-encoded."""
+MAX_MESSAGE_BYTES = 800
+"""A status travels in headers, which may have 8 KiB in all; there the message stands up to four times, in encodings
+that make it up to three times as long."""
 
 STATUSES: dict[type[SeqserveError], grpc.StatusCode] = {
     SeqserveError: grpc.StatusCode.INTERNAL,
@@ -83,4 +84,7 @@ def _packed(detail: Any) -> any_pb2.Any:
 
 
 def _clipped(message: str) -> str:
-    return message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…"
+    data = message.encode("utf-8", "replace")
+    if len(data) <= MAX_MESSAGE_BYTES:
+        return data.decode()
+    return data[: MAX_MESSAGE_BYTES - 3].decode("utf-8", "ignore") + "…"

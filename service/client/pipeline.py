@@ -22,7 +22,7 @@ class Pipeline(Generic[R]):
     of the reader. An error of the source is raised after the answers to all that came before it.
     """
 
-    def __init__(self, texts: Iterable[str], send: Send[R], batches: Batches[str]) -> None:
+    def __init__(self, texts: Iterable[str], send: "Send[R]", batches: Batches[str]) -> None:
         self._texts = texts
         self._send = send
         self._batches = batches

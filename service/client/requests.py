@@ -105,12 +105,19 @@ def decoding(given: Decoding, beam_size: int | None = None) -> decoding_pb2.Deco
     """Options that are left out, or None, stay unset: the server knows the model's own."""
     asked = given.get("beam_size")
     return decoding_pb2.DecodingOptions(
-        beam_size=beam_size if asked is None else asked,
-        num_hypotheses=given.get("num_hypotheses"),
+        beam_size=_fitting("beam_size", beam_size if asked is None else asked),
+        num_hypotheses=_fitting("num_hypotheses", given.get("num_hypotheses")),
         length_penalty=given.get("length_penalty"),
-        max_length=given.get("max_length"),
-        min_length=given.get("min_length"),
+        max_length=_fitting("max_length", given.get("max_length")),
+        min_length=_fitting("min_length", given.get("min_length")),
     )
+
+
+def _fitting(name: str, value: int | None) -> int | None:
+    """Refuse here what the wire cannot carry; every other bound is the server's affair."""
+    if value is not None and not -(2**31) <= value < 2**31:
+        raise InvalidRequest(f"options.{name} is far out of range: {value}", Details(field=f"options.{name}"))
+    return value
 
 
 def too_long(truncate: bool) -> decoding_pb2.TooLong.ValueType:
@@ -134,7 +141,7 @@ def each_checked(texts: Iterable[str]) -> Iterator[str]:
 
 @contextmanager
 def _faults_named() -> Iterator[None]:
-    """Values that no message can hold, such as a beam of 10¹²; protobuf says which."""
+    """Values that no message can hold, such as a token id of 10¹²; protobuf says which."""
     try:
         yield
     except (ValueError, OverflowError) as error:

@@ -15,6 +15,8 @@ from service.step import Array
 
 Row = tuple[Array, ...]
 """The contexts of one step, in the order of the graph's context tensors."""
+Key = tuple[int, ...]
+"""The ids of a row's arrays."""
 
 
 class Contexts:
@@ -26,6 +28,7 @@ class Contexts:
     def __init__(self, tensors: Sequence[TensorSpec]) -> None:
         self._tensors = tensors
         self._held: list[Row] = []
+        self._keys: list[Key] = []
         self._buffers: list[Array] = []
         self._padded: dict[str, int] = {}
         self._capacity = 0
@@ -34,13 +37,15 @@ class Contexts:
         """Seat the rows in the first slots, ragged axes at least as long as `padded`; returns who sits in each."""
         if not self._fits(len(rows), padded):
             self._clear(len(rows), padded)
-        seats, homeless = self._stay(rows)
-        self._held = []  # should a copy fail, nobody is taken for seated
+        keys: list[Key] = [tuple(map(id, row)) for row in rows]
+        seats, homeless = self._stay(keys)
+        self._keys = []  # should a copy fail, nobody is taken for seated
         for slot, row in enumerate(seats):
             if row < 0:
                 seats[slot] = row = homeless.pop()
                 self._write(slot, rows[row])
         self._held = [rows[row] for row in seats]
+        self._keys = [keys[row] for row in seats]
         return seats
 
     def padded(self) -> dict[str, int]:
@@ -59,25 +64,22 @@ class Contexts:
         )
 
     def _clear(self, num: int, padded: Mapping[str, int]) -> None:
-        self._held = []
-        self._padded = dict(padded)
-        self._capacity = 1 << (num - 1).bit_length()
+        capacity = 1 << (num - 1).bit_length()
+        self._held, self._keys, self._buffers, self._capacity = [], [], [], 0
         self._buffers = [
-            np.zeros(
-                [padded.get(a, a) if isinstance(a, str) else a for a in (self._capacity, *t.axes[1:])],
-                t.dtype,
-            )
+            np.zeros([capacity, *(padded[a] if isinstance(a, str) else a for a in t.axes[1:])], t.dtype)
             for t in self._tensors
         ]
+        self._padded, self._capacity = dict(padded), capacity
 
-    def _stay(self, rows: Sequence[Row]) -> tuple[list[int], list[int]]:
+    def _stay(self, keys: Sequence[Key]) -> tuple[list[int], list[int]]:
         """Leave in their slots the rows that are there already: (slot → row or -1, rows without a slot)."""
-        slots: dict[tuple[int, ...], list[int]] = {}
-        for slot, held in enumerate(self._held[: len(rows)]):
-            slots.setdefault(tuple(map(id, held)), []).append(slot)
-        seats, homeless = [-1] * len(rows), []
-        for index, row in enumerate(rows):
-            if own := slots.get(tuple(map(id, row))):
+        slots: dict[Key, list[int]] = {}
+        for slot, key in enumerate(self._keys[: len(keys)]):
+            slots.setdefault(key, []).append(slot)
+        seats, homeless = [-1] * len(keys), []
+        for index, key in enumerate(keys):
+            if own := slots.get(key):
                 seats[own.pop()] = index
             else:
                 homeless.append(index)

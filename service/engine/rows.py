@@ -5,8 +5,10 @@ step b  tokens 8          [2, 4]   8 0 0 0      (4: the longest, rounded up to `
                           lengths  3 1
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
+from typing import cast
 
 import numpy as np
 
@@ -43,6 +45,7 @@ class Rows:
         self._contexts = Contexts(self._context)
         self._dtypes = {t.tensor: np.dtype(t.dtype) for t in (*spec.inputs, *spec.outputs)}
         self._initial = {t.name: _initial(t) for t in spec.inputs if t.role == "state" and not ragged(t)}
+        self._fixed = {t.tensor: cast("tuple[int, ...]", t.axes[1:]) for t in spec.inputs if not ragged(t)}
         self._rulers = _rulers(spec)
         self._cut = {t.of for t in self._sizes}
 
@@ -141,15 +144,19 @@ class Rows:
     def _check(self, tensor: TensorSpec, rows: Sequence[Array], lengths: Lengths) -> None:
         """Refuse arrays that would be cast, or that have another shape than the manifest and their own row say."""
         dtype = self._dtypes[tensor.tensor]
-        if any(row.dtype != dtype for row in rows):
-            raise StepFailed(f"graph {self._graph}: {tensor.role} {tensor.name} of a step is not {dtype}")
-        columns = [lengths[a] if isinstance(a, str) else [a] * len(rows) for a in tensor.axes[1:]]
-        wanted = zip(*columns, strict=True) if columns else [()] * len(rows)
-        for row, shape in zip(rows, wanted, strict=True):
-            if row.shape != shape:
+        for row, shape in zip(rows, self._shapes(tensor, len(rows), lengths), strict=True):
+            if row.shape != shape or row.dtype != dtype:
                 raise StepFailed(
-                    f"graph {self._graph}: {tensor.role} {tensor.name} of a step has shape {row.shape}, not {shape}"
+                    f"graph {self._graph}: {tensor.role} {tensor.name} of a step is {row.dtype} {row.shape}, "
+                    f"not {dtype} {shape}"
                 )
+
+    def _shapes(self, tensor: TensorSpec, num: int, lengths: Lengths) -> Iterable[tuple[int, ...]]:
+        """Yield the shape that each row must have."""
+        if (shape := self._fixed.get(tensor.tensor)) is not None:
+            return repeat(shape, num)
+        columns = [lengths[a] if isinstance(a, str) else repeat(a, num) for a in tensor.axes[1:]]
+        return zip(*columns, strict=True)
 
     def _rows(self, tensor: TensorSpec, array: Array, batch: Batch) -> list[Array]:
         """Cut one output to its rows.
@@ -218,5 +225,7 @@ def _dicts(names: list[str], columns: list[list[Array]], num: int) -> Sequence[A
 def _unseat(results: "map[Result]", seats: Sequence[int]) -> list[Result]:
     if isinstance(seats, range):
         return list(results)
-    at = dict(zip(seats, results, strict=True))
-    return [at[index] for index in range(len(seats))]
+    at: list[Result] = [None] * len(seats)  # type: ignore[list-item]
+    for seat, result in zip(seats, results, strict=True):
+        at[seat] = result
+    return at

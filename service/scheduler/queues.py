@@ -69,12 +69,12 @@ class Queue:
         oldest = self._waiting[0]
         batch, longest = [oldest], oldest.length
         for waiting in sorted(self._waiting[1:], key=lambda w: abs(w.length - oldest.length)):
+            if len(batch) == self._max_batch:
+                break
             padded = max(longest, waiting.length)
             if (len(batch) + 1) * padded <= self._max_tokens:
                 batch.append(waiting)
                 longest = padded
-            if len(batch) == self._max_batch:
-                break
         return batch
 
     def _length(self, step: Step) -> int:

@@ -75,8 +75,8 @@ class Scheduler:
         """
         with self._changed:
             run = self._active.get(id(job))
-        if run is not None:
-            self._end(run, "cancelled")
+        if run is not None and self._claim(run):
+            self._forget(run, "cancelled")
 
     def mailbox(self, loop: asyncio.AbstractEventLoop) -> Mailbox[Any]:
         """Make a mailbox through which a job's methods reach `loop`."""
@@ -192,15 +192,16 @@ class Scheduler:
                 self._meter.bug("job_broke", error)
             self._fail(run, _as_seqserve(error, "a fault in the server; the request was not finished"))
             return
-        if not steps:
-            self._end(run, "done")
+        if not steps and self._claim(run):
+            self._forget(run, "done")
 
     def _fail(self, run: Run, error: SeqserveError) -> None:
-        if self._end(run, "failed"):
+        if self._claim(run):
             try:
                 run.job.fail(error)
             except BaseException as bug:
                 self._meter.bug("job_broke", bug)
+            self._forget(run, "failed")
 
     def _fail_all(self, error: SeqserveError) -> None:
         with self._changed:
@@ -209,17 +210,19 @@ class Scheduler:
             self._fail(run, error)
         self._queues.purge()
 
-    def _end(self, run: Run, outcome: str) -> bool:
-        """End a run; False where that has happened already."""
+    def _claim(self, run: Run) -> bool:
+        """Claim the right to end a run: one caller gets it, and no step of the run is started any more."""
         with self._changed:
-            if run.ended:
-                return False
-            run.ended = True
-            self._someone_left |= outcome != "done"
+            mine, run.ended = not run.ended, True
+            return mine
+
+    def _forget(self, run: Run, outcome: str) -> None:
+        """Give a claimed run's place to another."""
+        with self._changed:
             del self._active[id(run.job)]
+            self._someone_left |= outcome != "done"
             self._meter.ended(run, outcome)
             self._changed.notify_all()
-            return True
 
 
 def _as_seqserve(error: BaseException, message: str) -> SeqserveError:

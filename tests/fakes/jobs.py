@@ -7,7 +7,7 @@ import numpy as np
 
 from service.errors import SeqserveError
 from service.scheduler import Mailbox
-from service.step import Array, Result, Step
+from service.step import NOTHING, Array, Arrays, Result, Step
 from tests.fakes.running_sum import PATIENCE_S
 
 
@@ -28,6 +28,7 @@ class Adding:
         self.error: SeqserveError | None = None
         self.ends = 0
         self.ended = threading.Event()
+        self._context: Arrays = NOTHING
         self._first = first
         self._numbers = list(numbers)
         self._width = width

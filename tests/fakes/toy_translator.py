@@ -1,8 +1,8 @@
 """Engines whose answers can be computed by hand.
 
-Translation: the i-th word out is the i-th word in, ten further in the vocabulary (uno → one), and the sentence ends
-where it ended. The best continuation has log-probability -1/4, the second (the end, or "one" where the end is best)
--2/4, and so on through the English words.
+Translation: the i-th word out is the i-th word in, ten further in the vocabulary (uno → one; unknown words → ten), and
+the sentence ends where it ended. The best continuation has log-probability -1/4, the second (the end, or "one" where
+the end is best) -2/4, and so on through the English words.
 
 Classification: the label is the sum of the tokens modulo 3, with probability 1/2; the next ones have 3/8 and 1/8.
 """
@@ -130,7 +130,7 @@ def _word(memory: Array, position: int) -> int:
         return EOS
     token, place = divmod(int(memory[position]), 1000)
     assert place == position, "chunks were joined in the wrong order"
-    return EOS if token == EOS else min(token + OFFSET, VOCABULARY_SIZE - 1)
+    return EOS if token == EOS else token + OFFSET if token in range(4, POISON) else VOCABULARY_SIZE - 1
 
 
 def _check_poison(tokens: Array) -> None:

@@ -3,10 +3,12 @@
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from service.errors import SeqserveError
 from training.config import LabelledData, PairData
+
+Example = TypeVar("Example")
 
 
 class DataError(SeqserveError):
@@ -28,16 +30,16 @@ class Labelled(NamedTuple):
 
 
 def read_pairs(root: Path, files: tuple[str, ...], data: PairData, source: str, target: str) -> list[Pair]:
-    """The pairs of these files in turn; pairs with an empty side are left out."""
+    """The pairs of these files in turn; pairs with an empty side are left out. Raises DataError if none is left."""
     read = PAIR_FORMATS[data.format]
     pairs = [pair for name in files for pair in read(root, name, data, source, target)]
-    return [pair for pair in pairs if pair.source.strip() and pair.target.strip()]
+    return _some([pair for pair in pairs if pair.source.strip() and pair.target.strip()], files)
 
 
 def read_labelled(root: Path, files: tuple[str, ...], data: LabelledData) -> list[Labelled]:
-    """The labelled texts of these files in turn."""
+    """The labelled texts of these files in turn. Raises DataError if there is none."""
     read = LABELLED_FORMATS[data.format]
-    return [example for name in files for example in read(root / name, data)]
+    return _some([example for name in files for example in read(root / name, data)], files)
 
 
 def _pairs_from_tsv(root: Path, name: str, data: PairData, source: str, target: str) -> Iterator[Pair]:
@@ -78,6 +80,12 @@ LABELLED_FORMATS: dict[str, Callable[[Path, LabelledData], Iterator[Labelled]]] 
     "tsv": _labelled_from_tsv,
     "jsonl": _labelled_from_jsonl,
 }
+
+
+def _some(examples: list[Example], files: tuple[str, ...]) -> list[Example]:
+    if not examples:
+        raise DataError(f"no examples in {', '.join(files)}")
+    return examples
 
 
 def _lines(path: Path) -> Iterator[str]:

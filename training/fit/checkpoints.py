@@ -14,6 +14,14 @@ class CheckpointError(SeqserveError):
     """A checkpoint that could not be written or read; what stood there before is untouched."""
 
 
+def make_folder(path: Path) -> None:
+    """Makes a folder and those above it, unless they are there."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be made a folder: {error.strerror}") from error
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Writes beside `path`, syncs, renames: after a crash or on a full disk the old file is still whole."""
     temporary = path.with_name(f".{path.name}.part")

@@ -47,6 +47,11 @@ def total(place: Place, *values: float) -> list[float]:
     return [float(value) for value in tensor]
 
 
+def barrier(place: Place) -> None:
+    """Waits until every process is here."""
+    total(place, 0.0)
+
+
 def _device(index: int) -> torch.device:
     if not torch.cuda.is_available():
         return torch.device("cpu")

@@ -28,7 +28,7 @@ class Folder:
 
     def open(self, recipe_file: Path) -> None:
         """Makes the folder; raises RecipeError when it holds a run of another recipe."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        checkpoints.make_folder(self.path)
         mine = self.path / "recipe.toml"
         if mine.exists():
             self._refuse_another(load_recipe(mine))

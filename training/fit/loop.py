@@ -97,8 +97,8 @@ class Fit:
     def _batches(self) -> Iterator[Batch]:
         plan = self._plan()
         for rows in plan[self._next_batch :]:
-            yield collate([self._task.train[index] for index in rows]).to(self._place.device)
             self._budget.tick(self._epoch + self._next_batch / len(plan))
+            yield collate([self._task.train[index] for index in rows]).to(self._place.device)
 
     def _plan(self) -> Plan:
         plan = plan_epoch(self._task.train, self._section.batch_tokens, self._recipe.seed, self._epoch)

@@ -3,6 +3,8 @@
 import json
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -55,7 +57,7 @@ class Reporter:
         if self._silent:
             return
         self.say("  ".join(f"{name} {value:.6g}" for name, value in entry.items()))
-        with self._log.open("a", encoding="utf-8") as file:
+        with self._told(), self._log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
         self._point(
             int(entry["step"]), {f"dev/{name}": value for name, value in entry.items() if name != "step"}
@@ -71,8 +73,17 @@ class Reporter:
 
     def _point(self, step: int, values: dict[str, float]) -> None:
         if self._board:
-            for name, value in values.items():
-                self._board.add_scalar(name, value, step)
+            with self._told():
+                for name, value in values.items():
+                    self._board.add_scalar(name, value, step)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """A log that cannot be written, on a full disk say, is no reason to stop."""
+        try:
+            yield
+        except OSError as error:
+            self.say(f"cannot write the log: {error.strerror}")
 
 
 class _Window:

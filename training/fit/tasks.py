@@ -9,7 +9,7 @@ import torch
 from service.bundle.tokenizer import BOS, EOS, Tokenizer
 from training.config import ClassificationRecipe, Recipe, TranslationRecipe
 from training.data.batches import Batch, Example, collate, plan_batches
-from training.data.readers import Labelled, Pair, read_labelled, read_pairs
+from training.data.readers import DataError, Labelled, Pair, read_labelled, read_pairs
 from training.data.scores import score_translations
 from training.data.subwords import learn_tokenizer
 from training.fit.objectives import ClassificationObjective, Objective, TranslationObjective
@@ -104,11 +104,12 @@ class Classification:
 
     def _examples(self, texts: list[Labelled]) -> list[Example]:
         index = {label: number for number, label in enumerate(self.labels)}
-        sources = self.tokenizer.encode_batch([example.text for example in texts])
-        known = [
-            (ids, text.label) for ids, text in zip(sources, texts, strict=True) if ids and text.label in index
-        ]
-        return [Example(ids, [index[label]]) for ids, label in known]
+        unknown = {text.label for text in texts} - index.keys()
+        if unknown:
+            raise DataError(f"labels that do not occur in data.train: {', '.join(sorted(unknown))}")
+        sources = self.tokenizer.encode_batch([text.text for text in texts])
+        pairs = zip(sources, texts, strict=True)
+        return [Example(ids, [index[text.label]]) for ids, text in pairs if ids]
 
 
 TASKS: dict[str, Callable[..., Task]] = {"translate": Translation, "classify": Classification}

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from training.config import Recipe, load_recipe
-from training.fit.devices import Place, placed
+from training.fit.devices import Place, barrier, placed
 from training.fit.folder import Folder
 from training.fit.loop import Fit
 from training.fit.progress import Reporter
@@ -17,17 +17,11 @@ def train(recipe_file: Path, data: Path, out: Path, max_minutes: float | None = 
     """Trains, or goes on with the run in `out`; says whether it came to its end or was asked to stop."""
     recipe = _within(load_recipe(recipe_file), max_minutes)
     folder = Folder(out, recipe)
-    with placed(recipe.training.threads) as place, Reporter(out, silent=not place.is_first) as reporter:
+    with placed(recipe.training.threads) as place:
         if place.is_first:
             folder.open(recipe_file)
-        task = _open(recipe, data, folder, place)
-        fit = Fit(recipe, task, place, folder, reporter)
-        _go_on(fit, folder, reporter)
-        reporter.say(
-            f"{recipe.name}: {len(task.train)} examples, {fit.parameter_count() / 1e6:.1f}M parameters"
-        )
-        with stopped_by_signal(fit):
-            return fit.run()
+        with Reporter(out, silent=not place.is_first) as reporter:
+            return _run(_open(recipe, data, folder, place), recipe, place, folder, reporter)
 
 
 @contextmanager
@@ -53,14 +47,22 @@ def _within(recipe: Recipe, max_minutes: float | None) -> Recipe:
 
 
 def _open(recipe: Recipe, data: Path, folder: Folder, place: Place) -> Task:
+    """The first process learns the tokenizer, the others read it."""
+    if not place.is_first:
+        barrier(place)
+        return open_task(recipe, data, folder.read_tokenizer())
     task = open_task(recipe, data, folder.read_tokenizer())
-    if place.is_first:
-        folder.write_vocabulary(task.tokenizer, task.labels)
+    folder.write_vocabulary(task.tokenizer, task.labels)
+    barrier(place)
     return task
 
 
-def _go_on(fit: Fit, folder: Folder, reporter: Reporter) -> None:
+def _run(task: Task, recipe: Recipe, place: Place, folder: Folder, reporter: Reporter) -> bool:
+    fit = Fit(recipe, task, place, folder, reporter)
+    reporter.say(f"{recipe.name}: {len(task.train)} examples, {fit.parameter_count() / 1e6:.1f}M parameters")
     last = folder.read_last()
     if last is not None:
         fit.restore(last)
         reporter.say(f"going on after {last['step']} updates and {last['minutes']:.1f} minutes")
+    with stopped_by_signal(fit):
+        return fit.run()

@@ -27,9 +27,7 @@ class Seq2Seq(nn.Module):
         self.decoder = Decoder(section.decoder, target, self.encoder.size, section.dropout)
         self.output = nn.Linear(section.embedding, vocab_size)
         nn.init.zeros_(self.output.bias)
-        if section.tied == "none":
-            nn.init.uniform_(self.output.weight, -0.1, 0.1)
-        else:
+        if section.tied != "none":
             self.output.weight = target.weight
 
     def forward(self, source: Tensor, lengths: Tensor, target: Tensor) -> Tensor:
@@ -64,5 +62,5 @@ class Seq2Seq(nn.Module):
 
 def _embedding(vocab_size: int, size: int) -> nn.Embedding:
     table = nn.Embedding(vocab_size, size)
-    nn.init.uniform_(table.weight, -0.1, 0.1)
+    nn.init.normal_(table.weight, std=size**-0.5)  # logits of a tied output then begin near one
     return table

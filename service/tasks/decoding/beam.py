@@ -18,6 +18,7 @@ from typing import Self
 import numpy as np
 
 from service.bundle.tokenizer import EOS
+from service.errors import StepFailed
 from service.step import Array, Arrays, Result, Step
 from service.tasks.decoding.greedy import FIRST_TOKEN
 from service.tasks.decoding.hypothesis import Finish, Found, ScoredToken, normalized
@@ -74,6 +75,8 @@ class _Beam:
                 self._finish(live[parent].tokens, live[parent].log_prob + token.log_prob, Finish.END)
             else:
                 grown.append(live[parent].then(token, {**live[parent].state, **results[parent].state}))
+        if not grown and not self._finished:
+            raise StepFailed("the model gave no usable probabilities")
         return self._worth_going_on(grown)
 
     def best(self) -> list[Found]:

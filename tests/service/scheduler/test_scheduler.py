@@ -4,8 +4,9 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.config import SchedulerSettings
@@ -26,6 +27,7 @@ jobs = st.lists(
 )
 
 
+@settings(max_examples=40)
 @given(jobs, st.integers(1, 8), st.integers(1, 40), st.integers(0, 5))
 def test_any_interleaving_of_jobs_equals_each_alone(
     work: list[tuple[list[int], list[int], int]], max_batch: int, max_tokens: int, pauses: int
@@ -46,6 +48,8 @@ def test_any_interleaving_of_jobs_equals_each_alone(
     try:
         assert [job.wait().sums for job in adding] == [alone(*each) for each in work]
         assert all(job.ends == 1 for job in adding)
+        assert all(rows <= max_batch for _, rows in engine.batches)
+        assert all(rows == 1 or rows * padded <= max_tokens for rows, padded in engine.shapes)
     finally:
         scheduler.close()
 
@@ -98,6 +102,31 @@ def test_one_who_leaves_in_the_middle_of_a_batch_does_not_hurt_the_others(bench:
     assert staying.wait().sums == alone([2], [2] * 5)
     assert (len(leaving.sums), leaving.ends, leaving.error) == (seen, 0, None)
     assert all(rows == 1 for _, rows in b.engine.batches[rows_before + 1 :])
+
+
+def test_the_waiting_steps_of_one_who_leaves_are_not_run(bench: MakeBench) -> None:
+    b = bench(max_batch=1)
+    b.engine.pause()
+    staying, leaving = Adding([1], []), Adding([2], [])
+    b.scheduler.submit(staying)
+    b.scheduler.submit(leaving)
+    b.scheduler.submit(last := Adding([3], []))
+    b.engine.wait_for_batch()
+    b.scheduler.cancel(leaving)
+    b.engine.resume()
+    for job in (staying, last):
+        job.wait()
+    assert b.scheduler.drain(5)
+    assert b.engine.batches == [("read", 1)] * 2
+
+
+def test_the_waiting_steps_of_a_job_that_failed_are_not_run(bench: MakeBench) -> None:
+    b = bench(max_batch=1)
+    wide = Adding([1], [POISON], width=3)
+    b.scheduler.submit(wide)
+    assert isinstance(wide.wait().error, StepFailed)
+    assert b.scheduler.drain(5)
+    assert b.engine.batches == [("read", 1), ("step", 1)]
 
 
 def test_one_who_leaves_frees_its_place_in_the_queue_at_once(bench: MakeBench) -> None:
@@ -195,6 +224,7 @@ class Misbehaving:
     def __init__(self, steps: Sequence[Step]) -> None:
         self.steps = steps
         self.failed = threading.Event()
+        self.failures = 0
 
     def begin(self) -> Sequence[Step]:
         return self.steps
@@ -203,12 +233,14 @@ class Misbehaving:
         raise AssertionError("never reached")
 
     def fail(self, error: SeqserveError) -> None:
+        self.failures += 1
         self.failed.set()
         raise RuntimeError("a bug in fail")
 
 
 @pytest.mark.parametrize(
-    "steps", [[Step("nowhere", {})], [Step("read", {})], None, [None], [Step("read", {"numbers": 3})]]
+    "steps",
+    [[Step("nowhere", {})], [Step("read", {})], None, [None], [Step("read", {"numbers": np.array(3)})]],
 )
 def test_nonsense_from_a_job_does_not_end_the_loop(bench: MakeBench, steps: Sequence[Step]) -> None:
     b = bench()
@@ -217,6 +249,31 @@ def test_nonsense_from_a_job_does_not_end_the_loop(bench: MakeBench, steps: Sequ
     b.scheduler.submit(good)
     assert good.wait().sums == alone([2], [2])
     assert bad.failed.wait(5)
+
+
+def test_two_failing_steps_of_one_job_end_it_once_and_hurt_nobody(bench: MakeBench) -> None:
+    b = bench()
+    b.engine.pause()
+    b.scheduler.submit(blocker := Adding([1], []))
+    b.engine.wait_for_batch()
+    bad, good = Misbehaving([Step("read", {"numbers": np.array([POISON])})] * 2), Adding([2], [2])
+    b.scheduler.submit(bad)
+    b.scheduler.submit(good)
+    b.engine.resume()
+    assert good.wait().sums == alone([2], [2])
+    assert blocker.wait().ends == 1
+    assert bad.failures == 1
+
+
+def test_an_engine_that_forgets_an_answer_is_asked_again(bench: MakeBench) -> None:
+    b = bench()
+    b.engine.pause()
+    b.engine.forgetful = True
+    jobs = [Adding([n + 1], [1]) for n in range(5)]
+    for job in jobs:
+        b.scheduler.submit(job)
+    b.engine.resume()
+    assert [job.wait().sums for job in jobs] == [alone([n + 1], [1]) for n in range(5)]
 
 
 def test_a_full_queue_refuses_at_once_and_says_when_to_try_again(bench: MakeBench) -> None:
@@ -271,7 +328,7 @@ def test_a_drain_fails_what_is_left_when_its_time_is_over(bench: MakeBench) -> N
     threading.Timer(0.2, b.engine.resume).start()
     assert not b.scheduler.drain(0.05)
     for job in (running, waiting):
-        assert isinstance(job.wait().error, Draining)
+        assert isinstance(job.error, Draining)
         assert job.ends == 1
 
 

@@ -1,0 +1,50 @@
+"""Where calls come in: the port, and the bounds of the wire."""
+
+import errno
+import socket
+
+import grpc
+
+from service.config import ServerSettings
+from service.errors import ConfigRefused
+
+_ADVICE = {
+    errno.EADDRINUSE: "another server may run there: stop it, or choose another {setting}",
+    errno.EACCES: "low ports belong to root: choose another {setting}, from 1024 on",
+}
+
+
+def options(settings: ServerSettings) -> list[tuple[str, int]]:
+    """The arguments of the gRPC server."""
+    return [
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_send_message_length", settings.max_message_bytes),
+        ("grpc.max_concurrent_streams", settings.max_concurrent_streams),
+        ("grpc.keepalive_time_ms", round(settings.keepalive_s * 1000)),
+        ("grpc.keepalive_timeout_ms", 20_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        # Clients may ask for life signs every ten seconds, between calls too, without being sent away.
+        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+        # Two servers on one port would share its calls by chance.
+        ("grpc.so_reuseport", 0),
+    ]
+
+
+def bind(server: grpc.aio.Server, settings: ServerSettings) -> int:
+    """Listen; the port is returned. ConfigRefused where it was taken since it was found free."""
+    host, port = settings.host, settings.port
+    try:
+        return server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+    except RuntimeError as error:
+        raise ConfigRefused(f"cannot listen on {host}:{port}: {error}") from None
+
+
+def check_free(host: str, port: int, setting: str) -> None:
+    """Raise ConfigRefused where the port cannot be had. The system says why, gRPC does not."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        reason = str(error.strerror).partition(" (while")[0]
+        advice = _ADVICE.get(error.errno or 0, "choose another host").format(setting=setting)
+        raise ConfigRefused(f"cannot listen on {host}:{port}: {reason}; {advice}") from None

@@ -1,0 +1,48 @@
+"""The commands, put together."""
+
+from typing import Annotated
+
+import typer
+
+from service.cli import classify, evaluate, models, serve, training, translate, version
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+SERVING = "Serve and use models"
+TRAINING = "Make and measure models"
+
+
+@app.callback(invoke_without_command=True)
+def seqserve(
+    context: typer.Context,
+    wants_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Serve recurrent sequence models over gRPC, with state that belongs to a session.
+
+    \b
+    seqserve serve
+    seqserve translate --from es --to en "¿Dónde está la biblioteca?"
+    cat letters.txt | seqserve translate --from es --to en
+    """
+    if wants_version:
+        version.print_version()
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+app.command("serve", rich_help_panel=SERVING)(serve.serve)
+app.command("translate", rich_help_panel=SERVING)(translate.translate)
+app.command("classify", rich_help_panel=SERVING)(classify.classify)
+app.command("models", rich_help_panel=SERVING)(models.models)
+app.command("version", rich_help_panel=SERVING)(version.print_version)
+app.command("evaluate", rich_help_panel=TRAINING)(evaluate.evaluate)
+for name, command in training.COMMANDS.items():
+    app.command(name, rich_help_panel=TRAINING, add_help_option=False, context_settings=training.EVERYTHING)(
+        command
+    )

@@ -1,0 +1,92 @@
+"""`seqserve models`."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from service.cli import output
+from service.cli.options import DEFAULT_ADDRESS, Address, Json, Timeout, connect
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from service.client import Model
+
+
+def models(
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Tell all about this model.")] = "",
+    task: Annotated[str, typer.Option(metavar="TASK", help="Only models that translate, or classify.")] = "",
+    json: Json = False,
+    address: Address = DEFAULT_ADDRESS,
+    timeout: Timeout = 60.0,
+) -> None:
+    """List the models that a server serves, or tell all about one.
+
+    \b
+    seqserve models
+    seqserve models tatoeba-es-en
+    seqserve models --task classify --json
+    """
+    with connect(address, timeout) as client:
+        found = [client.model(name)] if name else client.models(task)
+    if json:
+        for model in found:
+            output.json_line(asdict(model))
+    else:
+        output.table(details(found[0]) if name else overview(found))
+
+
+def overview(found: "list[Model]") -> "Table":
+    from rich.table import Table
+
+    rows = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("model", "version", "task", "languages", "parameters", "size", "precision", "session"):
+        rows.add_column(title, justify="right" if title in ("parameters", "size") else "left")
+    for model in found:
+        rows.add_row(
+            model.name,
+            model.version,
+            model.task,
+            languages(model),
+            f"{model.num_parameters:,}",
+            output.size(model.size_bytes),
+            model.precision,
+            "yes" if model.streams else "no",
+        )
+    return rows
+
+
+def details(model: "Model") -> "Table":
+    from rich.table import Table
+
+    rows = Table.grid(padding=(0, 2))
+    for title, value in _facts(model):
+        if value:
+            rows.add_row(title, value)
+    return rows
+
+
+def languages(model: "Model") -> str:
+    return " → ".join(filter(None, (model.source_language, model.target_language)))
+
+
+def _facts(model: "Model") -> list[tuple[str, str]]:
+    translates = model.task == "translate"
+    defaults = (
+        f"beam {model.beam_size}, length penalty {model.length_penalty:g}, at most {model.max_length} tokens"
+    )
+    return [
+        ("model", f"{model.name} {model.version}"),
+        ("description", model.description),
+        ("task", model.task),
+        ("languages", languages(model)),
+        ("parameters", f"{model.num_parameters:,}"),
+        ("on disk", f"{output.size(model.size_bytes)}, {model.precision}"),
+        ("vocabulary", f"{model.vocabulary_size:,} tokens"),
+        ("reads at most", f"{model.max_input_tokens:,} tokens"),
+        ("writes at most", f"{model.max_output_tokens:,} tokens" if translates else ""),
+        ("decoding", defaults if translates else ""),
+        ("labels", ", ".join(model.labels)),
+        ("session", "yes" if model.streams else f"no: {model.why_not_streaming}"),
+    ]

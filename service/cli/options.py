@@ -1,0 +1,46 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from service.cli.source import Errors
+
+if TYPE_CHECKING:
+    from service.client import Client
+
+DEFAULT_ADDRESS = "127.0.0.1:50051"
+
+Address = Annotated[
+    str,
+    typer.Option(
+        "--address",
+        "-a",
+        envvar="SEQSERVE_ADDRESS",
+        metavar="HOST:PORT",
+        help="The server.",
+        show_default=True,
+    ),
+]
+Timeout = Annotated[float, typer.Option("--timeout", min=0.001, metavar="S", help="Seconds for one request.")]
+Texts = Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="The words of one text.")]
+File = Annotated[
+    Path | None,
+    typer.Option("--file", "-f", metavar="FILE", help="Read texts from a file, one a line; - is stdin."),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, for machines.")]
+Model = Annotated[str, typer.Option("--model", "-m", metavar="NAME", help="Choose the model by name.")]
+Truncate = Annotated[bool, typer.Option("--truncate", help="Cut texts that are too long for the model.")]
+Invalid = Annotated[
+    Errors,
+    typer.Option(
+        "--errors", help="What to do with bytes that are not UTF-8: refuse the text, or replace them."
+    ),
+]
+
+
+def connect(address: str, timeout: float) -> "Client":
+    from service.client import Client  # gRPC takes a moment to import
+
+    return Client(address, timeout=timeout, max_attempts=3)

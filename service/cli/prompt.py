@@ -1,0 +1,42 @@
+"""A prompt: each line is answered, mistakes are explained, Ctrl-D ends."""
+
+from collections.abc import Callable
+from contextlib import suppress
+
+import typer
+
+from service.cli import source
+from service.cli.stop import Stop, complain
+
+
+def ask_again(prompt: str, errors: source.Errors, answer: Callable[[str], None]) -> None:
+    from service.client.errors import ClientError, Unavailable
+
+    _edit_lines()
+    typer.echo("Type a line and press Enter; Ctrl-D ends.", err=True)
+    while (text := _asked(prompt, errors)) is not None:
+        if source.is_blank(text):
+            continue
+        try:
+            answer(text)
+        except Unavailable:
+            raise
+        except ClientError as error:
+            complain(str(error), 0)
+
+
+def _asked(prompt: str, errors: source.Errors) -> str | None:
+    while True:
+        try:
+            return source.from_arguments([input(prompt)], errors)
+        except EOFError:
+            typer.echo("", err=True)
+            return None
+        except Stop as stop:
+            complain(str(stop), 0)
+
+
+def _edit_lines() -> None:
+    """Arrow keys and history, where this Python has them."""
+    with suppress(ImportError):
+        import readline  # noqa: F401 - importing it is what changes `input`

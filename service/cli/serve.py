@@ -1,0 +1,107 @@
+"""`seqserve serve`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from service.cli import output, version
+from service.cli.options import DEFAULT_ADDRESS
+from service.cli.stop import USAGE, Stop
+
+if TYPE_CHECKING:
+    from service.config import Settings
+    from service.registry import Served
+    from service.server import Server
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 is any. [default: 50051]")] = None,
+    models: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder with the models. [default: models]")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings in a TOML file.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads of one model's engine. [default: 1]")] = None,
+    max_batch: Annotated[int | None, typer.Option(help="Most steps in one batch. [default: 64]")] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(help="Port for Prometheus; 0 is off. [default: 0]")
+    ] = None,
+    log_level: Annotated[
+        str | None, typer.Option(help="debug, info, warning or error. [default: info]")
+    ] = None,
+    log_format: Annotated[str | None, typer.Option(help="console or json. [default: console]")] = None,
+) -> None:
+    """Serve the models of a folder until Ctrl-C or SIGTERM; running requests are finished first.
+
+    Flags win over the environment (SEQSERVE_SERVER__PORT=50052), which wins over the file.
+
+    \b
+    seqserve serve
+    seqserve serve --models ./models --port 50052 --metrics-port 9090
+    """
+    flags = {
+        "server": {"host": host, "port": port, "metrics_port": metrics_port},
+        "models": {"repository": models},
+        "engine": {"threads": threads},
+        "scheduler": {"max_batch": max_batch},
+        "log": {"level": log_level, "format": log_format},
+    }
+    settings = _settings(config, flags)
+    from service import server  # ONNX Runtime takes a moment to import
+
+    server.serve(settings, on_start=welcome if settings.log.format == "console" else None)
+
+
+def welcome(server: "Server") -> None:
+    """Tell people where it listens, what it serves and what to type next."""
+    from rich.table import Table
+
+    served = server.registry.all()
+    rows = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("model", "version", "task", "languages", "size"):
+        rows.add_column(title)
+    for one in served:
+        rows.add_row(*_row(one))
+    output.line(f"\nseqserve {version.number()} serves {len(served)} models on {server.address}\n")
+    output.table(rows)
+    output.line("\n" + "\n".join(_next_lines(server.address, served)) + "\nCtrl-C ends.\n")
+
+
+def _settings(config: Path | None, flags: dict[str, Any]) -> "Settings":
+    from service.config import Settings
+    from service.errors import ConfigRefused
+
+    try:
+        return Settings.load(config, flags)
+    except ConfigRefused as refused:
+        raise Stop(str(refused), USAGE) from None
+
+
+def _row(served: "Served") -> tuple[str, ...]:
+    manifest = served.manifest
+    languages = " → ".join(filter(None, (manifest.source_language, manifest.target_language)))
+    return manifest.name, manifest.version, manifest.task, languages, output.size(served.bundle.size_bytes)
+
+
+def _next_lines(address: str, served: "list[Served]") -> list[str]:
+    """A command for each task, in another terminal."""
+    where = "" if address == DEFAULT_ADDRESS else f" --address {address}"
+    lines: dict[str, str] = {}
+    for manifest in (one.manifest for one in served):
+        if manifest.task == "translate":
+            pair = f"--from {manifest.source_language} --to {manifest.target_language}"
+            lines.setdefault(
+                "translate", f"seqserve translate{where} {pair} {_example(manifest.source_language)}"
+            )
+        else:
+            lines.setdefault("classify", f"seqserve classify{where} --live")
+    return [
+        "Next, in another terminal:",
+        *(f"  {line}" for line in lines.values()),
+        f"  seqserve models{where}",
+    ]
+
+
+def _example(language: str) -> str:
+    return {"es": '"¿Dónde está la biblioteca?"', "en": '"Where is the library?"'}.get(language, "")

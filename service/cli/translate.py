@@ -1,0 +1,118 @@
+"""`seqserve translate`."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from service.cli import output, source
+from service.cli.options import (
+    DEFAULT_ADDRESS,
+    Address,
+    File,
+    Invalid,
+    Json,
+    Model,
+    Texts,
+    Timeout,
+    Truncate,
+    connect,
+)
+from service.cli.prompt import ask_again
+from service.cli.source import Errors
+
+if TYPE_CHECKING:
+    from service.client import Client, Translation
+    from service.client.options import TranslateOptions
+
+
+def translate(
+    text: Texts = None,
+    source_language: Annotated[
+        str, typer.Option("--from", metavar="LANG", help="Language of the text, such as es.")
+    ] = "",
+    target_language: Annotated[
+        str, typer.Option("--to", metavar="LANG", help="Language to translate into, such as en.")
+    ] = "",
+    file: File = None,
+    beam: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Hypotheses kept side by side. [default: the model's; 1 on a terminal]"
+        ),
+    ] = None,
+    model: Model = "",
+    truncate: Truncate = False,
+    json: Json = False,
+    errors: Invalid = Errors.REFUSE,
+    address: Address = DEFAULT_ADDRESS,
+    timeout: Timeout = 60.0,
+) -> None:
+    """Translate text: arguments, a pipe, a file, or what you type.
+
+    On a terminal the tokens appear as the model makes them. A pipe or a file gives one line for each line, in order.
+
+    \b
+    seqserve translate --from es --to en "¿Dónde está la biblioteca?"
+    seqserve translate --from es --to en < letters.txt > letters.en.txt
+    seqserve translate --from es --to en --json --beam 5 Buenas noches
+    """
+    options: TranslateOptions = {
+        "model": model,
+        "source": source_language,
+        "target": target_language,
+        "beam_size": beam,
+        "truncate": truncate,
+    }
+    with connect(address, timeout) as client:
+        if text:
+            _one(client, source.from_arguments(text, errors), options, json)
+        elif file is None and source.from_prompt():
+            ask_again(f"{source_language or 'text'}> ", errors, partial(_streamed, client, options))
+        else:
+            with source.opened(file) as descriptor:
+                _all(client, source.lines(descriptor, errors), options, json)
+
+
+def _one(client: "Client", text: str, options: "TranslateOptions", json: bool) -> None:
+    if output.on_terminal() and not json:
+        _streamed(client, options, text)
+    else:
+        _print(text, client.translate(text, **options), json)
+
+
+def _streamed(client: "Client", options: "TranslateOptions", text: str) -> None:
+    with client.stream_translate(text, **options) as tokens:
+        for token in tokens:
+            output.piece(token.piece)
+    output.line("")
+
+
+def _all(client: "Client", lines: Iterable[str], options: "TranslateOptions", json: bool) -> None:
+    def answer(texts: Iterable[str]) -> "Iterator[Translation]":
+        return client.translate_many(texts, **options)
+
+    for text, translation in source.answered(lines, answer):
+        _print(text, translation, json)
+
+
+def _print(text: str, translation: "Translation | None", json: bool) -> None:
+    if json:
+        output.json_line(_as_json(text, translation))
+    else:
+        output.line(translation.text if translation else "")
+
+
+def _as_json(text: str, translation: "Translation | None") -> dict[str, Any]:
+    if translation is None:
+        return {"text": text, "translation": "", "score": None, "tokens": []}
+    return {
+        "text": text,
+        "translation": translation.text,
+        "score": translation.score,
+        "finish_reason": translation.finish_reason,
+        "model": str(translation.model),
+        "tokens": [asdict(token) for token in translation.tokens],
+    }

@@ -1,0 +1,86 @@
+"""A decoder that is a table: what may follow what was written, with random probabilities that depend on all of it."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from service.bundle.tokenizer import BOS, EOS
+from service.step import Arrays, Result, Step
+from service.tasks.decoding import DecodingOptions, Finish, Found, ScoredToken
+from service.tasks.decoding.hypothesis import normalized
+from service.tasks.jobs import Program, T
+
+FIRST_WORD = 4
+
+
+@dataclass
+class TableModel:
+    num_words: int
+    seed: int
+    is_coarse: bool = False
+    """Probabilities come in few sizes, so that many are equal."""
+    rows: int = 0
+    tables: dict[tuple[int, ...], dict[int, float]] = field(default_factory=dict)
+
+    def follow(self, prefix: tuple[int, ...]) -> dict[int, float]:
+        """Log-probability of each token after what was written; the end of the sentence among them."""
+        if prefix not in self.tables:
+            random = np.random.default_rng([self.seed, *prefix])
+            logits = (
+                random.integers(0, 2, self.num_words + 1)
+                if self.is_coarse
+                else random.normal(0, 2, self.num_words + 1)
+            )
+            log_probs = (logits - np.log(np.exp(logits).sum())).astype(np.float32)
+            tokens = [EOS, *range(FIRST_WORD, FIRST_WORD + self.num_words)]
+            self.tables[prefix] = dict(zip(tokens, map(float, log_probs), strict=True))
+        return self.tables[prefix]
+
+    def run(self, step: Step) -> Result:
+        self.rows += 1
+        token = int(step.inputs["token"])
+        prefix = () if token == BOS else (*map(int, step.state["prefix"]), token)
+        ranked = sorted(self.follow(prefix).items(), key=lambda item: -item[1])[: int(step.inputs["k"])]
+        outputs: Arrays = {
+            "top_tokens": np.array([token for token, _ in ranked], np.int64),
+            "top_log_probs": np.array([log_prob for _, log_prob in ranked], np.float32),
+        }
+        return Result(outputs, {"prefix": np.array(prefix, np.int64)})
+
+    def drive(self, program: Program[T]) -> T:
+        """Run a program to its end."""
+        results: Sequence[Result] | None = None
+        while True:
+            try:
+                steps = program.send(results)  # type: ignore[arg-type]
+            except StopIteration as end:
+                answer: T = end.value
+                return answer
+            results = [self.run(step) for step in steps]
+
+    def all_outputs(self, options: DecodingOptions) -> list[Found]:
+        """Every output that there is, best first."""
+        found = list(self._outputs((), (), 0.0, options))
+        return sorted(found, key=lambda each: -each.score)
+
+    def _outputs(
+        self, prefix: tuple[int, ...], tokens: tuple[ScoredToken, ...], total: float, options: DecodingOptions
+    ) -> Iterator[Found]:
+        if len(prefix) == options.max_length:
+            yield Found(tokens, normalized(total, len(prefix), options.length_penalty), Finish.LENGTH)
+            return
+        for token, log_prob in self.follow(prefix).items():
+            if token != EOS:
+                yield from self._outputs(
+                    (*prefix, token), (*tokens, ScoredToken(token, log_prob)), total + log_prob, options
+                )
+            elif len(prefix) >= options.min_length:
+                score = normalized(total + log_prob, len(prefix) + 1, options.length_penalty)
+                yield Found(tokens, score, Finish.END)
+
+
+def num_outputs(num_words: int, max_length: int) -> int:
+    """How many hypotheses there can be at once: all that ended, and all that live."""
+    return sum(itertools.accumulate([num_words] * max_length, lambda a, b: a * b, initial=1))

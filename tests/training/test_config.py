@@ -1,0 +1,65 @@
+from pathlib import Path
+
+import pytest
+
+from training.config import ClassificationRecipe, RecipeError, TranslationRecipe, load_recipe, parse_recipe
+
+RECIPES = sorted((Path(__file__).parents[2] / "training" / "recipes").glob("*.toml"))
+GOOD = {
+    "name": "x",
+    "task": "translate",
+    "source": "es",
+    "target": "en",
+    "data": {"train": ["t"], "dev": ["d"]},
+}
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_of_the_repository_loads(path: Path) -> None:
+    recipe = load_recipe(path)
+    assert recipe.name == path.stem
+    assert set(recipe.data.train).isdisjoint(recipe.data.dev)
+
+
+def test_the_task_decides_what_a_recipe_may_say() -> None:
+    assert isinstance(parse_recipe(GOOD), TranslationRecipe)
+    labelled = {key: value for key, value in GOOD.items() if key != "target"}
+    assert isinstance(parse_recipe(labelled | {"task": "classify"}), ClassificationRecipe)
+
+
+def test_an_unknown_key_is_named_with_the_valid_ones() -> None:
+    with pytest.raises(
+        RecipeError, match=r"r\.toml: unknown key training\.lerning_rate; .*learning_rate, betas"
+    ):
+        parse_recipe(GOOD | {"training": {"lerning_rate": 1.0}}, "r.toml")
+
+
+def test_an_unknown_key_deep_inside_is_named_with_the_valid_ones() -> None:
+    with pytest.raises(
+        RecipeError, match=r"unknown key model\.encoder\.depth; valid keys here: cell, layers"
+    ):
+        parse_recipe(GOOD | {"model": {"encoder": {"depth": 2}}})
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    with pytest.raises(RecipeError) as caught:
+        parse_recipe(GOOD | {"sed": 1, "model": {"dropout": 1.5, "encoder": {"cell": "qrnn"}}})
+    assert all(part in str(caught.value) for part in ("sed", "model.dropout", "model.encoder.cell", "'lstm'"))
+
+
+def test_an_unknown_task_is_answered_with_the_valid_ones() -> None:
+    with pytest.raises(RecipeError, match="task is 'sing'; valid tasks: translate, classify"):
+        parse_recipe(GOOD | {"task": "sing"})
+
+
+@pytest.mark.parametrize("content", [b"name = ", b"\xff\xfe"])
+def test_a_file_that_is_not_toml_is_said_to_be_none(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "r.toml"
+    path.write_bytes(content)
+    with pytest.raises(RecipeError, match="is not TOML"):
+        load_recipe(path)
+
+
+def test_a_missing_file_is_an_error_with_its_name(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"none\.toml: cannot be read"):
+        load_recipe(tmp_path / "none.toml")
