@@ -248,8 +248,7 @@ async def _translated(command: Awaitable[T]) -> T:
     try:
         return await command
     except ResponseError as error:
-        code = str(error).partition(" ")[0][:40]
-        raise StoreAway(f"the redis store refuses: {code}") from error
+        raise StoreAway(f"the redis store refuses: {type(error).__name__}: {str(error)[:100]}") from error
     except (RedisError, OSError, TimeoutError) as error:
         raise StoreAway(f"the redis store cannot be reached: {type(error).__name__}") from error
 

@@ -75,7 +75,7 @@ return {{1, id, c, t, e, r, size, now[1], now[2], left, redis.call('HGET', key, 
 # KEYS: made, ends. ARGV: member, keep_ms. An entry outlives its session; those that are over go, a hundred at a time.
 NOTE = """
 local now = redis.call('TIME')
-local now_ms = now[1] * 1000
+local now_ms = now[1] * 1000 + now[2] / 1000
 redis.call('ZADD', KEYS[1], 0, ARGV[1])
 redis.call('ZADD', KEYS[2], string.format('%.0f', now_ms + tonumber(ARGV[2])), ARGV[1])
 for _, over in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', string.format('%.0f', now_ms), 'LIMIT', 0, 100)) do
