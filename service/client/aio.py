@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Self, TypeVar, Unpack, overload
 import grpc.aio
 
 from seqserve.v1.model_pb2_grpc import ModelServiceStub
-from seqserve.v1.sequence_pb2 import ClassifyResponse, SessionRequest, TranslateResponse
+from seqserve.v1.sequence_pb2 import ClassifyResponse, TranslateResponse
 from seqserve.v1.sequence_pb2_grpc import SequenceServiceStub
+from seqserve.v1.session_pb2 import SessionRequest
 from service.client import replies, requests
 from service.client.aio_pipeline import AsyncPipeline
 from service.client.aio_session import AsyncSession

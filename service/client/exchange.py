@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import grpc.aio
 
-from seqserve.v1.sequence_pb2 import SessionRequest, SessionResponse
+from seqserve.v1.session_pb2 import SessionRequest, SessionResponse
 from service.client.errors import ClientError, DeadlineExceeded, ServerFailed, as_client_errors
 
 if TYPE_CHECKING:

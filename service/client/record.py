@@ -1,7 +1,7 @@
 """What the client knows of a session, whichever client carries its messages."""
 
-from seqserve.v1.sequence_pb2 import Output as OutputMessage
-from seqserve.v1.sequence_pb2 import SessionRequest, SessionResponse
+from seqserve.v1.session_pb2 import Output as OutputMessage
+from seqserve.v1.session_pb2 import SessionRequest, SessionResponse
 from service.client import replies, requests
 from service.client.errors import NotPossible, ServerFailed
 from service.client.results import ModelVersion

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from google.protobuf.descriptor import EnumDescriptor
 
-from seqserve.v1 import decoding_pb2, model_pb2, sequence_pb2
+from seqserve.v1 import decoding_pb2, model_pb2, sequence_pb2, session_pb2
 from service.client.results import (
     Classification,
     Hypothesis,
@@ -70,11 +70,11 @@ def labels(given: Iterable[decoding_pb2.LabelScore]) -> tuple[LabelScore, ...]:
     return tuple(LabelScore(one.label, one.probability) for one in given)
 
 
-def output(given: sequence_pb2.Output) -> Output:
+def output(given: session_pb2.Output) -> Output:
     return Output(given.input_position, given.output_position, labels(given.labels))
 
 
-def model_version(given: sequence_pb2.ModelVersion) -> ModelVersion:
+def model_version(given: model_pb2.ModelVersion) -> ModelVersion:
     return ModelVersion(given.name, given.version)
 
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from google.protobuf.duration_pb2 import Duration
 
-from seqserve.v1 import decoding_pb2, model_pb2, sequence_pb2
+from seqserve.v1 import decoding_pb2, model_pb2, sequence_pb2, session_pb2
 from service.client.errors import Details, InvalidRequest
 from service.client.options import Choice, ClassifyOptions, Decoding, SessionOptions, TranslateOptions
 
@@ -41,9 +41,7 @@ def stream_translate(text: str, options: TranslateOptions) -> sequence_pb2.Strea
 def classify(texts: Sequence[str], options: ClassifyOptions) -> sequence_pb2.ClassifyRequest:
     with _faults_named():
         return sequence_pb2.ClassifyRequest(
-            model=sequence_pb2.ModelSelector(
-                name=options.get("model", ""), version=options.get("version", "")
-            ),
+            model=model_pb2.ModelSelector(name=options.get("model", ""), version=options.get("version", "")),
             texts=list(each_checked(texts)),
             num_labels=options.get("num_labels", 0),
             too_long=too_long(options.get("truncate", False)),
@@ -61,39 +59,39 @@ def describe_model(choice: Choice) -> model_pb2.DescribeModelRequest:
     return model_pb2.DescribeModelRequest(model=selector(choice))
 
 
-def open_session(options: SessionOptions) -> sequence_pb2.SessionRequest:
+def open_session(options: SessionOptions) -> session_pb2.SessionRequest:
     ttl_s = options.get("ttl_s")
     with _faults_named():
         ttl = None if ttl_s is None else Duration(seconds=int(ttl_s), nanos=int(ttl_s % 1 * 1e9))
-        return sequence_pb2.SessionRequest(open=sequence_pb2.Open(model=selector(options), ttl=ttl))
+        return session_pb2.SessionRequest(open=session_pb2.Open(model=selector(options), ttl=ttl))
 
 
-def resume(session_id: str) -> sequence_pb2.SessionRequest:
-    return sequence_pb2.SessionRequest(resume=sequence_pb2.Resume(session_id=session_id))
+def resume(session_id: str) -> session_pb2.SessionRequest:
+    return session_pb2.SessionRequest(resume=session_pb2.Resume(session_id=session_id))
 
 
-def feed(text: str, end_of_input: bool) -> sequence_pb2.SessionRequest:
-    fed = sequence_pb2.Feed(text=checked(text, "feed.text"), end_of_input=end_of_input)
-    return sequence_pb2.SessionRequest(feed=fed)
+def feed(text: str, end_of_input: bool) -> session_pb2.SessionRequest:
+    fed = session_pb2.Feed(text=checked(text, "feed.text"), end_of_input=end_of_input)
+    return session_pb2.SessionRequest(feed=fed)
 
 
-def feed_ids(ids: Sequence[int], end_of_input: bool) -> sequence_pb2.SessionRequest:
+def feed_ids(ids: Sequence[int], end_of_input: bool) -> session_pb2.SessionRequest:
     with _faults_named():
-        fed = sequence_pb2.Feed(token_ids=sequence_pb2.TokenIds(ids=ids), end_of_input=end_of_input)
-        return sequence_pb2.SessionRequest(feed=fed)
+        fed = session_pb2.Feed(token_ids=session_pb2.TokenIds(ids=ids), end_of_input=end_of_input)
+        return session_pb2.SessionRequest(feed=fed)
 
 
-def generate(options: Decoding) -> sequence_pb2.SessionRequest:
+def generate(options: Decoding) -> session_pb2.SessionRequest:
     with _faults_named():
-        return sequence_pb2.SessionRequest(generate=sequence_pb2.Generate(options=decoding(options, GREEDY)))
+        return session_pb2.SessionRequest(generate=session_pb2.Generate(options=decoding(options, GREEDY)))
 
 
-def close() -> sequence_pb2.SessionRequest:
-    return sequence_pb2.SessionRequest(close=sequence_pb2.Close())
+def close() -> session_pb2.SessionRequest:
+    return session_pb2.SessionRequest(close=session_pb2.Close())
 
 
-def selector(choice: Choice) -> sequence_pb2.ModelSelector:
-    return sequence_pb2.ModelSelector(
+def selector(choice: Choice) -> model_pb2.ModelSelector:
+    return model_pb2.ModelSelector(
         name=choice.get("model", ""),
         version=choice.get("version", ""),
         source_language=choice.get("source", ""),

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self, Unpack
 
-from seqserve.v1.sequence_pb2 import Output as OutputMessage
-from seqserve.v1.sequence_pb2 import SessionRequest, SessionResponse
+from seqserve.v1.session_pb2 import Output as OutputMessage
+from seqserve.v1.session_pb2 import SessionRequest, SessionResponse
 from service.client import replies, requests
 from service.client.errors import Cancelled, ClientError, SessionBusy
 from service.client.exchange import Exchange

@@ -29,24 +29,19 @@ from seqserve.v1.model_pb2 import (
     ListModelsRequest,
     ListModelsResponse,
     ModelDescription,
+    ModelVersion,
 )
 from seqserve.v1.sequence_pb2 import (
     Classification,
     ClassifyRequest,
     ClassifyResponse,
-    Closed,
-    Feed,
-    ModelVersion,
-    Opened,
-    Output,
-    SessionRequest,
-    SessionResponse,
     StreamTranslateRequest,
     StreamTranslateResponse,
     TranslateRequest,
     TranslateResponse,
     Translation,
 )
+from seqserve.v1.session_pb2 import Closed, Feed, Opened, Output, SessionRequest, SessionResponse
 
 TRANSLATOR = ModelVersion(name="capitals", version="2")
 CLASSIFIER = ModelVersion(name="questions", version="1")
