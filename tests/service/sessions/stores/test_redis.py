@@ -1,6 +1,8 @@
 """The Redis store against a server that is killed, stopped, emptied and slowed down."""
 
 import asyncio
+import datetime
+import ipaddress
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -8,6 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from redis.asyncio import Redis
 
 from service.config import StoreSettings
@@ -15,12 +22,13 @@ from service.errors import ConfigRefused, SessionNotFound, StoreAway
 from service.metrics import Metrics
 from service.sessions.stores import Breaker
 from service.sessions.stores.redis import RedisStore
-from tests.service.sessions.stores.conftest import Clock, RedisServer, redis_settings
+from tests.service.sessions.stores.conftest import Clock, RedisServer, free_port, redis_settings
 
 pytestmark = pytest.mark.timeout(90)
 
 New = Callable[..., RedisServer]
 Connect = Callable[[StoreSettings], RedisStore]
+LOCALHOST = ipaddress.ip_address("127.0.0.1")
 FSYNC = ("--appendonly", "yes", "--appendfsync", "always")
 
 
@@ -249,6 +257,60 @@ def test_settings_that_cannot_be_are_refused_without_the_url(tmp_path: Path) -> 
     assert "hunter2" not in str(refused.value)
     with pytest.raises(ConfigRefused, match="password_file"):
         RedisStore(StoreSettings(password_file=tmp_path / "none"))
+
+
+# TLS
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Path:
+    """A folder with ca.pem, and cert.pem and key.pem for 127.0.0.1."""
+    now = datetime.datetime.now(datetime.UTC)
+    keys = {name: ec.generate_private_key(ec.SECP256R1()) for name in ("ca", "server")}
+    ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ca")])
+    for name, subject in (("ca", ca_name), ("server", x509.Name([]))):
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(ca_name)
+            .public_key(keys[name].public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(days=1))
+            .not_valid_after(now + datetime.timedelta(days=1))
+            .add_extension(x509.BasicConstraints(ca=name == "ca", path_length=None), critical=True)
+            .add_extension(x509.SubjectAlternativeName([x509.IPAddress(LOCALHOST)]), critical=name != "ca")
+            .sign(keys["ca"], hashes.SHA256())
+        )
+        (tmp_path / f"{name}.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+        key = keys[name].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        (tmp_path / f"{name}.key").write_bytes(key)
+    return tmp_path
+
+
+async def test_over_tls_both_sides_show_certificates(
+    new_redis: New, connect: Connect, certificates: Path
+) -> None:
+    tls_port = free_port()
+    files = {name: certificates / name for name in ("ca.pem", "server.pem", "server.key")}
+    new_redis(
+        *("--tls-port", str(tls_port), "--tls-ca-cert-file", str(files["ca.pem"])),
+        *("--tls-cert-file", str(files["server.pem"]), "--tls-key-file", str(files["server.key"])),
+    )
+
+    def settings(host: str, **tls: Path) -> StoreSettings:
+        return StoreSettings.model_validate({"url": f"rediss://{host}:{tls_port}/0", "timeout_s": 5.0, **tls})
+
+    ours = {"tls_cert_file": files["server.pem"], "tls_key_file": files["server.key"]}
+    ca = files["ca.pem"]
+    store = connect(settings("127.0.0.1", tls_ca_file=ca, **ours))
+    await store.create("s", "ann", 60, data=b"x")
+    assert (await store.claim("s", "ann")).data == b"x"
+    for wrong in (
+        settings("127.0.0.1", **ours),  # an authority that nobody vouches for
+        settings("localhost", tls_ca_file=ca, **ours),  # another host's certificate
+        settings("127.0.0.1", tls_ca_file=ca),  # no certificate of our own
+    ):
+        assert not (await connect(wrong).health()).serving
 
 
 async def until_back(store: Breaker, clock: Clock) -> None:
