@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
-from seqserve.v1 import sequence_pb2
+from seqserve.v1 import session_pb2
 from service.api.converters import (
     answer_to_proto,
     closed_to_proto,
@@ -22,7 +22,7 @@ from service.tasks.conversation import Answer, Conversation, check_streams
 OWNER = ""
 """Whose the sessions are, until callers say who they are."""
 
-Responses = AsyncGenerator[sequence_pb2.SessionResponse, None]
+Responses = AsyncGenerator[session_pb2.SessionResponse, None]
 
 
 class SessionStream:
@@ -33,7 +33,7 @@ class SessionStream:
         self._sessions = sessions
         self._limits = limits
 
-    async def answers(self, requests: AsyncIterator[sequence_pb2.SessionRequest]) -> Responses:
+    async def answers(self, requests: AsyncIterator[session_pb2.SessionRequest]) -> Responses:
         """What the stream answers, request by request."""
         first = await anext(requests, None)
         if first is None:
@@ -47,7 +47,7 @@ class SessionStream:
                 if request.HasField("close"):
                     return
 
-    def _session_id(self, first: sequence_pb2.SessionRequest) -> str:
+    def _session_id(self, first: session_pb2.SessionRequest) -> str:
         """The id of the session that the first request opens or resumes."""
         kind = first.WhichOneof("request")
         if kind == "resume":
@@ -56,12 +56,12 @@ class SessionStream:
             return self._open(first.open).id
         raise NotPossible(f"a stream begins with open or resume, not with {kind or 'an empty request'}")
 
-    def _open(self, request: sequence_pb2.Open) -> Session:
+    def _open(self, request: session_pb2.Open) -> Session:
         served = self._registry.find(**selection_from_proto(request.model))
         check_streams(served.manifest)
         return self._sessions.open(OWNER, served, ttl_from_proto(request))
 
-    async def _answers_to(self, request: sequence_pb2.SessionRequest, session: Session) -> Responses:
+    async def _answers_to(self, request: session_pb2.SessionRequest, session: Session) -> Responses:
         kind = request.WhichOneof("request")
         if kind == "feed":
             yield answer_to_proto(await self._feed(session, request.feed))
@@ -78,7 +78,7 @@ class SessionStream:
         else:
             _refuse(kind)
 
-    async def _feed(self, session: Session, feed: sequence_pb2.Feed) -> Answer:
+    async def _feed(self, session: Session, feed: session_pb2.Feed) -> Answer:
         position = feed.input_position if feed.HasField("input_position") else None
         given = input_from_proto(feed)
         return await Conversation(session, self._limits).feed(

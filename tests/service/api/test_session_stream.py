@@ -6,7 +6,7 @@ import grpc
 import pytest
 from google.protobuf import duration_pb2
 
-from seqserve.v1 import sequence_pb2 as pb
+from seqserve.v1 import session_pb2
 from tests.fakes.toy_server import Toys, serve_toys
 from tests.fakes.toy_translator import translated
 from tests.fakes.wire import Talk, model, refused, talking
@@ -21,11 +21,13 @@ async def test_a_whole_conversation(toys: Toys) -> None:
         assert "".join(token.piece for output in outputs for token in output.tokens) == "one two three"
         assert (outputs[-1].input_position, outputs[-1].output_position) == (3, 3)
         assert outputs[-1].hypotheses[0].text == "one two three"
-        closed = await talk.say(close=pb.Close())
+        closed = await talk.say(close=session_pb2.Close())
         assert (closed.input_position, closed.output_position) == (3, 3)
         assert await talk.call.read() is grpc.aio.EOF
         assert await talk.call.code() is grpc.StatusCode.OK
-    answer = await refused(Talk(toys.sequence.Session()).say(resume=pb.Resume(session_id=opened.session_id)))
+    answer = await refused(
+        Talk(toys.sequence.Session()).say(resume=session_pb2.Resume(session_id=opened.session_id))
+    )
     assert answer.code is grpc.StatusCode.NOT_FOUND
 
 
@@ -39,9 +41,12 @@ async def test_a_classifier_labels_word_by_word(toys: Toys) -> None:
 
 
 async def test_requests_sent_ahead_are_worked_off_in_order(toys: Toys) -> None:
-    requests = [pb.SessionRequest(open=pb.Open(model=model()))]
+    requests = [session_pb2.SessionRequest(open=session_pb2.Open(model=model()))]
     for text in ("uno dos", "tres", "cuatro"):
-        requests += [pb.SessionRequest(feed=pb.Feed(text=text)), pb.SessionRequest(generate=pb.Generate())]
+        requests += [
+            session_pb2.SessionRequest(feed=session_pb2.Feed(text=text)),
+            session_pb2.SessionRequest(generate=session_pb2.Generate()),
+        ]
     answers = [answer async for answer in toys.sequence.Session(iter(requests))]
     texts = [answer.output.hypotheses[0].text for answer in answers if answer.output.hypotheses]
     assert texts == ["one two", "three", "four"]
@@ -63,7 +68,7 @@ async def test_a_session_goes_on_after_its_stream_broke(toys: Toys) -> None:
         await talk.feed("uno dos tres cuatro")
         engine.hold()
         engine.let(3)  # the last word is read, two are written
-        await talk.call.write(pb.SessionRequest(generate=pb.Generate()))
+        await talk.call.write(session_pb2.SessionRequest(generate=session_pb2.Generate()))
         assert (await talk.hear()).tokens[0].piece == "one"
         talk.call.cancel()
     engine.let_go()
@@ -87,7 +92,7 @@ async def test_a_second_stream_on_a_session_is_sent_away(toys: Toys) -> None:
     async with talking(toys) as (talk, opened):
         await talk.feed("uno ")
         answer = await refused(
-            Talk(toys.sequence.Session()).say(resume=pb.Resume(session_id=opened.session_id))
+            Talk(toys.sequence.Session()).say(resume=session_pb2.Resume(session_id=opened.session_id))
         )
         assert (answer.code, answer.reason) == (grpc.StatusCode.ABORTED, "SESSION_BUSY")
         await talk.feed("dos ")
@@ -115,9 +120,9 @@ async def test_sessions_are_counted(toys: Toys) -> None:
 async def test_a_full_server_says_when_to_come_back(tmp_path_factory: pytest.TempPathFactory) -> None:
     models = tmp_path_factory.mktemp("full")
     async with serve_toys(models, sessions={"max_sessions": 1}) as toys, talking(toys) as (talk, _):
-        answer = await refused(Talk(toys.sequence.Session()).say(open=pb.Open(model=model())))
+        answer = await refused(Talk(toys.sequence.Session()).say(open=session_pb2.Open(model=model())))
         assert (answer.code, answer.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
-        await talk.say(close=pb.Close())
+        await talk.say(close=session_pb2.Close())
         async with talking(toys):
             pass
 
