@@ -10,19 +10,22 @@ from typing import TYPE_CHECKING
 import grpc.aio
 
 from seqserve.v1.session_pb2 import SessionRequest, SessionResponse
-from service.client.errors import ClientError, DeadlineExceeded, ServerFailed, as_client_errors
+from service.client.errors import ClientError, DeadlineExceeded, Unavailable, as_client_errors
 
 if TYPE_CHECKING:
     from seqserve.v1.sequence_pb2_grpc import SequenceServiceAsyncStub, SequenceServiceStub
+
+AFFINITY_HEADER = "seqserve-session"
+"""The same for all streams of a session, so that a proxy can send them to the same server; nothing depends on it."""
 
 
 class Exchange:
     """A stream over the sync channel. After any error, and after `leave`, it is used up."""
 
-    def __init__(self, stub: "SequenceServiceStub", address: str) -> None:
+    def __init__(self, stub: "SequenceServiceStub", address: str, affinity: str = "") -> None:
         self._address = address
         self._requests: SimpleQueue[SessionRequest | None] = SimpleQueue()
-        self._call = stub.Session(iter(self._requests.get, None))
+        self._call = stub.Session(iter(self._requests.get, None), metadata=_metadata(affinity))
 
     def send(self, request: SessionRequest) -> None:
         self._requests.put(request)
@@ -64,9 +67,9 @@ class Exchange:
 class AsyncExchange:
     """A stream over the async channel. After any error, and after `leave`, it is used up."""
 
-    def __init__(self, stub: "SequenceServiceAsyncStub", address: str) -> None:
+    def __init__(self, stub: "SequenceServiceAsyncStub", address: str, affinity: str = "") -> None:
         self._address = address
-        self._call = stub.Session()
+        self._call = stub.Session(metadata=_metadata(affinity))
 
     async def send(self, request: SessionRequest) -> None:
         """Failures show when the answer is read."""
@@ -93,9 +96,13 @@ class AsyncExchange:
         self._call.cancel()
 
 
+def _metadata(affinity: str) -> tuple[tuple[str, str], ...]:
+    return ((AFFINITY_HEADER, affinity),) if affinity else ()
+
+
 def _late(address: str, timeout: float | None) -> ClientError:
     return DeadlineExceeded(f"{address} did not answer within {timeout} s; the session can be resumed")
 
 
 def _ended() -> ClientError:
-    return ServerFailed("the server ended the session's stream without an answer")
+    return Unavailable("the server ended the session's stream without an answer")

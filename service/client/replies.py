@@ -1,6 +1,7 @@
 """Messages → plain results. The one place that knows how answers are read, for the sync and the async client."""
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC
 
 from google.protobuf.descriptor import EnumDescriptor
 
@@ -12,6 +13,8 @@ from service.client.results import (
     Model,
     ModelVersion,
     Output,
+    SessionInfo,
+    Ticket,
     Token,
     Translation,
 )
@@ -76,6 +79,44 @@ def output(given: session_pb2.Output) -> Output:
 
 def model_version(given: model_pb2.ModelVersion) -> ModelVersion:
     return ModelVersion(given.name, given.version)
+
+
+def durability(given: session_pb2.Durability) -> str:
+    """As it is asked for: `none`, `every step`, `every 8 steps`."""
+    if given.mode == session_pb2.DURABILITY_MODE_EVERY_N_STEPS:
+        return f"every {given.num_steps} steps"
+    return _enum_name(session_pb2.DurabilityMode.DESCRIPTOR, given.mode).replace("_", " ")
+
+
+def moved_reason(number: int) -> str:
+    return _enum_name(session_pb2.MovedReason.DESCRIPTOR, number)
+
+
+def evicted_reason(number: int) -> str:
+    return _enum_name(session_pb2.EvictedReason.DESCRIPTOR, number)
+
+
+def ticket(given: session_pb2.Snapshotted) -> Ticket:
+    return Ticket(given.ticket, given.expires.ToDatetime(UTC))
+
+
+def sessions(answer: session_pb2.ListSessionsResponse) -> list[SessionInfo]:
+    return [session_info(one) for one in answer.sessions]
+
+
+def session_info(one: session_pb2.SessionDescription) -> SessionInfo:
+    return SessionInfo(
+        session_id=one.session_id,
+        model=model_version(one.model),
+        tier=_enum_name(session_pb2.SessionTier.DESCRIPTOR, one.tier),
+        input_position=one.input_position,
+        output_position=one.output_position,
+        num_turns=one.next_turn,
+        durable_turn=one.durable_turn,
+        durability=durability(one.durability),
+        expires=one.expires.ToDatetime(UTC),
+        state_bytes=one.state_bytes,
+    )
 
 
 def finish_reason(number: int) -> str:
