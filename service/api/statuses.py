@@ -15,6 +15,7 @@ from service.errors import (
     Fenced,
     InvalidInput,
     ModelNotFound,
+    NotAllowed,
     NotFound,
     NotPossible,
     OutOfRange,
@@ -27,6 +28,7 @@ from service.errors import (
     StoreAway,
     TicketExpired,
     TicketRefused,
+    TurnConflict,
 )
 
 DOMAIN = "seqserve"
@@ -42,7 +44,9 @@ STATUSES: dict[type[SeqserveError], grpc.StatusCode] = {
     ModelNotFound: grpc.StatusCode.NOT_FOUND,
     SessionNotFound: grpc.StatusCode.NOT_FOUND,
     NotPossible: grpc.StatusCode.FAILED_PRECONDITION,
+    NotAllowed: grpc.StatusCode.PERMISSION_DENIED,
     SessionBusy: grpc.StatusCode.ABORTED,
+    TurnConflict: grpc.StatusCode.ABORTED,
     Fenced: grpc.StatusCode.ABORTED,
     SnapshotRefused: grpc.StatusCode.FAILED_PRECONDITION,
     TicketRefused: grpc.StatusCode.INVALID_ARGUMENT,
@@ -65,7 +69,7 @@ def to_status(error: SeqserveError) -> Any:
 
 
 def _details(error: SeqserveError, message: str) -> Iterator[Any]:
-    yield error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)
+    yield error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
     if isinstance(error, InvalidInput | OutOfRange) and error.field:
         violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=message)
         yield error_details_pb2.BadRequest(field_violations=[violation])

@@ -1,29 +1,37 @@
 """All sessions of this server, in memory."""
 
+import asyncio
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from service.config import SessionSettings
 from service.errors import InvalidInput, Overloaded, SessionBusy, SessionNotFound
 from service.registry import Served
+from service.sessions.holding import Holding, Why
 from service.sessions.session import Session
+from service.sessions.turns import TurnLog
+
+TAKE_OVER_S = 5.0
+"""How long a stream may take to let go of a session that another stream has resumed, before it is ended."""
 
 
 @dataclass(slots=True)
 class _Entry:
     session: Session
-    held: bool
     expires_at: float
+    holding: Holding | None = None
 
 
 class SessionTable:
     """Sessions by id. Each is held by at most one stream and forgotten `ttl_s` after the last one let go of it.
 
-    Its methods belong on the event loop. A session that is not there and one of another owner are answered alike.
+    Who resumes a session that is held takes it over: a client whose connection has died, of which nobody here knows
+    yet, can go on at once. Its methods belong on the event loop. A session that is not there and one of another owner
+    are answered alike.
     """
 
     def __init__(self, settings: SessionSettings, clock: Callable[[], float] = time.monotonic) -> None:
@@ -37,26 +45,25 @@ class SessionTable:
 
     def open(self, owner: str, served: Served, ttl_s: float | None = None) -> Session:
         """A new session that nobody holds yet; Overloaded when there is no room."""
-        if self._is_full(owner):
-            self.expire()
-            self._check_room(owner)
-        session = Session(secrets.token_urlsafe(18), owner, served, self._valid_ttl(ttl_s))
-        self._entries[session.id] = _Entry(session, False, self._clock() + session.ttl_s)
-        self._per_owner[owner] += 1
-        return session
+        ttl_s = self._valid_ttl(ttl_s)
+        log = TurnLog(self._settings)
+        return self._add(lambda new_id: Session(new_id, owner, served, ttl_s, log=log), owner)
 
-    @contextmanager
-    def hold(self, owner: str, session_id: str) -> Iterator[Session]:
+    def fork(self, session: Session) -> Session:
+        """Another session of the same owner that stands where this one stands; Overloaded when there is no room."""
+        return self._add(session.fork, session.owner)
+
+    @asynccontextmanager
+    async def hold(self, owner: str, session_id: str) -> AsyncIterator[Holding]:
         """Hold a session while inside; its time to live starts again on the way out."""
-        entry = self._find(owner, session_id)
-        if entry.held:
-            raise SessionBusy("another stream holds this session; it is free when that stream has ended")
-        entry.held = True
+        entry = await self._free(owner, session_id)
+        entry.holding = holding = Holding(entry.session)
         try:
-            yield entry.session
+            yield holding
         finally:
-            entry.held = False
+            entry.holding = None
             entry.expires_at = self._clock() + entry.session.ttl_s
+            holding.is_over.set()
 
     def close(self, session: Session) -> None:
         """Forget a session and its state."""
@@ -72,6 +79,23 @@ class SessionTable:
             self.close(session)
         return len(over)
 
+    def _add(self, make: Callable[[str], Session], owner: str) -> Session:
+        if self._is_full(owner):
+            self.expire()
+            self._check_room(owner)
+        session = make(secrets.token_urlsafe(18))
+        self._entries[session.id] = _Entry(session, self._clock() + session.ttl_s)
+        self._per_owner[owner] += 1
+        return session
+
+    async def _free(self, owner: str, session_id: str) -> _Entry:
+        """The entry once nobody holds it."""
+        entry = self._find(owner, session_id)
+        while entry.holding is not None:
+            await _taken_over(entry.holding)
+            entry = self._find(owner, session_id)
+        return entry
+
     def _find(self, owner: str, session_id: str) -> _Entry:
         entry = self._entries.get(session_id)
         if entry is None or entry.session.owner != owner or self._is_over(entry):
@@ -82,7 +106,7 @@ class SessionTable:
         return entry
 
     def _is_over(self, entry: _Entry) -> bool:
-        return not entry.held and entry.expires_at <= self._clock()
+        return entry.holding is None and entry.expires_at <= self._clock()
 
     def _is_full(self, owner: str) -> bool:
         of_owner = self._per_owner[owner] >= self._settings.max_sessions_per_owner
@@ -102,7 +126,7 @@ class SessionTable:
 
     def _room_in_s(self) -> float:
         """Seconds until the next session expires, as far as can be told; 1 to 60."""
-        waiting = (entry.expires_at for entry in self._entries.values() if not entry.held)
+        waiting = (entry.expires_at for entry in self._entries.values() if entry.holding is None)
         return min(60.0, max(1.0, min(waiting, default=0.0) - self._clock()))
 
     def _valid_ttl(self, ttl_s: float | None) -> float:
@@ -114,3 +138,16 @@ class SessionTable:
                 field="open.ttl",
             )
         return ttl_s
+
+
+async def _taken_over(holding: Holding) -> None:
+    """Wait until a stream has let go; SessionBusy when not even its end helps."""
+    holding.part(Why.CLAIMED, "another stream has resumed this session; it goes on there")
+    for end in (holding.turn_out, lambda: None):
+        try:
+            async with asyncio.timeout(TAKE_OVER_S):
+                await holding.is_over.wait()
+                return
+        except TimeoutError:
+            end()
+    raise SessionBusy("another stream holds this session and does not let go of it; try again")

@@ -46,14 +46,15 @@ class Talk:
             return None
         return getattr(answer, answer.WhichOneof("response"))
 
-    async def feed(self, text: str, **parts: Any) -> session_pb2.Output:
-        output: session_pb2.Output = await self.say(feed=session_pb2.Feed(text=text, **parts))
+    async def feed(self, text: str, turn: int | None = None, **parts: Any) -> session_pb2.Output:
+        output: session_pb2.Output = await self.say(feed=session_pb2.Feed(text=text, **parts), turn=turn)
         return output
 
-    async def generate(self, **options: Any) -> list[session_pb2.Output]:
-        await self.call.write(
-            session_pb2.SessionRequest(generate=session_pb2.Generate(options=DecodingOptions(**options)))
-        )
+    async def generate(
+        self, turn: int | None = None, output_position: int | None = None, **options: Any
+    ) -> list[session_pb2.Output]:
+        generate = session_pb2.Generate(options=DecodingOptions(**options), output_position=output_position)
+        await self.call.write(session_pb2.SessionRequest(generate=generate, turn=turn))
         outputs = [await self.hear()]
         while not outputs[-1].finish_reason:
             outputs.append(await self.hear())
