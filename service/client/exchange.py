@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 import grpc.aio
 
 from seqserve.v1.session_pb2 import SessionRequest, SessionResponse
-from service.client.errors import ClientError, DeadlineExceeded, Unavailable, as_client_errors
+from service.client.errors import (
+    Cancelled,
+    ClientError,
+    DeadlineExceeded,
+    Details,
+    Unavailable,
+    as_client_errors,
+)
 
 if TYPE_CHECKING:
     from seqserve.v1.sequence_pb2_grpc import SequenceServiceAsyncStub, SequenceServiceStub
@@ -84,6 +91,11 @@ class AsyncExchange:
         except TimeoutError:
             self.leave()
             raise _late(self._address, timeout) from None
+        except asyncio.CancelledError:
+            self.leave()
+            if _is_cancelling():
+                raise
+            raise Cancelled("the session's stream was cancelled on its way", Details("CANCELLED")) from None
         except BaseException:
             self.leave()
             raise
@@ -94,6 +106,12 @@ class AsyncExchange:
 
     def leave(self) -> None:
         self._call.cancel()
+
+
+def _is_cancelling() -> bool:
+    """Whether this task is cancelled: grpc.aio raises the same where a proxy has cancelled the stream."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _metadata(affinity: str) -> tuple[tuple[str, str], ...]:
