@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import grpc
 from google.protobuf.message import Message
 
-from seqserve.v1 import model_pb2_grpc, sequence_pb2_grpc
+from seqserve.v1 import model_pb2_grpc, sequence_pb2_grpc, session_pb2, session_pb2_grpc
 from seqserve.v1.decoding_pb2 import FINISH_REASON_END
 from seqserve.v1.model_pb2 import (
     TASK_CLASSIFY,
@@ -46,7 +46,11 @@ from tests.fakes.fake_sessions import CLASSIFIER, Conversation, FakeSessions, hy
 TRANSLATOR = ModelVersion(name="capitals", version="2")
 
 
-class FakeService(sequence_pb2_grpc.SequenceServiceServicer, model_pb2_grpc.ModelServiceServicer):
+class FakeService(
+    sequence_pb2_grpc.SequenceServiceServicer,
+    model_pb2_grpc.ModelServiceServicer,
+    session_pb2_grpc.SessionServiceServicer,
+):
     """Answers at once, unless `gate` is closed; `failures` are used up one by one, before anything is answered."""
 
     def __init__(self) -> None:
@@ -122,6 +126,30 @@ class FakeService(sequence_pb2_grpc.SequenceServiceServicer, model_pb2_grpc.Mode
             if crash is not None:
                 crash.abort(context)
             yield answer
+
+    def ListSessions(
+        self, request: session_pb2.ListSessionsRequest, context: grpc.ServicerContext
+    ) -> session_pb2.ListSessionsResponse:
+        with self._answering(request, context):
+            keys = sorted(self.sessions)
+            start = int(request.page_token or 0)
+            page = [self.sessions[key].described(key) for key in keys[start : start + 1]]
+            token = str(start + 1) if start + 1 < len(keys) else ""
+            return session_pb2.ListSessionsResponse(sessions=page, next_page_token=token)
+
+    def DescribeSession(
+        self, request: session_pb2.DescribeSessionRequest, context: grpc.ServicerContext
+    ) -> session_pb2.DescribeSessionResponse:
+        raise NotImplementedError
+
+    def CloseSession(
+        self, request: session_pb2.CloseSessionRequest, context: grpc.ServicerContext
+    ) -> session_pb2.CloseSessionResponse:
+        with self._answering(request, context):
+            if request.session_id not in self.sessions:
+                not_found("session", request.session_id).abort(context)
+            del self.sessions[request.session_id]
+            return session_pb2.CloseSessionResponse()
 
     def ListModels(self, request: ListModelsRequest, context: grpc.ServicerContext) -> ListModelsResponse:
         with self._answering(request, context):
@@ -213,6 +241,7 @@ def served(fake: FakeService) -> Iterator[str]:
     server = grpc.server(ThreadPoolExecutor(16))
     sequence_pb2_grpc.add_SequenceServiceServicer_to_server(fake, server)
     model_pb2_grpc.add_ModelServiceServicer_to_server(fake, server)
+    session_pb2_grpc.add_SessionServiceServicer_to_server(fake, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:

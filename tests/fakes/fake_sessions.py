@@ -13,6 +13,7 @@ from seqserve.v1.model_pb2 import ModelVersion
 from seqserve.v1.session_pb2 import (
     DURABILITY_MODE_EVERY_N_STEPS,
     DURABILITY_MODE_EVERY_STEP,
+    SESSION_TIER_ACTIVE,
     Closed,
     Durability,
     Feed,
@@ -21,6 +22,7 @@ from seqserve.v1.session_pb2 import (
     Opened,
     Output,
     Rewound,
+    SessionDescription,
     SessionRequest,
     SessionResponse,
     Snapshotted,
@@ -63,6 +65,18 @@ class Conversation:
                 next_turn=self.next_turn,
                 durability=self.durability,
             )
+        )
+
+    def described(self, key: str) -> SessionDescription:
+        return SessionDescription(
+            session_id=key,
+            model=CLASSIFIER,
+            tier=SESSION_TIER_ACTIVE,
+            input_position=self.at.inputs,
+            next_turn=self.next_turn,
+            durable_turn=self.durable_turn,
+            durability=self.durability,
+            state_bytes=8192,
         )
 
     def closed(self) -> SessionResponse:
