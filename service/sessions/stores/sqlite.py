@@ -186,9 +186,8 @@ class SqliteStore:
         return await self._run(work, "BEGIN")
 
     async def _write(self, work: Callable[[sqlite3.Connection, float], T]) -> T:
-        return await self._run(
-            work, "BEGIN IMMEDIATE"
-        )  # the lock at once: no reader becomes a writer half way
+        # The lock at once: a reader that becomes a writer half way may find that it has read what is over.
+        return await self._run(work, "BEGIN IMMEDIATE")
 
     async def _run(self, work: Callable[[sqlite3.Connection, float], T], begin: str) -> T:
         try:
