@@ -34,6 +34,23 @@ class Metrics:
         self.jobs = Counter("seqserve_jobs", "Jobs ended, by how.", ["model", "outcome"], registry=r)
         self.requests = Counter("seqserve_requests", "Requests answered.", ["method", "code"], registry=r)
         self.sessions_active = Gauge("seqserve_sessions_active", "Sessions kept.", registry=r)
+        self.sessions_unsaved = Gauge(
+            "seqserve_sessions_unsaved",
+            "Sessions that could not be saved, and will be tried again.",
+            registry=r,
+        )
+        self.save_seconds = Histogram(
+            "seqserve_save_seconds",
+            "From the moment a snapshot shows to its being in the store.",
+            buckets=SECONDS,
+            registry=r,
+        )
+        self.snapshot_bytes = Histogram(
+            "seqserve_snapshot_bytes",
+            "Size of a snapshot.",
+            buckets=[1024 * 4**n for n in range(8)],
+            registry=r,
+        )
         self.store_operations = Counter(
             "seqserve_store_operations",
             "Operations on the store, by how they ended; not_tried: while the store is left alone.",

@@ -21,7 +21,7 @@ from service.api.session_stream import SessionStream
 from service.bundle.manifest import Task
 from service.config import LimitSettings
 from service.registry import Registry, Served
-from service.sessions import SessionTable
+from service.sessions import Sessions
 from service.tasks.classify import classify
 from service.tasks.texts import tokens_of
 from service.tasks.translate import stream_translate, translate
@@ -32,7 +32,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class SequenceServicer(sequence_pb2_grpc.SequenceServiceServicer):
     """One method for each RPC; the protos say what each promises."""
 
-    def __init__(self, registry: Registry, sessions: SessionTable, limits: LimitSettings) -> None:
+    def __init__(self, registry: Registry, sessions: Sessions, limits: LimitSettings) -> None:
         self._registry = registry
         self._sessions = sessions
         self._limits = limits

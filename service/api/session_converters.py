@@ -11,10 +11,18 @@ from service.api.converters import (
     token_to_proto,
 )
 from service.errors import InvalidInput
-from service.sessions import Parted, Session, Why
+from service.sessions import Durability, Mode, Parted, Session, Why
 from service.tasks.answers import Answer
 from service.tasks.conversation import Input
 
+MAX_DURABILITY_STEPS = 1000
+
+_MODES: dict[session_pb2.DurabilityMode.ValueType, Mode] = {
+    session_pb2.DURABILITY_MODE_NONE: Mode.NONE,
+    session_pb2.DURABILITY_MODE_EVERY_N_STEPS: Mode.EVERY_N_STEPS,
+    session_pb2.DURABILITY_MODE_EVERY_STEP: Mode.EVERY_STEP,
+}
+_MODES_TO_PROTO = {mode: number for number, mode in _MODES.items()}
 _MOVED = {
     Why.CLAIMED: session_pb2.MOVED_REASON_CLAIMED,
     Why.DRAINING: session_pb2.MOVED_REASON_DRAINING,
@@ -28,6 +36,27 @@ _EVICTED = {
 
 def ttl_from_proto(request: session_pb2.Open) -> float | None:
     return request.ttl.seconds + request.ttl.nanos / 1e9 if request.HasField("ttl") else None
+
+
+def durability_from_proto(message: session_pb2.Durability, default: Durability) -> Durability:
+    """What was asked for; `default` where nothing was."""
+    if message.mode == session_pb2.DURABILITY_MODE_UNSPECIFIED:
+        return default
+    if message.mode not in _MODES:
+        raise InvalidInput(f"a durability has no mode {message.mode}", field="open.durability.mode")
+    mode = _MODES[message.mode]
+    if mode is not Mode.EVERY_N_STEPS:
+        return Durability(mode)
+    if not 0 <= message.num_steps <= MAX_DURABILITY_STEPS:
+        raise InvalidInput(
+            f"num_steps must be 1 to {MAX_DURABILITY_STEPS:,}, or 0 for the default, not {message.num_steps}",
+            field="open.durability.num_steps",
+        )
+    return Durability(mode, message.num_steps or default.num_steps or 1)
+
+
+def durability_to_proto(durability: Durability) -> session_pb2.Durability:
+    return session_pb2.Durability(mode=_MODES_TO_PROTO[durability.mode], num_steps=durability.num_steps)
 
 
 def turn_from_proto(request: session_pb2.SessionRequest) -> int | None:
@@ -70,9 +99,9 @@ def opened_to_proto(session: Session) -> session_pb2.SessionResponse:
         output_position=session.standing.output_position,
         ttl=duration_to_proto(session.ttl_s),
         next_turn=session.log.next_turn,
-        durability=session_pb2.Durability(mode=session_pb2.DURABILITY_MODE_NONE),
+        durability=durability_to_proto(session.durability),
     )
-    return session_pb2.SessionResponse(opened=opened)
+    return session_pb2.SessionResponse(opened=opened, durable_turn=session.durable_turn)
 
 
 def answer_to_proto(answer: Answer) -> session_pb2.SessionResponse:
@@ -100,6 +129,10 @@ def forked_to_proto(fork: Session) -> session_pb2.SessionResponse:
 
 def kept_alive_to_proto(session: Session) -> session_pb2.SessionResponse:
     return session_pb2.SessionResponse(kept_alive=session_pb2.KeptAlive(ttl=duration_to_proto(session.ttl_s)))
+
+
+def snapshotted_to_proto() -> session_pb2.SessionResponse:
+    return session_pb2.SessionResponse(snapshotted=session_pb2.Snapshotted())
 
 
 def closed_to_proto(session: Session) -> session_pb2.SessionResponse:

@@ -8,6 +8,7 @@ from service.api.converters import options_from_proto, selection_from_proto
 from service.api.session_converters import (
     answer_to_proto,
     closed_to_proto,
+    durability_from_proto,
     forked_to_proto,
     input_from_proto,
     kept_alive_to_proto,
@@ -15,13 +16,14 @@ from service.api.session_converters import (
     parted_to_proto,
     position_from_proto,
     rewound_to_proto,
+    snapshotted_to_proto,
     ttl_from_proto,
     turn_from_proto,
 )
 from service.config import LimitSettings
 from service.errors import InvalidInput, NotPossible
 from service.registry import Registry
-from service.sessions import Holding, Parted, Session, SessionTable
+from service.sessions import Holding, Parted, Session, Sessions
 from service.tasks.conversation import Conversation, check_streams
 
 OWNER = ""
@@ -33,7 +35,7 @@ Responses = AsyncGenerator[session_pb2.SessionResponse, None]
 class SessionStream:
     """Holds its session until the stream ends, however it ends, or until it has to part with it."""
 
-    def __init__(self, registry: Registry, sessions: SessionTable, limits: LimitSettings) -> None:
+    def __init__(self, registry: Registry, sessions: Sessions, limits: LimitSettings) -> None:
         self._registry = registry
         self._sessions = sessions
         self._limits = limits
@@ -43,7 +45,7 @@ class SessionStream:
         first = await anext(requests, None)
         if first is None:
             return
-        async with self._sessions.hold(OWNER, self._session_id(first)) as holding:
+        async with self._sessions.hold(OWNER, await self._session_id(first)) as holding:
             yield opened_to_proto(holding.session)
             try:
                 async with aclosing(self._worked_off(requests, holding)) as answers:
@@ -60,30 +62,29 @@ class SessionStream:
                 request = await anext(requests, None)
             if request is None:
                 return
+            self._sessions.check_store(holding.session)
             async with aclosing(self._answers_to(request, holding)) as answers:
                 async for answer in answers:
+                    await self._sessions.moved_on(holding.session)
+                    answer.durable_turn = holding.session.durable_turn
                     yield answer
             if request.HasField("close"):
                 return
 
-    def _session_id(self, first: session_pb2.SessionRequest) -> str:
+    async def _session_id(self, first: session_pb2.SessionRequest) -> str:
         """The id of the session that the first request opens or resumes."""
         kind = first.WhichOneof("request")
         if kind == "resume":
             return self._resumed(first.resume)
         if kind == "open":
-            return self._open(first.open).id
+            return (await self._open(first.open)).id
         raise NotPossible(f"a stream begins with open or resume, not with {kind or 'an empty request'}")
 
-    def _open(self, request: session_pb2.Open) -> Session:
+    async def _open(self, request: session_pb2.Open) -> Session:
         served = self._registry.find(**selection_from_proto(request.model))
         check_streams(served.manifest)
-        if request.durability.mode not in (
-            session_pb2.DURABILITY_MODE_UNSPECIFIED,
-            session_pb2.DURABILITY_MODE_NONE,
-        ):
-            raise InvalidInput("this server has no store for sessions", field="open.durability")
-        return self._sessions.open(OWNER, served, ttl_from_proto(request))
+        durability = durability_from_proto(request.durability, self._sessions.default_durability)
+        return await self._sessions.open(OWNER, served, ttl_from_proto(request), durability)
 
     def _resumed(self, request: session_pb2.Resume) -> str:
         if request.ticket:
@@ -96,8 +97,6 @@ class SessionStream:
             raise InvalidInput(
                 f"a request must be one of {', '.join(_ANSWERS)}; this one is empty", field="request"
             )
-        if kind == "snapshot":
-            raise InvalidInput("this server has no store for sessions", field="snapshot")
         if kind not in _ANSWERS:
             raise NotPossible(
                 f"this stream holds a session already; {kind} belongs at the beginning of another one"
@@ -130,13 +129,20 @@ class SessionStream:
         yield rewound_to_proto(answer)
 
     async def _fork(self, request: session_pb2.SessionRequest, holding: Holding) -> Responses:
-        yield forked_to_proto(self._sessions.fork(holding.session))
+        yield forked_to_proto(await self._sessions.fork(holding.session))
 
     async def _keep_alive(self, request: session_pb2.SessionRequest, holding: Holding) -> Responses:
+        await self._sessions.keep_alive(holding.session)
         yield kept_alive_to_proto(holding.session)
 
+    async def _snapshot(self, request: session_pb2.SessionRequest, holding: Holding) -> Responses:
+        if request.snapshot.as_ticket:
+            raise InvalidInput("this server gives no tickets", field="snapshot.as_ticket")
+        await self._sessions.save(holding.session)
+        yield snapshotted_to_proto()
+
     async def _close(self, request: session_pb2.SessionRequest, holding: Holding) -> Responses:
-        self._sessions.close(holding.session)
+        await self._sessions.close(holding.session)
         yield closed_to_proto(holding.session)
 
     def _talk(self, holding: Holding) -> Conversation:
@@ -148,6 +154,7 @@ _ANSWERS: dict[str, Callable[[SessionStream, session_pb2.SessionRequest, Holding
     "generate": SessionStream._generate,
     "rewind": SessionStream._rewind,
     "fork": SessionStream._fork,
+    "snapshot": SessionStream._snapshot,
     "keep_alive": SessionStream._keep_alive,
     "close": SessionStream._close,
 }

@@ -93,6 +93,13 @@ class Session:
     """Its steps when the snapshot was taken that is in the store."""
     durable_turn: int = 0
     """Every turn below this one is in the store."""
+    stored_at: float = 0.0
+    """When its time to live began last in the store, by the monotonic clock."""
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether all of it is in the store."""
+        return self.epoch > 0 and self.saved_steps >= self.steps
 
     def accept(self, digest: str, answer: str, standing: Standing, num_outputs: int = 0) -> Turn:
         """The next turn is done: the session stands elsewhere, and its answer can be given again."""

@@ -1,7 +1,6 @@
 """Sessions over the wire: what survives a broken stream, and what two streams may not do."""
 
 import asyncio
-from typing import Any
 
 import grpc
 import pytest
@@ -168,17 +167,16 @@ async def test_forks_go_on_from_where_they_were_made(toys: Toys) -> None:
         assert (await talk.generate())[-1].hypotheses[0].text == "one two three"
 
 
-@pytest.mark.parametrize(
-    "request_",
-    [
-        {"snapshot": session_pb2.Snapshot()},
-        {"feed": session_pb2.Feed(text="uno "), "turn": -1},
-    ],
-)
-async def test_what_is_refused_within_a_session(toys: Toys, request_: dict[str, Any]) -> None:
+async def test_a_negative_turn_is_refused(toys: Toys) -> None:
     async with talking(toys) as (talk, _):
-        answer = await refused(talk.say(**request_))
-    assert answer.code is grpc.StatusCode.INVALID_ARGUMENT
+        answer = await refused(talk.feed("uno ", turn=-1))
+    assert (answer.code, answer.field) == (grpc.StatusCode.INVALID_ARGUMENT, "turn")
+
+
+async def test_a_snapshot_without_a_store_is_refused(toys: Toys) -> None:
+    async with talking(toys) as (talk, _):
+        answer = await refused(talk.say(snapshot=session_pb2.Snapshot()))
+    assert answer.code is grpc.StatusCode.FAILED_PRECONDITION
 
 
 async def test_a_session_goes_on_after_a_bad_request_ended_its_stream(toys: Toys) -> None:
@@ -253,5 +251,5 @@ async def test_a_stream_without_a_request_ends_well(toys: Toys) -> None:
 
 
 async def until_free(toys: Toys, session_id: str) -> None:
-    while toys.server.sessions._entries[session_id].holding:  # noqa: ASYNC110 - it tells nobody
+    while toys.server.sessions._table._entries[session_id].holding:  # noqa: ASYNC110 - it tells nobody
         await asyncio.sleep(0.001)
