@@ -26,7 +26,7 @@ def serve(
         str | None,
         typer.Option(
             metavar="STORE",
-            help="Where sessions outlive this process: none, sqlite, sqlite:FILE or redis://HOST:PORT/0. [default: none]",
+            help="Where sessions outlive this process: none, sqlite, sqlite:FILE or redis://HOST:PORT. [default: none]",
         ),
     ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads of one model's engine. [default: 1]")] = None,
