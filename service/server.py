@@ -23,7 +23,10 @@ from service.errors import ConfigRefused
 from service.metrics import Metrics
 from service.registry import Registry, Served
 from service.scheduler import Scheduler
-from service.sessions import SessionTable
+from service.sessions import Sessions, SessionTable
+from service.sessions.keeper import Keeper
+from service.sessions.seal import Keyring
+from service.sessions.stores import open_store
 
 SERVICES = (
     sequence_pb2.DESCRIPTOR.services_by_name["SequenceService"].full_name,
@@ -31,6 +34,10 @@ SERVICES = (
 )
 SWEEP_EVERY_S = 5.0
 """How often sessions that nobody came back for are forgotten."""
+UPKEEP_EVERY_S = 1.0
+"""How often the store is asked whether it is there, and told which sessions streams hold."""
+STORE = "store"
+"""The name by which health tells of the store, where there is one."""
 LAST_WORDS_S = 1.0
 """For the statuses of what is turned out at the end of the grace period, and for watchers of the health."""
 
@@ -45,7 +52,13 @@ class Server:
         self.settings = settings
         self.metrics = Metrics()
         self.registry = Registry(self._serve_bundle)
-        self.sessions = SessionTable(settings.sessions)
+        self._keeper = self._make_keeper()
+        self.sessions = Sessions(
+            SessionTable(settings.sessions),
+            self._keeper,
+            self.registry.find,
+            serves_on=settings.store.when_away == "refuse_durability",
+        )
         self.port = 0
         self._engine_of = engine_of or (lambda bundle: OnnxEngine(bundle, settings.engine))
         self._calls = Calls()
@@ -74,7 +87,7 @@ class Server:
             raise
         await self._grpc.start()
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
-        self._tasks.append(asyncio.create_task(self._sweep()))
+        self._tasks += [asyncio.create_task(self._sweep()), asyncio.create_task(self._upkeep())]
         log.info("started", address=self.address, models=self._names(), seconds=_rounded_since(started))
         return self.port
 
@@ -85,9 +98,12 @@ class Server:
         self._calls.close()
         with suppress(TimeoutError):  # a watcher that does not read would hold it up for ever
             await asyncio.wait_for(self._health.enter_graceful_shutdown(), LAST_WORDS_S)
+        self.sessions.drain()
         if not await self._calls.wait_until_empty(self.settings.server.grace_s):
             self.turn_out()
             await self._calls.wait_until_empty(LAST_WORDS_S)
+        left_s = self.settings.server.grace_s - (time.perf_counter() - started)
+        await self.sessions.close_store(max(LAST_WORDS_S, left_s))
         await self._grpc.stop(LAST_WORDS_S)
         await self._end_parts()
         log.info("stopped", seconds=_rounded_since(started))
@@ -96,6 +112,11 @@ class Server:
         """End the calls that still run, with UNAVAILABLE."""
         log.info("turning out", calls=len(self._calls))
         self._calls.turn_out()
+
+    def _make_keeper(self) -> Keeper | None:
+        store = open_store(self.settings.store, self.metrics)
+        ring = Keyring.from_settings(self.settings.keys)
+        return Keeper(store, ring, self.settings.sessions, self.metrics) if store else None
 
     def _grpc_server(self) -> grpc.aio.Server:
         interceptor = CallInterceptor(self._calls, self.metrics)
@@ -139,6 +160,14 @@ class Server:
         while True:
             await asyncio.sleep(SWEEP_EVERY_S)
             self.sessions.expire()
+
+    async def _upkeep(self) -> None:
+        """Keep up with the store, and say in health whether it is there."""
+        while self._keeper is not None:
+            await self.sessions.upkeep()
+            status = health_pb2.HealthCheckResponse
+            await self._health.set(STORE, status.NOT_SERVING if self._keeper.is_away else status.SERVING)
+            await asyncio.sleep(UPKEEP_EVERY_S)
 
     async def _end_parts(self) -> None:
         for task in self._tasks:

@@ -6,6 +6,7 @@ import grpc
 
 from seqserve.v1 import model_pb2, model_pb2_grpc
 from service.api.converters import description_to_proto, selection_from_proto, task_from_proto
+from service.errors import NotAllowed
 from service.registry import Registry
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -29,3 +30,13 @@ class ModelServicer(model_pb2_grpc.ModelServiceServicer):
     ) -> model_pb2.DescribeModelResponse:
         served = self._registry.find(**selection_from_proto(request.model))
         return model_pb2.DescribeModelResponse(model=description_to_proto(served))
+
+    async def LoadModel(  # noqa: N802
+        self, request: model_pb2.LoadModelRequest, context: Context
+    ) -> model_pb2.LoadModelResponse:
+        raise NotAllowed("this server does not allow administration")
+
+    async def UnloadModel(  # noqa: N802
+        self, request: model_pb2.UnloadModelRequest, context: Context
+    ) -> model_pb2.UnloadModelResponse:
+        raise NotAllowed("this server does not allow administration")
