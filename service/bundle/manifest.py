@@ -45,7 +45,9 @@ class TensorSpec(Part):
     @model_validator(mode="after")
     def _measures_an_axis(self) -> "TensorSpec":
         if (self.role in ("lengths", "size")) != (self.of is not None):
-            raise ValueError(f"tensor {self.name!r}: `of` belongs to roles lengths and size, and only to them")
+            raise ValueError(
+                f"tensor {self.name!r}: `of` belongs to roles lengths and size, and only to them"
+            )
         return self
 
 
