@@ -59,31 +59,22 @@ class Kills:
     is_over: bool = False
 
     async def run(self, at: Site, chance: random.Random) -> None:
+        restart_at = self.num_kills // 2
         for number in range(self.num_kills):
-            replica = await _one_of_two(at.replicas, chance)
+            replica = chance.choice(at.replicas)
             replica.kill()
             self.num_done += 1
             await self._cut(at.relay, chance)
-            if number == self.num_kills // 2:
+            if number == restart_at:
                 await _restart(at.redis)
             replica.start()
-            await self._cut(at.relay, chance)
-        for replica in at.replicas:
             await asyncio.to_thread(replica.wait)
+            await self._cut(at.relay, chance)
         self.is_over = True
 
     async def _cut(self, relay: Relay, chance: random.Random) -> None:
         await asyncio.sleep(self.pause_s * chance.uniform(0.5, 1.0))
         relay.cut(chance)
-
-
-async def _one_of_two(replicas: list[Replica], chance: random.Random) -> Replica:
-    """A replica that listens, as soon as another does too."""
-    while True:
-        listening = [one for one in replicas if await asyncio.to_thread(one.listens)]
-        if len(listening) > 1:
-            return chance.choice(listening)
-        await asyncio.sleep(0.1)
 
 
 async def _restart(redis: Redis) -> None:

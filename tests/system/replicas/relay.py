@@ -12,7 +12,6 @@ class Relay:
     def __init__(self, to_port: int) -> None:
         self._to_port = to_port
         self._writers: set[asyncio.StreamWriter] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
         self.num_cut = 0
 
     @property
@@ -27,19 +26,13 @@ class Relay:
             self.num_cut += 1
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._relay, "127.0.0.1", 0)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._relay(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        for writer in list(self._writers):
+            writer.transport.abort()
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -48,12 +41,12 @@ class Relay:
             writer.transport.abort()
             return
         self._writers.add(writer)
-        ways = [asyncio.create_task(_pass(*way)) for way in ((reader, to_writer), (to_reader, writer))]
         try:
+            ways = [asyncio.create_task(_pass(*way)) for way in ((reader, to_writer), (to_reader, writer))]
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        finally:
             for way in ways:
                 way.cancel()
+        finally:
             self._writers.discard(writer)
             writer.transport.abort()
             to_writer.transport.abort()

@@ -26,9 +26,9 @@ async def test_every_session_says_what_it_says_undisturbed(
         missing("redis-server")
     if nginx() is None:
         missing("nginx")
-    kills = Kills(num_kills=6, pause_s=0.5)
+    kills = Kills(num_kills=6, pause_s=1.0)
     async with site(tmp_path, models) as at:
-        talks = await disturbed(at, 40, kills, pause_s=1.0)
+        talks = await disturbed(at, 40, kills, pause_s=0.4)
         assert talks.differing(await talks.undisturbed(at.proxy.address)) == []
     assert kills.num_done == 6
     assert talks.resumed
