@@ -100,7 +100,7 @@ class Talks:
         async with clients as client, asyncio.TaskGroup() as group:
             for one in again.talkers:
                 limit = num_rounds[one.number]
-                group.create_task(one.talk(client, lambda done, limit=limit: done < limit, 0.0))
+                group.create_task(one.talk(client, limit.__gt__, 0.0))
         return again
 
     def differing(self, other: "Talks") -> list[int]:
