@@ -7,17 +7,22 @@ from typing import Self
 
 
 class Relay:
-    """Passes bytes on to one address; an async context manager."""
+    """Passes bytes on to one address; an async context manager.
 
-    def __init__(self, to_port: int) -> None:
+    It listens on several ports: gRPC has one connection for all channels of a process with the same address.
+    """
+
+    def __init__(self, to_port: int, num_ports: int = 8) -> None:
         self._to_port = to_port
+        self._num_ports = num_ports
+        self._servers: list[asyncio.Server] = []
         self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self.num_cut = 0
 
     @property
-    def address(self) -> str:
-        port: int = self._server.sockets[0].getsockname()[1]
-        return f"127.0.0.1:{port}"
+    def addresses(self) -> list[str]:
+        return [f"127.0.0.1:{server.sockets[0].getsockname()[1]}" for server in self._servers]
 
     def cut(self, chance: random.Random) -> None:
         """Cut one connection, in the middle of whatever it carries."""
@@ -26,13 +31,21 @@ class Relay:
             self.num_cut += 1
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._relay, "127.0.0.1", 0)
+        for _ in range(self._num_ports):
+            self._servers.append(await asyncio.start_server(self._accept, "127.0.0.1", 0))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        for writer in list(self._writers):
-            writer.transport.abort()
+        for server in self._servers:
+            server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._relay(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -41,12 +54,12 @@ class Relay:
             writer.transport.abort()
             return
         self._writers.add(writer)
+        ways = [asyncio.create_task(_pass(*way)) for way in ((reader, to_writer), (to_reader, writer))]
         try:
-            ways = [asyncio.create_task(_pass(*way)) for way in ((reader, to_writer), (to_reader, writer))]
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
             for way in ways:
                 way.cancel()
-        finally:
             self._writers.discard(writer)
             writer.transport.abort()
             to_writer.transport.abort()
