@@ -38,6 +38,12 @@ class ServerSettings(Piece):
     """Calls at once on one connection."""
     keepalive_s: float = Field(60.0, ge=1)
     """How often a silent connection is asked whether it still stands."""
+    admin: bool = False
+    """Whether callers may load and unload models. Off, unless whoever can reach the port may do so."""
+    unload_deadline_s: float = Field(300.0, ge=0)
+    """How long the sessions of a model that is unloaded may go on, where the caller does not say."""
+    trust_owner_header: bool = False
+    """Whether the header `seqserve-owner` says who a caller is. Only behind a proxy that sets it itself."""
     metrics_port: int = Field(0, ge=0, le=65535)
     """Port of the Prometheus page; 0 turns it off."""
 
@@ -89,6 +95,10 @@ class SessionSettings(Piece):
     """Outputs (tokens) in these answers in all; the answer of the newest turn is kept whatever its length."""
     stored_turns: int = Field(4, ge=1, le=1024)
     """Of the turns that can be gone back to, how many are in a snapshot, and so also after a resume elsewhere."""
+    default_ticket_ttl_s: float = Field(3600.0, gt=0)
+    """How long a ticket is good for, where the client does not say."""
+    max_ticket_ttl_s: float = Field(86_400.0, gt=0)
+    """The longest that a client may ask for."""
     default_durability_steps: int = Field(8, ge=1, le=1000)
     """Where there is a store: after how many steps a session is written to it at the latest, where the client does not
     say."""

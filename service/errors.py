@@ -13,7 +13,8 @@ SeqserveError
 ├── Fenced                  another server has claimed the session since: it goes on there
 ├── SnapshotRefused         a snapshot cannot be taken up: damaged, of a newer format, or of another model version
 ├── TicketRefused           not a ticket that this caller got from here
-│   └── TicketExpired       it was one, and its time is over
+│   ├── TicketExpired       it was one, and its time is over
+│   └── TicketOutdated      it was one, and its session has gone on since
 ├── StoreAway               the store cannot be reached or cannot write: try again after `retry_after_s`
 ├── Overloaded              a queue or a limit is full: try again after `retry_after_s`
 ├── Draining                the server is going away: try again elsewhere
@@ -133,6 +134,12 @@ class TicketExpired(TicketRefused):
     """A genuine ticket of this caller whose time is over."""
 
     reason = "TICKET_EXPIRED"
+
+
+class TicketOutdated(TicketRefused):
+    """A genuine ticket of a session that has gone on since, or was closed: it is no way back."""
+
+    reason = "TICKET_OUTDATED"
 
 
 class StoreAway(SeqserveError):

@@ -11,9 +11,16 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from seqserve.v1 import model_pb2, model_pb2_grpc, sequence_pb2, sequence_pb2_grpc
+from seqserve.v1 import (
+    model_pb2,
+    model_pb2_grpc,
+    sequence_pb2,
+    sequence_pb2_grpc,
+    session_pb2,
+    session_pb2_grpc,
+)
 from service import logs
-from service.api import CallInterceptor, Calls, ModelServicer, SequenceServicer
+from service.api import CallInterceptor, Calls, ModelServicer, Owners, SequenceServicer, SessionServicer
 from service.api.listening import bind, check_free, options
 from service.bundle import Bundle
 from service.config import Settings
@@ -23,13 +30,16 @@ from service.errors import ConfigRefused
 from service.metrics import Metrics
 from service.registry import Registry, Served
 from service.scheduler import Scheduler
-from service.sessions import Sessions, SessionTable
+from service.sessions import Directory, Sessions, SessionTable
+from service.sessions.changes import Changes
 from service.sessions.keeper import Keeper
 from service.sessions.seal import Keyring
 from service.sessions.stores import open_store
+from service.sessions.tickets import Tickets
 
 SERVICES = (
     sequence_pb2.DESCRIPTOR.services_by_name["SequenceService"].full_name,
+    session_pb2.DESCRIPTOR.services_by_name["SessionService"].full_name,
     model_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
 )
 SWEEP_EVERY_S = 5.0
@@ -52,12 +62,18 @@ class Server:
         self.settings = settings
         self.metrics = Metrics()
         self.registry = Registry(self._serve_bundle)
-        self._keeper = self._make_keeper()
+        ring, table = Keyring.from_settings(settings.keys), SessionTable(settings.sessions)
+        self._keeper = self._make_keeper(ring)
         self.sessions = Sessions(
-            SessionTable(settings.sessions),
+            table,
             self._keeper,
-            self.registry.find,
+            self.registry.pinned,
+            Tickets(ring, settings.sessions),
             serves_on=settings.store.when_away == "refuse_durability",
+        )
+        self._directory = Directory(table, self._keeper, self.sessions)
+        self._changes = Changes(
+            self.registry, self.sessions, settings.models.repository, settings.server.unload_deadline_s
         )
         self.port = 0
         self._engine_of = engine_of or (lambda bundle: OnnxEngine(bundle, settings.engine))
@@ -113,17 +129,22 @@ class Server:
         log.info("turning out", calls=len(self._calls))
         self._calls.turn_out()
 
-    def _make_keeper(self) -> Keeper | None:
+    def _make_keeper(self, ring: Keyring | None) -> Keeper | None:
         store = open_store(self.settings.store, self.metrics)
-        ring = Keyring.from_settings(self.settings.keys)
         return Keeper(store, ring, self.settings.sessions, self.metrics) if store else None
 
     def _grpc_server(self) -> grpc.aio.Server:
         interceptor = CallInterceptor(self._calls, self.metrics)
         server = grpc.aio.server(interceptors=[interceptor], options=options(self.settings.server))
-        sequence = SequenceServicer(self.registry, self.sessions, self.settings.limits, self._calls)
+        owners = Owners(trust_header=self.settings.server.trust_owner_header)
+        limits = self.settings.limits
+        sequence = SequenceServicer(self.registry, self.sessions, limits, owners, self._calls)
         sequence_pb2_grpc.add_SequenceServiceServicer_to_server(sequence, server)
-        model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(self.registry), server)
+        session_pb2_grpc.add_SessionServiceServicer_to_server(
+            SessionServicer(self._directory, owners), server
+        )
+        changes = (self._changes.load, self._changes.unload) if self.settings.server.admin else ()
+        model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(self.registry, *changes), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)

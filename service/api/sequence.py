@@ -18,6 +18,7 @@ from service.api.converters import (
     translation_to_proto,
     written_to_proto,
 )
+from service.api.owners import Owners
 from service.api.session_stream import SessionStream
 from service.bundle.manifest import Task
 from service.config import LimitSettings
@@ -33,10 +34,13 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class SequenceServicer(sequence_pb2_grpc.SequenceServiceServicer):
     """One method for each RPC; the protos say what each promises."""
 
-    def __init__(self, registry: Registry, sessions: Sessions, limits: LimitSettings, calls: Calls) -> None:
+    def __init__(
+        self, registry: Registry, sessions: Sessions, limits: LimitSettings, owners: Owners, calls: Calls
+    ) -> None:
         self._registry = registry
         self._sessions = sessions
         self._limits = limits
+        self._owners = owners
         self._calls = calls
 
     async def Translate(  # noqa: N802  (named by the proto)
@@ -80,7 +84,8 @@ class SequenceServicer(sequence_pb2_grpc.SequenceServiceServicer):
     async def Session(  # noqa: N802
         self, request_iterator: AsyncIterator[session_pb2.SessionRequest], context: Context
     ) -> AsyncGenerator[session_pb2.SessionResponse, None]:
-        stream = SessionStream(self._registry, self._sessions, self._limits, self._calls)
+        owner = self._owners.owner_of(context)
+        stream = SessionStream(self._registry, self._sessions, self._limits, owner, self._calls)
         async with aclosing(stream.answers(request_iterator)) as answers:
             async for answer in answers:
                 yield answer

@@ -38,6 +38,11 @@ def ttl_from_proto(request: session_pb2.Open) -> float | None:
     return request.ttl.seconds + request.ttl.nanos / 1e9 if request.HasField("ttl") else None
 
 
+def ticket_ttl_from_proto(request: session_pb2.Snapshot) -> float | None:
+    ttl = request.ticket_ttl
+    return ttl.seconds + ttl.nanos / 1e9 if request.HasField("ticket_ttl") else None
+
+
 def durability_from_proto(message: session_pb2.Durability, default: Durability) -> Durability:
     """What was asked for; `default` where nothing was."""
     if message.mode == session_pb2.DURABILITY_MODE_UNSPECIFIED:
@@ -131,8 +136,11 @@ def kept_alive_to_proto(session: Session) -> session_pb2.SessionResponse:
     return session_pb2.SessionResponse(kept_alive=session_pb2.KeptAlive(ttl=duration_to_proto(session.ttl_s)))
 
 
-def snapshotted_to_proto() -> session_pb2.SessionResponse:
-    return session_pb2.SessionResponse(snapshotted=session_pb2.Snapshotted())
+def snapshotted_to_proto(ticket: bytes = b"", expires_at: float | None = None) -> session_pb2.SessionResponse:
+    snapshotted = session_pb2.Snapshotted(ticket=ticket)
+    if expires_at is not None:
+        snapshotted.expires.FromMilliseconds(round(expires_at * 1000))
+    return session_pb2.SessionResponse(snapshotted=snapshotted)
 
 
 def closed_to_proto(session: Session) -> session_pb2.SessionResponse:

@@ -18,6 +18,7 @@ from service.api.session_converters import (
     position_from_proto,
     rewound_to_proto,
     snapshotted_to_proto,
+    ticket_ttl_from_proto,
     ttl_from_proto,
     turn_from_proto,
 )
@@ -27,19 +28,19 @@ from service.registry import Registry
 from service.sessions import Holding, Parted, Session, Sessions
 from service.tasks.conversation import Conversation, check_streams
 
-OWNER = ""
-"""Whose the sessions are, until callers say who they are."""
-
 Responses = AsyncGenerator[session_pb2.SessionResponse, None]
 
 
 class SessionStream:
     """Holds its session until the stream ends, however it ends, or until it has to part with it."""
 
-    def __init__(self, registry: Registry, sessions: Sessions, limits: LimitSettings, calls: Calls) -> None:
+    def __init__(
+        self, registry: Registry, sessions: Sessions, limits: LimitSettings, owner: str, calls: Calls
+    ) -> None:
         self._registry = registry
         self._sessions = sessions
         self._limits = limits
+        self._owner = owner
         self._calls = calls
 
     async def answers(self, requests: AsyncIterator[session_pb2.SessionRequest]) -> Responses:
@@ -48,7 +49,7 @@ class SessionStream:
             first = await anext(requests, None)
         if first is None:
             return
-        async with self._sessions.hold(OWNER, await self._session_id(first)) as holding:
+        async with self._sessions.hold(self._owner, await self._session_id(first)) as holding:
             yield opened_to_proto(holding.session)
             try:
                 async with aclosing(self._worked_off(requests, holding)) as answers:
@@ -78,7 +79,7 @@ class SessionStream:
         """The id of the session that the first request opens or resumes."""
         kind = first.WhichOneof("request")
         if kind == "resume":
-            return self._resumed(first.resume)
+            return await self._resumed(first.resume)
         if kind == "open":
             return (await self._open(first.open)).id
         raise NotPossible(f"a stream begins with open or resume, not with {kind or 'an empty request'}")
@@ -87,11 +88,15 @@ class SessionStream:
         served = self._registry.find(**selection_from_proto(request.model))
         check_streams(served.manifest)
         durability = durability_from_proto(request.durability, self._sessions.default_durability)
-        return await self._sessions.open(OWNER, served, ttl_from_proto(request), durability)
+        return await self._sessions.open(self._owner, served, ttl_from_proto(request), durability)
 
-    def _resumed(self, request: session_pb2.Resume) -> str:
+    async def _resumed(self, request: session_pb2.Resume) -> str:
+        if bool(request.ticket) == bool(request.session_id):
+            raise InvalidInput(
+                "a session is resumed by its id or by a ticket, exactly one of them", field="resume"
+            )
         if request.ticket:
-            raise InvalidInput("this server takes up no tickets", field="resume.ticket")
+            return await self._sessions.take_up(self._owner, request.ticket)
         return request.session_id
 
     def _answers_to(self, request: session_pb2.SessionRequest, holding: Holding) -> Responses:
@@ -139,10 +144,14 @@ class SessionStream:
         yield kept_alive_to_proto(holding.session)
 
     async def _snapshot(self, request: session_pb2.SessionRequest, holding: Holding) -> Responses:
-        if request.snapshot.as_ticket:
-            raise InvalidInput("this server gives no tickets", field="snapshot.as_ticket")
-        await self._sessions.save(holding.session)
-        yield snapshotted_to_proto()
+        snapshot = request.snapshot
+        if snapshot.as_ticket:
+            yield snapshotted_to_proto(
+                *self._sessions.tickets.give(holding.session, ticket_ttl_from_proto(snapshot))
+            )
+        else:
+            await self._sessions.save(holding.session)
+            yield snapshotted_to_proto()
 
     async def _close(self, request: session_pb2.SessionRequest, holding: Holding) -> Responses:
         await self._sessions.close(holding.session)

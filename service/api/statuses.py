@@ -27,6 +27,7 @@ from service.errors import (
     StepFailed,
     StoreAway,
     TicketExpired,
+    TicketOutdated,
     TicketRefused,
     TurnConflict,
 )
@@ -50,6 +51,7 @@ STATUSES: dict[type[SeqserveError], grpc.StatusCode] = {
     Fenced: grpc.StatusCode.ABORTED,
     SnapshotRefused: grpc.StatusCode.FAILED_PRECONDITION,
     TicketRefused: grpc.StatusCode.INVALID_ARGUMENT,
+    TicketOutdated: grpc.StatusCode.FAILED_PRECONDITION,
     TicketExpired: grpc.StatusCode.FAILED_PRECONDITION,
     StoreAway: grpc.StatusCode.UNAVAILABLE,
     Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,

@@ -111,20 +111,20 @@ class AsyncClient(ClientBase):
 
     async def close_session(self, session_id: str, *, timeout: float | None = None) -> None:
         """End a session wherever it is; whoever holds it is told."""
-        with as_client_errors(self.address):
-            await self._stored.CloseSession(requests.close_session(session_id), timeout=self._within(timeout))
+        request = requests.close_session(session_id)
+        await self._asked(lambda: self._stored.CloseSession(request, timeout=self._within(timeout)))
 
     async def models(self, task: str = "", *, timeout: float | None = None) -> list[Model]:
         """All served versions by name, newest first; `task` is `translate` or `classify`, or empty for all."""
         request = requests.list_models(task)
-        with as_client_errors(self.address):
-            return replies.models(await self._models.ListModels(request, timeout=self._within(timeout)))
+        return replies.models(
+            await self._asked(lambda: self._models.ListModels(request, timeout=self._within(timeout)))
+        )
 
     async def model(self, name: str, version: str = "", *, timeout: float | None = None) -> Model:
         """One of them; without a version the newest."""
         request = requests.describe_model({"model": name, "version": version})
-        with as_client_errors(self.address):
-            answer = await self._models.DescribeModel(request, timeout=self._within(timeout))
+        answer = await self._asked(lambda: self._models.DescribeModel(request, timeout=self._within(timeout)))
         return replies.model(answer.model)
 
     async def close(self) -> None:
@@ -200,15 +200,17 @@ class AsyncClient(ClientBase):
         return await self._result(send, batch)
 
     async def _result(self, send: Send[A], batch: list[str]) -> A:
-        for num_tried in range(1, len(self.addresses)):
+        return await self._asked(lambda: send(batch))
+
+    async def _asked(self, ask: Callable[[], Awaitable[A]]) -> A:
+        for _ in self.addresses[1:]:
             try:
                 with as_client_errors(self.address):
-                    return await send(batch)
-            except Unavailable as error:
-                if not self._is_elsewhere(error, num_tried + 1):
-                    raise
+                    return await ask()
+            except Unavailable:
+                self._turn_elsewhere()
         with as_client_errors(self.address):
-            return await send(batch)
+            return await ask()
 
     async def _messages(self, call: AsyncIterable[Message]) -> AsyncIterator[Message]:
         with as_client_errors(self.address):

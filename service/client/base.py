@@ -14,7 +14,6 @@ from service.client.errors import (
     NotPossible,
     Overloaded,
     ServerFailed,
-    Unavailable,
 )
 from service.client.reconnecting import Watch
 from service.client.talk import Manner
@@ -69,12 +68,9 @@ class ClientBase:
         """The server that whole texts are sent to at present."""
         return self.addresses[self._current % len(self.addresses)]
 
-    def _is_elsewhere(self, error: ClientError, num_tried: int) -> bool:
-        """Turn to the next server, if this one is not there and another has not been asked yet."""
-        if not isinstance(error, Unavailable) or num_tried >= len(self.addresses):
-            return False
+    def _turn_elsewhere(self) -> None:
+        """The server is not there: whole texts go to the next one."""
         self._current += 1
-        return True
 
     def _within(self, timeout: float | None) -> float | None:
         return self._timeout if timeout is None else timeout

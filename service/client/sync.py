@@ -110,20 +110,22 @@ class Client(ClientBase):
 
     def close_session(self, session_id: str, *, timeout: float | None = None) -> None:
         """End a session wherever it is; whoever holds it is told."""
-        with as_client_errors(self.address):
-            self._stored.CloseSession(requests.close_session(session_id), timeout=self._within(timeout))
+        request = requests.close_session(session_id)
+        self._asked(lambda: self._stored.CloseSession(request, timeout=self._within(timeout)))
 
     def models(self, task: str = "", *, timeout: float | None = None) -> list[Model]:
         """All served versions by name, newest first; `task` is `translate` or `classify`, or empty for all."""
         request = requests.list_models(task)
-        with as_client_errors(self.address):
-            return replies.models(self._models.ListModels(request, timeout=self._within(timeout)))
+        return replies.models(
+            self._asked(lambda: self._models.ListModels(request, timeout=self._within(timeout)))
+        )
 
     def model(self, name: str, version: str = "", *, timeout: float | None = None) -> Model:
         """One of them; without a version the newest."""
         request = requests.describe_model({"model": name, "version": version})
-        with as_client_errors(self.address):
-            return replies.model(self._models.DescribeModel(request, timeout=self._within(timeout)).model)
+        return replies.model(
+            self._asked(lambda: self._models.DescribeModel(request, timeout=self._within(timeout))).model
+        )
 
     def close(self) -> None:
         """Close the connection; what is under way is cancelled."""
@@ -196,14 +198,23 @@ class Client(ClientBase):
         return self._anywhere(call, send, batch)
 
     def _anywhere(self, call: "Future[A]", send: "Send[A]", batch: list[str]) -> A:
-        for num_tried in range(1, len(self.addresses)):
+        for _ in self.addresses[1:]:
             try:
                 return self._result(call)
-            except Unavailable as error:
-                if not self._is_elsewhere(error, num_tried + 1):
-                    raise
+            except Unavailable:
+                self._turn_elsewhere()
                 call = send(batch)
         return self._result(call)
+
+    def _asked(self, ask: Callable[[], A]) -> A:
+        for _ in self.addresses[1:]:
+            try:
+                with as_client_errors(self.address):
+                    return ask()
+            except Unavailable:
+                self._turn_elsewhere()
+        with as_client_errors(self.address):
+            return ask()
 
     def _result(self, call: "Future[A]") -> A:
         with as_client_errors(self.address):

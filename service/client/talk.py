@@ -16,9 +16,9 @@ from service.client.errors import (
     Details,
     Overloaded,
     ServerFailed,
-    SessionBusy,
     SessionLost,
     SessionNotFound,
+    Unreachable,
     is_break,
 )
 from service.client.reconnecting import Outage, Reconnecting, Resumed, Watch
@@ -27,6 +27,8 @@ from service.client.replay import Replay, Turn
 
 MAX_BEGIN_S = 10.0
 """How long a server may take to let a session be taken up before another is tried."""
+MAX_OPEN_S = 10.0
+"""How long a session that was never held is tried to be begun, where connections to its server break."""
 MAX_CLOSE_S = 2.0
 """How long a server is looked for only to close a session."""
 
@@ -224,8 +226,12 @@ class Talk(Record):
                 error = again
 
     def _check_attempts(self, outage: Outage, error: ClientError) -> None:
+        """What is begun for the first time does not wait long for a server, and less where none is at all."""
+        if self._held_before:
+            return
         enough = self._manner.max_attempts * self._manner.num_addresses
-        if not self._held_before and outage.attempts >= enough and not isinstance(error, SessionBusy):
+        is_enough = outage.attempts >= enough and isinstance(error, Unreachable)
+        if is_enough or self._manner.max_attempts == 1 or outage.seconds > MAX_OPEN_S:
             raise error
 
     def _taken_up(self, elsewhere: bool) -> Program[None]:

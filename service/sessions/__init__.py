@@ -1,5 +1,6 @@
 """Who holds which state: what a model has read, where a session stands, and the table of sessions."""
 
+from service.sessions.directory import Description, Directory, Tier
 from service.sessions.durability import NEVER, Durability, Mode
 from service.sessions.holding import Holding, Parted, Why
 from service.sessions.reading import NOTHING_READ, Reading
@@ -12,6 +13,8 @@ __all__ = [
     "NEVER",
     "NEW",
     "NOTHING_READ",
+    "Description",
+    "Directory",
     "Durability",
     "Holding",
     "Mode",
@@ -21,6 +24,7 @@ __all__ = [
     "SessionTable",
     "Sessions",
     "Standing",
+    "Tier",
     "Turn",
     "TurnLog",
     "Unfinished",

@@ -75,6 +75,17 @@ def from_snapshot(
         raise SnapshotRefused(f"the snapshot's facts are not well formed: {error!r}") from None
 
 
+def state_bytes(session: Session) -> int:
+    """Bytes of all arrays of a session, each counted once."""
+    standings = [session.standing, *(turn.standing for turn in session.log if turn.standing)]
+    arrays: dict[int, Array] = {}
+    for standing in standings:
+        reading = standing.reading
+        for named in (reading.state, reading.outputs, *reading.pieces):
+            arrays |= {id(array): array for array in named.values()}
+    return sum(array.nbytes for array in arrays.values())
+
+
 def _session_from(snapshot: Snapshot, served: Served, settings: SessionSettings) -> Session:
     facts, arrays = snapshot.facts, snapshot.arrays
     standings = {number: _standing_from(kept, arrays) for number, kept in facts["standings"]}

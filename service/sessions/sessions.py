@@ -18,8 +18,10 @@ from service.sessions.holding import Holding, Parted, Why
 from service.sessions.keeper import Keeper
 from service.sessions.record import from_snapshot
 from service.sessions.session import Session
+from service.sessions.snapshot import Snapshot
 from service.sessions.stores.base import Claimed
 from service.sessions.table import SessionTable
+from service.sessions.tickets import Tickets
 
 log = structlog.get_logger("seqserve.sessions")
 
@@ -44,9 +46,16 @@ class Sessions:
     """
 
     def __init__(
-        self, table: SessionTable, keeper: Keeper | None, find_model: FindModel, *, serves_on: bool = True
+        self,
+        table: SessionTable,
+        keeper: Keeper | None,
+        find_model: FindModel,
+        tickets: Tickets | None = None,
+        *,
+        serves_on: bool = True,
     ) -> None:
         self._table = table
+        self.tickets = tickets or Tickets(None, table.settings)
         self._keeper = keeper
         self._find_model = find_model
         self._serves_on = serves_on
@@ -96,6 +105,39 @@ class Sessions:
             if self._keeper and session_id in self._table:
                 self._keeper.finish(holding.session)
 
+    async def take_up(self, owner: str, ticket: bytes) -> str:
+        """Take a session up from its ticket; returns its id, by which it can then be held.
+
+        TicketOutdated when it has gone on since, here or in the store.
+        """
+        snapshot = self.tickets.take(ticket, owner)
+        session_id = snapshot.session_id
+        async with self._resuming(session_id):
+            known = await self._known(owner, session_id)
+            if known is not None:
+                self.tickets.check_newest(snapshot, known.log.next_turn)
+            if known is None or known.log.next_turn < int(snapshot.facts["next_turn"]):
+                session = self._session_from(snapshot, session_id, owner)
+                session.epoch = max(snapshot.epoch, known.epoch if known else 0)
+                session.steps = 1  # not in the store
+                session.durable_turn = 0
+                if self._keeper is None:
+                    session.durability = NEVER
+                self._table.put(session)
+                await self._create(session)
+        return session_id
+
+    async def _known(self, owner: str, session_id: str) -> Session | None:
+        """The session as this server, or the store, knows it; its stream has let go of it."""
+        try:
+            await self._fetch(owner, session_id)
+        except SessionNotFound:
+            return None
+        except StoreAway:
+            if not self._serves_on:
+                raise
+        return await self._table.free(owner, session_id)
+
     async def moved_on(self, session: Session) -> None:
         """An answer of the session is about to leave: returns once it may, as its durability demands."""
         if self._keeper is None:
@@ -128,9 +170,20 @@ class Sessions:
     async def close(self, session: Session) -> None:
         """Forget a session and its state, in the store too."""
         self._table.close(session)
+        self.tickets.closed(session.id)
         if self._keeper is not None:
             with suppress(SessionNotFound, StoreAway):  # its time to live is over soon
                 await self._keeper.delete(session)
+
+    def count(self, served: Served) -> int:
+        """How many sessions in this memory are of a model version."""
+        return sum(session.served is served for session in self._table)
+
+    async def evict(self, served: Served) -> None:
+        """End the sessions of a model version; their streams are told. What is in the store of them stays there."""
+        name = f"{served.manifest.name}/{served.manifest.version}"
+        for session in [session for session in self._table if session.served is served]:
+            self._table.lose(session, Why.MODEL_UNLOADED, f"{name} is no longer served")
 
     async def upkeep(self) -> None:
         """To be called every second, so that nothing is forgotten in the store that streams hold here."""
@@ -205,15 +258,18 @@ class Sessions:
         snapshot = self._keeper.opened(claimed, owner)
         if snapshot is None:
             raise SessionNotFound("nothing of this session was saved; open a new one", name=session_id)
+        session = self._session_from(snapshot, session_id, owner)
+        session.epoch, session.revision = claimed.epoch, claimed.revision
+        self._table.put(session)
+
+    def _session_from(self, snapshot: Snapshot, session_id: str, owner: str) -> Session:
         try:
             served = self._find_model(snapshot.model, snapshot.version)
         except ModelNotFound:
             raise SnapshotRefused(
                 f"the session is of {snapshot.model}/{snapshot.version}, which is not served here"
             ) from None
-        session = from_snapshot(snapshot, session_id, owner, served, self._table.settings)
-        session.epoch, session.revision = claimed.epoch, claimed.revision
-        self._table.put(session)
+        return from_snapshot(snapshot, session_id, owner, served, self._table.settings)
 
     async def _create(self, session: Session) -> None:
         if self._keeper is not None and session.durability.mode is not Mode.NONE:

@@ -51,6 +51,26 @@ class SessionTable:
     def __iter__(self) -> Iterator[Session]:
         return (entry.session for entry in self._entries.values())
 
+    def get(self, session_id: str) -> Session | None:
+        """What is in memory under an id, whoever asks."""
+        entry = self._entries.get(session_id)
+        return entry.session if entry else None
+
+    def find(self, owner: str, session_id: str) -> Session | None:
+        """The owner's session; None where it is not here."""
+        try:
+            return self._find(owner, session_id).session
+        except SessionNotFound:
+            return None
+
+    def is_held(self, session_id: str) -> bool:
+        return session_id in self._held
+
+    def seconds_left(self, session: Session) -> float:
+        """How long it would still be kept if nobody held it from now on."""
+        entry = self._entries.get(session.id)
+        return session.ttl_s if entry is None or entry.holding else entry.expires_at - self._clock()
+
     def held(self) -> list[Holding]:
         """What streams hold now."""
         return list(self._held.values())

@@ -78,9 +78,9 @@ class Talk:
 async def talking(
     toys: Toys, name: str = "toy-es-en", **parts: Any
 ) -> AsyncIterator[tuple[Talk, session_pb2.Opened]]:
-    """A session that is opened, or resumed with `session_id`."""
+    """A session that is opened, or resumed with `session_id` or `ticket`."""
     talk = Talk(toys.sequence.Session())
-    if "session_id" in parts:
+    if parts.keys() & {"session_id", "ticket"}:
         opened = await talk.say(resume=session_pb2.Resume(**parts))
     else:
         opened = await talk.say(open=session_pb2.Open(model=model(name), **parts))

@@ -96,20 +96,16 @@ def test_what_an_output_has_shown_is_not_asked_for_again() -> None:
     assert turn.message().generate.output_position == 7
 
 
-def test_it_is_full_in_turns_and_in_bytes() -> None:
-    few, small = Replay(max_turns=2), Replay(max_bytes=50)
-    few.durable = small.durable = True
+@pytest.mark.parametrize(("replay", "durable_turn"), [(Replay(max_turns=2), 1), (Replay(max_bytes=50), 2)])
+def test_it_is_full_in_turns_and_in_bytes(replay: Replay, durable_turn: int) -> None:
+    replay.durable = True
+    fills = []
     for text in ("a" * 30, "b" * 30):
-        assert not few.is_full
-        assert not small.is_full
-        done(few, text)
-        done(small, text)
-    assert few.is_full
-    assert small.is_full
-    few.written_down(1)
-    small.written_down(2)
-    assert not few.is_full
-    assert not small.is_full
+        fills.append(replay.is_full)
+        done(replay, text)
+    fills.append(replay.is_full)
+    replay.written_down(durable_turn)
+    assert [*fills, replay.is_full] == [False, False, True, False]
 
 
 @settings(max_examples=50)

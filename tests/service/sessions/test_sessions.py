@@ -145,7 +145,9 @@ async def test_an_answer_waits_for_the_store_where_that_was_asked_for(translator
     async with replica.talk(session_id) as talk:
         store.may_go.clear()
         feeding = asyncio.create_task(talk.feed("uno "))
-        await asyncio.sleep(0.05)
+        while session_id not in replica.keeper._writing:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.01)
         assert not feeding.done()
         store.may_go.set()
         await feeding
@@ -159,7 +161,8 @@ async def test_a_caller_who_leaves_in_the_middle_of_a_save_leaves_a_whole_one(tr
     async with replica.talk(session_id) as talk:
         store.may_go.clear()
         feeding = asyncio.create_task(talk.feed("uno "))
-        await asyncio.sleep(0.05)
+        while session_id not in replica.keeper._writing:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
         feeding.cancel()
         with pytest.raises(asyncio.CancelledError):
             await feeding

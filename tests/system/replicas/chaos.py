@@ -59,22 +59,31 @@ class Kills:
     is_over: bool = False
 
     async def run(self, at: Site, chance: random.Random) -> None:
-        restart_at = self.num_kills // 2
         for number in range(self.num_kills):
-            replica = chance.choice(at.replicas)
+            replica = await _one_of_two(at.replicas, chance)
             replica.kill()
             self.num_done += 1
             await self._cut(at.relay, chance)
-            if number == restart_at:
+            if number == self.num_kills // 2:
                 await _restart(at.redis)
             replica.start()
-            await asyncio.to_thread(replica.wait)
             await self._cut(at.relay, chance)
+        for replica in at.replicas:
+            await asyncio.to_thread(replica.wait)
         self.is_over = True
 
     async def _cut(self, relay: Relay, chance: random.Random) -> None:
         await asyncio.sleep(self.pause_s * chance.uniform(0.5, 1.0))
         relay.cut(chance)
+
+
+async def _one_of_two(replicas: list[Replica], chance: random.Random) -> Replica:
+    """A replica that listens, as soon as another does too."""
+    while True:
+        listening = [one for one in replicas if await asyncio.to_thread(one.listens)]
+        if len(listening) > 1:
+            return chance.choice(listening)
+        await asyncio.sleep(0.1)
 
 
 async def _restart(redis: Redis) -> None:
@@ -88,6 +97,6 @@ async def disturbed(at: Site, num_sessions: int, kills: Kills, pause_s: float, s
     """Let sessions talk while replicas die, until the last has come back."""
     talks = Talks.of(num_sessions)
     async with asyncio.TaskGroup() as group:
-        group.create_task(talks.run(at.relay.address, lambda _: not kills.is_over, pause_s=pause_s))
+        group.create_task(talks.run(at.relay.addresses, lambda _: not kills.is_over, pause_s=pause_s))
         group.create_task(kills.run(at, random.Random(seed)))
     return talks

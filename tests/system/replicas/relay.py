@@ -7,18 +7,22 @@ from typing import Self
 
 
 class Relay:
-    """Passes bytes on to one address; an async context manager."""
+    """Passes bytes on to one address; an async context manager.
 
-    def __init__(self, to_port: int) -> None:
+    It listens on several ports: gRPC has one connection for all channels of a process with the same address.
+    """
+
+    def __init__(self, to_port: int, num_ports: int = 8) -> None:
         self._to_port = to_port
+        self._num_ports = num_ports
+        self._servers: list[asyncio.Server] = []
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.num_cut = 0
 
     @property
-    def address(self) -> str:
-        port: int = self._server.sockets[0].getsockname()[1]
-        return f"127.0.0.1:{port}"
+    def addresses(self) -> list[str]:
+        return [f"127.0.0.1:{server.sockets[0].getsockname()[1]}" for server in self._servers]
 
     def cut(self, chance: random.Random) -> None:
         """Cut one connection, in the middle of whatever it carries."""
@@ -27,11 +31,13 @@ class Relay:
             self.num_cut += 1
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        for _ in range(self._num_ports):
+            self._servers.append(await asyncio.start_server(self._accept, "127.0.0.1", 0))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._server.close()
+        for server in self._servers:
+            server.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

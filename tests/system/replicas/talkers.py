@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,17 +77,16 @@ class Talks:
     def resumed(self) -> list[Resumed]:
         return [event for event in self.events if isinstance(event, Resumed)]
 
-    async def run(
-        self, address: str, goes_on: Callable[[int], bool], *, pause_s: float = 0.0, num_clients: int = 8
-    ) -> None:
+    async def run(self, addresses: Sequence[str], goes_on: Callable[[int], bool], *, pause_s: float) -> None:
+        """A client for each address; the sessions are spread over them."""
         clients = [
             AsyncClient(address, timeout=120, patience=120.0, watch=self.events.append)
-            for _ in range(num_clients)
+            for address in addresses
         ]
         try:
             async with asyncio.TaskGroup() as group:
                 for talker in self.talkers:
-                    group.create_task(talker.talk(clients[talker.number % num_clients], goes_on, pause_s))
+                    group.create_task(talker.talk(clients[talker.number % len(clients)], goes_on, pause_s))
         finally:
             for client in clients:
                 await client.close()
@@ -100,7 +99,7 @@ class Talks:
         async with clients as client, asyncio.TaskGroup() as group:
             for one in again.talkers:
                 limit = num_rounds[one.number]
-                group.create_task(one.talk(client, lambda done, limit=limit: done < limit, 0.0))
+                group.create_task(one.talk(client, limit.__gt__, 0.0))
         return again
 
     def differing(self, other: "Talks") -> list[int]:
