@@ -53,11 +53,11 @@ class SequenceServiceStub:
       → open { model: "snips-intents" }
       ← opened { session_id: "…", model: … }
       → feed { text: "play some " }
-      ← output { input_position: 1, labels: [PlayMusic 0.71, …] }
+      ← output { input_position: 2, labels: [PlayMusic 0.95, …] }
       → feed { text: "jazz on spotify", end_of_input: true }
-      ← output { input_position: 6, labels: [PlayMusic 0.99, …] }
+      ← output { input_position: 5, labels: [PlayMusic 0.98, …] }
       → close {}
-      ← closed { input_position: 6 }
+      ← closed { input_position: 5 }
 
     With a translation model whose encoder reads one way, `generate` follows the feeds and is answered by outputs with
     tokens, the last of which has a `finish_reason`. Requests are worked off in order, and each is answered.
@@ -89,11 +89,11 @@ class SequenceServiceAsyncStub(SequenceServiceStub):
       → open { model: "snips-intents" }
       ← opened { session_id: "…", model: … }
       → feed { text: "play some " }
-      ← output { input_position: 1, labels: [PlayMusic 0.71, …] }
+      ← output { input_position: 2, labels: [PlayMusic 0.95, …] }
       → feed { text: "jazz on spotify", end_of_input: true }
-      ← output { input_position: 6, labels: [PlayMusic 0.99, …] }
+      ← output { input_position: 5, labels: [PlayMusic 0.98, …] }
       → close {}
-      ← closed { input_position: 6 }
+      ← closed { input_position: 5 }
 
     With a translation model whose encoder reads one way, `generate` follows the feeds and is answered by outputs with
     tokens, the last of which has a `finish_reason`. Requests are worked off in order, and each is answered.
@@ -146,11 +146,11 @@ class SequenceServiceServicer(metaclass=_abc_1.ABCMeta):
           → open { model: "snips-intents" }
           ← opened { session_id: "…", model: … }
           → feed { text: "play some " }
-          ← output { input_position: 1, labels: [PlayMusic 0.71, …] }
+          ← output { input_position: 2, labels: [PlayMusic 0.95, …] }
           → feed { text: "jazz on spotify", end_of_input: true }
-          ← output { input_position: 6, labels: [PlayMusic 0.99, …] }
+          ← output { input_position: 5, labels: [PlayMusic 0.98, …] }
           → close {}
-          ← closed { input_position: 6 }
+          ← closed { input_position: 5 }
 
         With a translation model whose encoder reads one way, `generate` follows the feeds and is answered by outputs with
         tokens, the last of which has a `finish_reason`. Requests are worked off in order, and each is answered.
