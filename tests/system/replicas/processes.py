@@ -144,7 +144,7 @@ class Redis(Running):
 class Nginx(Running):
     def __init__(self, name: str, folder: Path, replicas: Sequence[Replica]) -> None:
         super().__init__(name, folder)
-        servers = "\n".join(f"server {one.address} max_fails=1 fail_timeout=1s;" for one in replicas)
+        servers = "\n".join(f"server {one.address} max_fails=0;" for one in replicas)
         (folder / "nginx.conf").write_text(NGINX.format(servers=servers, port=self.port))
 
     def command(self) -> Sequence[str]:
