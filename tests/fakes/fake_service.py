@@ -110,8 +110,8 @@ class FakeService(
             elif REFUSED in request.feed.text:
                 wrong("feed.text", "the text is refused").abort(context)
             elif kind == "close":
-                yield talk.closed()
                 del self.sessions[key]
+                yield talk.closed()
                 return
             else:
                 yield from self._cut(self.sessions.answers(talk, request, context), context)
