@@ -100,6 +100,11 @@ class Keeper:
         while session.saved_steps < wanted or not session.epoch:
             await asyncio.shield(self._save(session))
 
+    async def save(self, session: Session) -> None:
+        """Write the session, whatever is in the store of it; raises what the store says."""
+        await self.settle_writes(session)
+        await asyncio.shield(self._save(session))
+
     async def settle_writes(self, session: Session) -> None:
         """Return when nothing of the session is under way, whatever became of it."""
         while task := self._writing.get(session.id):

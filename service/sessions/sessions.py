@@ -11,7 +11,15 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from service.errors import Fenced, ModelNotFound, NotPossible, SessionNotFound, SnapshotRefused, StoreAway
+from service.errors import (
+    Fenced,
+    ModelNotFound,
+    NotPossible,
+    SessionNotFound,
+    SnapshotRefused,
+    StoreAway,
+    TicketOutdated,
+)
 from service.registry import Served
 from service.sessions.durability import NEVER, Durability, Mode
 from service.sessions.holding import Holding, Parted, Why
@@ -124,7 +132,12 @@ class Sessions:
                 if self._keeper is None:
                     session.durability = NEVER
                 self._table.put(session)
-                await self._create(session)
+                try:
+                    await self._create(session)
+                except Parted as parted:
+                    raise TicketOutdated(
+                        f"the session of this ticket is not there any more: {parted}"
+                    ) from None
         return session_id
 
     async def _known(self, owner: str, session_id: str) -> Session | None:
@@ -245,13 +258,26 @@ class Sessions:
             if not self._serves_on:
                 raise
             return
-        except SessionNotFound:  # the store has lost it; the next save brings it back
+        except SessionNotFound:
+            await self._revive(session)
             return
         if claimed.epoch == max(session.epoch, 1) + 1:  # nobody had it since
             session.epoch, session.revision = claimed.epoch, max(session.revision, claimed.revision)
         else:
             self._table.close(session)
             self._restore(owner, session.id, claimed)
+
+    async def _revive(self, session: Session) -> None:
+        """Bring a session back that the store has lost; SessionNotFound when it was closed elsewhere."""
+        assert self._keeper is not None
+        try:
+            await self._keeper.save(session)
+        except (SessionNotFound, Fenced):
+            self._table.close(session)
+            raise SessionNotFound("no such session: it was closed", name=session.id) from None
+        except StoreAway:
+            if not self._serves_on:
+                raise
 
     def _restore(self, owner: str, session_id: str, claimed: Claimed) -> None:
         assert self._keeper is not None

@@ -12,6 +12,7 @@ from service.sessions import Durability, Holding, Mode, Session, Sessions, Sessi
 from service.sessions.keeper import Keeper
 from service.sessions.seal import Keyring
 from service.sessions.stores import Store
+from service.sessions.tickets import Tickets
 from service.tasks.conversation import Conversation
 from service.tasks.decoding import DecodingOptions
 
@@ -65,7 +66,8 @@ class Replica:
         self.keeper = Keeper(store, ring, self.settings, Metrics())
         self._served = {(each.manifest.name, each.manifest.version): each for each in served}
         find = lambda name, version: self._served[name, version]  # noqa: E731
-        self.sessions = Sessions(self.table, self.keeper, find, serves_on=serves_on)
+        tickets = Tickets(ring, self.settings)
+        self.sessions = Sessions(self.table, self.keeper, find, tickets, serves_on=serves_on)
 
     async def open(self, served: Served, durability: Durability = EVERY_STEP, owner: str = "") -> str:
         return (await self.sessions.open(owner, served, None, durability)).id

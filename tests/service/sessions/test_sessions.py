@@ -251,6 +251,21 @@ async def test_a_closed_session_is_gone_everywhere(translator: Served) -> None:
                 pass
 
 
+async def test_an_old_copy_in_memory_does_not_bring_a_closed_session_back(translator: Served) -> None:
+    store = MemoryStore()
+    first, second = Replica(store, translator), Replica(store, translator)
+    session_id = await first.open(translator)
+    async with first.talk(session_id) as talk:
+        await talk.feed("uno ")
+    await first.settled()
+    async with second.talk(session_id) as talk:
+        await second.sessions.close(talk.session)
+    with pytest.raises(SessionNotFound):
+        async with first.talk(session_id):
+            pass
+    assert session_id not in first.table
+
+
 async def test_another_owner_finds_nothing_in_the_store(translator: Served) -> None:
     store = MemoryStore()
     first, second = Replica(store, translator), Replica(store, translator)
