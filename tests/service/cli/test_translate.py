@@ -1,5 +1,6 @@
 import json
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 from seqserve.v1.sequence_pb2 import StreamTranslateRequest, TranslateRequest
@@ -108,7 +109,9 @@ def test_a_reader_who_leaves_is_no_error_to_complain_of(process: Process) -> Non
     running.stdin.flush()
     running.stdout.readline()
     running.stdout.close()
-    running.stdin.close()
+    with suppress(BrokenPipeError):  # it may have gone already
+        running.stdin.write(b"uno\n" * 1000)  # more than it can have answered before the reader left
+        running.stdin.close()
     assert running.stderr.read() == b""
     assert running.wait(30) == 141
     running.stderr.close()
