@@ -70,7 +70,9 @@ async def test_some_of_the_standings_are_there_again(translator: Served) -> None
 async def test_it_says_the_same_as_the_one_that_was_never_written_down(translator: Served) -> None:
     session = await a_session(translator)
     back = through_bytes(through_bytes(session))
-    assert await generated(Conversation(back, LIMITS)) == await generated(Conversation(session, LIMITS))
+    (one, other) = [await generated(Conversation(each, LIMITS)) for each in (back, session)]
+    assert one[-1].hypotheses == other[-1].hypotheses
+    assert [t for answer in one for t in answer.tokens] == [t for answer in other for t in answer.tokens]
 
 
 async def test_what_standings_share_is_written_once(translator: Served) -> None:
