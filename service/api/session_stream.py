@@ -62,7 +62,7 @@ class SessionStream:
         self, requests: AsyncIterator[session_pb2.SessionRequest], holding: Holding
     ) -> Responses:
         while True:
-            with holding.giving_way():
+            with holding.giving_way(), self._calls.idle():
                 request = await anext(requests, None)
             if request is None:
                 return
