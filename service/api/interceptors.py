@@ -108,6 +108,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             _log_call(method, code, request_id, time.perf_counter() - started)
 
 
+DEADLINE_SLACK_S = 0.1
+"""A caller's own clock ends its call first: the deadline travels rounded up, and counts from its arrival here."""
+
 _KINDS = {
     (False, False): grpc.unary_unary_rpc_method_handler,
     (False, True): grpc.unary_stream_rpc_method_handler,
@@ -155,7 +158,7 @@ def _request_id(context: Context) -> str:
 
 def _why_cancelled(context: Context) -> grpc.StatusCode:
     remaining: float | None = context.time_remaining()  # None without a deadline, whatever the stubs say
-    is_over = remaining is not None and remaining <= 0
+    is_over = remaining is not None and remaining <= DEADLINE_SLACK_S
     return grpc.StatusCode.DEADLINE_EXCEEDED if is_over else grpc.StatusCode.CANCELLED
 
 
