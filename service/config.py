@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from service.errors import ConfigRefused
 
@@ -38,6 +38,12 @@ class ServerSettings(Piece):
     """Calls at once on one connection."""
     keepalive_s: float = Field(60.0, ge=1)
     """How often a silent connection is asked whether it still stands."""
+    admin: bool = False
+    """Whether callers may load and unload models. Off, unless whoever can reach the port may do so."""
+    unload_deadline_s: float = Field(300.0, ge=0)
+    """How long the sessions of a model that is unloaded may go on, where the caller does not say."""
+    trust_owner_header: bool = False
+    """Whether the header `seqserve-owner` says who a caller is. Only behind a proxy that sets it itself."""
     metrics_port: int = Field(0, ge=0, le=65535)
     """Port of the Prometheus page; 0 turns it off."""
 
@@ -81,6 +87,61 @@ class SessionSettings(Piece):
     """How long a session is kept while no stream holds it, where the client does not say."""
     max_ttl_s: float = Field(3600.0, gt=0)
     """The longest that a client may ask for."""
+    kept_turns: int = Field(16, ge=1, le=1024)
+    """Turns of a session that can be gone back to with `rewind`; each keeps its state."""
+    kept_answers: int = Field(32, ge=1, le=4096)
+    """Turns of a session whose answers are kept, so that a request that comes again is answered and not run again."""
+    kept_outputs: int = Field(4096, ge=1, le=1_000_000)
+    """Outputs (tokens) in these answers in all; the answer of the newest turn is kept whatever its length."""
+    stored_turns: int = Field(4, ge=1, le=1024)
+    """Of the turns that can be gone back to, how many are in a snapshot, and so also after a resume elsewhere."""
+    default_ticket_ttl_s: float = Field(3600.0, gt=0)
+    """How long a ticket is good for, where the client does not say."""
+    max_ticket_ttl_s: float = Field(86_400.0, gt=0)
+    """The longest that a client may ask for."""
+    default_durability_steps: int = Field(8, ge=1, le=1000)
+    """Where there is a store: after how many steps a session is written to it at the latest, where the client does not
+    say."""
+
+
+class StoreSettings(Piece):
+    """Where snapshots lie, so that sessions outlive this process."""
+
+    kind: str = "none"
+    """none, memory (for tests), sqlite (one machine) or redis (several; Valkey as well)."""
+    path: Path = Path("sessions.sqlite")
+    """File of the sqlite store."""
+    url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    """Of the redis store; rediss:// for TLS. It may carry user and password, and is never logged."""
+    password_file: Path | None = None
+    """File with the password of the redis store."""
+    tls_ca_file: Path | None = None
+    """Certificate authorities that the redis server's certificate is checked against; else the system's."""
+    tls_cert_file: Path | None = None
+    """This client's certificate, where the redis server asks for one."""
+    tls_key_file: Path | None = None
+    """The key of tls_cert_file."""
+    prefix: str = Field("seqserve", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    """What the keys of the redis store begin with."""
+    timeout_s: float = Field(1.0, gt=0, le=60)
+    """How long the store may take for one operation."""
+    max_connections: int = Field(16, ge=1, le=1024)
+    """Connections to the redis server at once; further operations wait for one."""
+    when_away: Literal["refuse_durability", "refuse_requests"] = "refuse_durability"
+    """While the store is away: serve on, without durability, or refuse requests of sessions that asked for it."""
+    breaker_failures: int = Field(3, ge=1)
+    """Failures in a row after which the store counts as away."""
+    breaker_open_s: float = Field(2.0, gt=0)
+    """How long it is then left alone before one operation tries whether it is back."""
+
+
+class KeySettings(Piece):
+    """The keys that seal snapshots and tickets: `id:base64` each, 32 bytes; the first one seals, all of them open."""
+
+    snapshot_keys: SecretStr = SecretStr("")
+    """The keys, separated by commas."""
+    snapshot_keys_file: Path | None = None
+    """A file with one key per line, which only its owner (and group) may read."""
 
 
 class LimitSettings(Piece):
@@ -109,6 +170,8 @@ class Settings(Piece):
     engine: EngineSettings = EngineSettings()
     scheduler: SchedulerSettings = SchedulerSettings()
     sessions: SessionSettings = SessionSettings()
+    store: StoreSettings = StoreSettings()
+    keys: KeySettings = KeySettings()
     limits: LimitSettings = LimitSettings()
     log: LogSettings = LogSettings()
 

@@ -7,7 +7,15 @@ SeqserveError
 │   ├── ModelNotFound       no such model, version or language pair is served here
 │   └── SessionNotFound     no such session, or it is another owner's
 ├── NotPossible             well formed, but not with this model or in this state (a stream on a two-way encoder)
-├── SessionBusy             another stream holds the session
+├── NotAllowed              this server, or its owner, does not let this caller do it
+├── SessionBusy             another stream holds the session and does not let go of it
+├── TurnConflict            another request had this turn already
+├── Fenced                  another server has claimed the session since: it goes on there
+├── SnapshotRefused         a snapshot cannot be taken up: damaged, of a newer format, or of another model version
+├── TicketRefused           not a ticket that this caller got from here
+│   ├── TicketExpired       it was one, and its time is over
+│   └── TicketOutdated      it was one, and its session has gone on since
+├── StoreAway               the store cannot be reached or cannot write: try again after `retry_after_s`
 ├── Overloaded              a queue or a limit is full: try again after `retry_after_s`
 ├── Draining                the server is going away: try again elsewhere
 ├── StepFailed              the engine could not run a step; the session stands where it stood
@@ -15,12 +23,16 @@ SeqserveError
 └── ConfigRefused           a setting is wrong (at start)
 """
 
+from collections.abc import Mapping
+
 
 class SeqserveError(Exception):
     """The root. The message is for people: what happened, and what was expected."""
 
     reason = "INTERNAL"
     """A constant for machines (the `reason` of google.rpc.ErrorInfo)."""
+    metadata: Mapping[str, str] = {}
+    """More for machines, by name."""
 
 
 class InvalidInput(SeqserveError):
@@ -34,13 +46,17 @@ class InvalidInput(SeqserveError):
 
 
 class OutOfRange(SeqserveError):
-    """A position that is not the session's: look where it stands and go on from there; `field` as in InvalidInput."""
+    """A position or turn that is not the session's: look where it stands and go on from there; `field` as above.
+
+    Where it is about a turn, the metadata say which one comes next.
+    """
 
     reason = "OUT_OF_RANGE"
 
-    def __init__(self, message: str, *, field: str = "") -> None:
+    def __init__(self, message: str, *, field: str = "", next_turn: int | None = None) -> None:
         super().__init__(message)
         self.field = field
+        self.metadata = {} if next_turn is None else {"next_turn": str(next_turn)}
 
 
 class NotFound(SeqserveError):
@@ -74,10 +90,66 @@ class NotPossible(SeqserveError):
     reason = "NOT_POSSIBLE"
 
 
+class NotAllowed(SeqserveError):
+    """This server does not let this caller do it."""
+
+    reason = "NOT_ALLOWED"
+
+
 class SessionBusy(SeqserveError):
-    """Another stream holds this session."""
+    """Another stream holds this session and does not let go of it."""
 
     reason = "SESSION_BUSY"
+
+
+class TurnConflict(SeqserveError):
+    """Another request had this turn already. The metadata say which turn comes next."""
+
+    reason = "TURN_CONFLICT"
+
+    def __init__(self, message: str, *, next_turn: int | None = None) -> None:
+        super().__init__(message)
+        self.metadata = {} if next_turn is None else {"next_turn": str(next_turn)}
+
+
+class Fenced(SeqserveError):
+    """Another server has claimed this session since; what is written under the older epoch is refused."""
+
+    reason = "FENCED"
+
+
+class SnapshotRefused(SeqserveError):
+    """A snapshot cannot be taken up: damaged, of a newer format, or of another model version; the message says why."""
+
+    reason = "SNAPSHOT_REFUSED"
+
+
+class TicketRefused(SeqserveError):
+    """Not a ticket that this caller got from here, or changed since. Forged and another owner's are not told apart."""
+
+    reason = "TICKET_REFUSED"
+
+
+class TicketExpired(TicketRefused):
+    """A genuine ticket of this caller whose time is over."""
+
+    reason = "TICKET_EXPIRED"
+
+
+class TicketOutdated(TicketRefused):
+    """A genuine ticket of a session that has gone on since, or was closed: it is no way back."""
+
+    reason = "TICKET_OUTDATED"
+
+
+class StoreAway(SeqserveError):
+    """The store cannot be reached, or cannot write; whether a write took place is not known. Try again later."""
+
+    reason = "STORE_AWAY"
+
+    def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class Overloaded(SeqserveError):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram, start_http_server
 
 ROWS = 1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 256
 SECONDS = 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0
@@ -34,6 +34,43 @@ class Metrics:
         self.jobs = Counter("seqserve_jobs", "Jobs ended, by how.", ["model", "outcome"], registry=r)
         self.requests = Counter("seqserve_requests", "Requests answered.", ["method", "code"], registry=r)
         self.sessions_active = Gauge("seqserve_sessions_active", "Sessions kept.", registry=r)
+        self.sessions_unsaved = Gauge(
+            "seqserve_sessions_unsaved",
+            "Sessions that could not be saved, and will be tried again.",
+            registry=r,
+        )
+        self.save_seconds = Histogram(
+            "seqserve_save_seconds",
+            "From the moment a snapshot shows to its being in the store.",
+            buckets=SECONDS,
+            registry=r,
+        )
+        self.snapshot_bytes = Histogram(
+            "seqserve_snapshot_bytes",
+            "Size of a snapshot.",
+            buckets=[1024 * 4**n for n in range(8)],
+            registry=r,
+        )
+        self.store_operations = Counter(
+            "seqserve_store_operations",
+            "Operations on the store, by how they ended; not_tried: while the store is left alone.",
+            ["store", "operation", "outcome"],
+            registry=r,
+        )
+        self.store_seconds = Histogram(
+            "seqserve_store_seconds",
+            "Time of an operation on the store.",
+            ["store", "operation"],
+            buckets=SECONDS,
+            registry=r,
+        )
+        self.store_breaker = Enum(
+            "seqserve_store_breaker",
+            "closed: the store is used; open: it failed and is left alone; half_open: one operation tries it.",
+            ["store"],
+            states=["closed", "open", "half_open"],
+            registry=r,
+        )
 
     def mean_batch_size(self, model: str, graph: str) -> float:
         """Rows per batch since the start; 0 before the first."""

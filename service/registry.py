@@ -11,7 +11,7 @@ import structlog
 from service.bundle import Bundle
 from service.bundle.manifest import Manifest, Task
 from service.engine import Engine
-from service.errors import BundleRefused, InvalidInput, ModelNotFound
+from service.errors import BundleRefused, InvalidInput, ModelNotFound, NotPossible
 from service.scheduler import Scheduler
 
 log = structlog.get_logger(__name__)
@@ -42,6 +42,7 @@ class Registry:
     def __init__(self, make: Callable[[Bundle], Served]) -> None:
         self._make = make
         self._served: list[Served] = []
+        self._retired: list[Served] = []
         self.refused: dict[str, str] = {}
         """`<name>/<version>` → why it is not served."""
 
@@ -55,8 +56,44 @@ class Registry:
             except Exception as error:  # whatever is wrong with one model, the others serve
                 self.refused[f"{name}/{version}"] = f"{path}: could not be loaded: {error!r}"
                 log.exception("model_broke", model=f"{name}/{version}")
-        self._served.sort(key=lambda s: natural_order(s.manifest.version), reverse=True)
-        self._served.sort(key=lambda s: s.manifest.name)
+        self._served = _sorted(self._served)
+
+    def load(self, repository: Path, name: str, version: str = "") -> Served:
+        """Serve one more version, the newest of the folder where none is named; BundleRefused, ModelNotFound."""
+        found = {v: path for n, v, path in _versions(repository) if n == name}
+        version = version or max(found, key=natural_order, default="")
+        if version not in found:
+            there = _there_are(iter(sorted(found, key=natural_order)))
+            raise ModelNotFound(
+                f"the repository holds no {name}/{version or 'any version'}; {there}", name=name
+            )
+        for served in (*self._served, *self._retired):
+            if (served.manifest.name, served.manifest.version) == (name, version):
+                raise NotPossible(f"{name}/{version} is served already, or its last sessions are")
+        served = self._load(name, version, found[version])
+        self._served = _sorted([*self._served, served])
+        return served
+
+    def retire(self, name: str, version: str) -> Served:
+        """Serve a version to nobody but its sessions, which find it by `pinned`."""
+        for served in self._served:
+            if (served.manifest.name, served.manifest.version) == (name, version):
+                self._served = [other for other in self._served if other is not served]
+                self._retired.append(served)
+                return served
+        there = _there_are(f"{s.manifest.name}/{s.manifest.version}" for s in self._served)
+        raise ModelNotFound(f"{name}/{version} is not served; {there}", name=f"{name}/{version}")
+
+    def pinned(self, name: str, version: str) -> Served:
+        """The version that a session was opened on, retired or not; ModelNotFound."""
+        for served in (*self._served, *self._retired):
+            if (served.manifest.name, served.manifest.version) == (name, version):
+                return served
+        raise ModelNotFound(f"{name}/{version} is not served here", name=f"{name}/{version}")
+
+    def forget(self, served: Served) -> None:
+        """A retired version has no sessions any more; whoever calls closes it."""
+        self._retired.remove(served)
 
     def find(
         self,
@@ -86,14 +123,15 @@ class Registry:
     def drain(self, timeout: float) -> bool:
         """Drain all schedulers within `timeout` seconds together; blocks. Whether all ended by themselves."""
         until = time.monotonic() + timeout
-        for served in self._served:
+        every = [*self._served, *self._retired]
+        for served in every:
             served.scheduler.stop_accepting()
-        ended = [served.scheduler.drain(max(0.0, until - time.monotonic())) for served in self._served]
+        ended = [served.scheduler.drain(max(0.0, until - time.monotonic())) for served in every]
         return all(ended)
 
     def close(self) -> None:
         """End all schedulers and engines; nothing is served any more."""
-        served, self._served = self._served, []
+        served, self._served, self._retired = [*self._served, *self._retired], [], []
         for one in served:
             one.close()
 
@@ -147,6 +185,12 @@ class _Asked:
             return f"no version {self.version!r}; {_there_are(f'{m.name}/{m.version}' for m in able)}"
         there = _there_are(f"{m.source_language}→{m.target_language}" for m in versions if m.target_language)
         return f"{self.name or 'no model'} does not translate {self.pair}; {there}"
+
+
+def _sorted(served: list[Served]) -> list[Served]:
+    """By name, the newest version of each first."""
+    newest_first = sorted(served, key=lambda s: natural_order(s.manifest.version), reverse=True)
+    return sorted(newest_first, key=lambda s: s.manifest.name)
 
 
 def natural_order(version: str) -> list[tuple[bool, int, str]]:

@@ -11,9 +11,16 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from seqserve.v1 import model_pb2, model_pb2_grpc, sequence_pb2, sequence_pb2_grpc
+from seqserve.v1 import (
+    model_pb2,
+    model_pb2_grpc,
+    sequence_pb2,
+    sequence_pb2_grpc,
+    session_pb2,
+    session_pb2_grpc,
+)
 from service import logs
-from service.api import CallInterceptor, Calls, ModelServicer, SequenceServicer
+from service.api import CallInterceptor, Calls, ModelServicer, Owners, SequenceServicer, SessionServicer
 from service.api.listening import bind, check_free, options
 from service.bundle import Bundle
 from service.config import Settings
@@ -23,14 +30,24 @@ from service.errors import ConfigRefused
 from service.metrics import Metrics
 from service.registry import Registry, Served
 from service.scheduler import Scheduler
-from service.sessions import SessionTable
+from service.sessions import Directory, Sessions, SessionTable
+from service.sessions.changes import Changes
+from service.sessions.keeper import Keeper
+from service.sessions.seal import Keyring
+from service.sessions.stores import open_store
+from service.sessions.tickets import Tickets
 
 SERVICES = (
     sequence_pb2.DESCRIPTOR.services_by_name["SequenceService"].full_name,
+    session_pb2.DESCRIPTOR.services_by_name["SessionService"].full_name,
     model_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
 )
 SWEEP_EVERY_S = 5.0
 """How often sessions that nobody came back for are forgotten."""
+UPKEEP_EVERY_S = 1.0
+"""How often the store is asked whether it is there, and told which sessions streams hold."""
+STORE = "store"
+"""The name by which health tells of the store, where there is one."""
 LAST_WORDS_S = 1.0
 """For the statuses of what is turned out at the end of the grace period, and for watchers of the health."""
 
@@ -45,7 +62,19 @@ class Server:
         self.settings = settings
         self.metrics = Metrics()
         self.registry = Registry(self._serve_bundle)
-        self.sessions = SessionTable(settings.sessions)
+        ring, table = Keyring.from_settings(settings.keys), SessionTable(settings.sessions)
+        self._keeper = self._make_keeper(ring)
+        self.sessions = Sessions(
+            table,
+            self._keeper,
+            self.registry.pinned,
+            Tickets(ring, settings.sessions),
+            serves_on=settings.store.when_away == "refuse_durability",
+        )
+        self._directory = Directory(table, self._keeper, self.sessions)
+        self._changes = Changes(
+            self.registry, self.sessions, settings.models.repository, settings.server.unload_deadline_s
+        )
         self.port = 0
         self._engine_of = engine_of or (lambda bundle: OnnxEngine(bundle, settings.engine))
         self._calls = Calls()
@@ -74,7 +103,7 @@ class Server:
             raise
         await self._grpc.start()
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
-        self._tasks.append(asyncio.create_task(self._sweep()))
+        self._tasks += [asyncio.create_task(self._sweep()), asyncio.create_task(self._upkeep())]
         log.info("started", address=self.address, models=self._names(), seconds=_rounded_since(started))
         return self.port
 
@@ -85,9 +114,12 @@ class Server:
         self._calls.close()
         with suppress(TimeoutError):  # a watcher that does not read would hold it up for ever
             await asyncio.wait_for(self._health.enter_graceful_shutdown(), LAST_WORDS_S)
+        self.sessions.drain()
         if not await self._calls.wait_until_empty(self.settings.server.grace_s):
             self.turn_out()
             await self._calls.wait_until_empty(LAST_WORDS_S)
+        left_s = self.settings.server.grace_s - (time.perf_counter() - started)
+        await self.sessions.close_store(max(LAST_WORDS_S, left_s))
         await self._grpc.stop(LAST_WORDS_S)
         await self._end_parts()
         log.info("stopped", seconds=_rounded_since(started))
@@ -97,12 +129,22 @@ class Server:
         log.info("turning out", calls=len(self._calls))
         self._calls.turn_out()
 
+    def _make_keeper(self, ring: Keyring | None) -> Keeper | None:
+        store = open_store(self.settings.store, self.metrics)
+        return Keeper(store, ring, self.settings.sessions, self.metrics) if store else None
+
     def _grpc_server(self) -> grpc.aio.Server:
         interceptor = CallInterceptor(self._calls, self.metrics)
         server = grpc.aio.server(interceptors=[interceptor], options=options(self.settings.server))
-        sequence = SequenceServicer(self.registry, self.sessions, self.settings.limits, self._calls)
+        owners = Owners(trust_header=self.settings.server.trust_owner_header)
+        limits = self.settings.limits
+        sequence = SequenceServicer(self.registry, self.sessions, limits, owners, self._calls)
         sequence_pb2_grpc.add_SequenceServiceServicer_to_server(sequence, server)
-        model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(self.registry), server)
+        session_pb2_grpc.add_SessionServiceServicer_to_server(
+            SessionServicer(self._directory, owners), server
+        )
+        changes = (self._changes.load, self._changes.unload) if self.settings.server.admin else ()
+        model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(self.registry, *changes), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
@@ -139,6 +181,14 @@ class Server:
         while True:
             await asyncio.sleep(SWEEP_EVERY_S)
             self.sessions.expire()
+
+    async def _upkeep(self) -> None:
+        """Keep up with the store, and say in health whether it is there."""
+        while self._keeper is not None:
+            await self.sessions.upkeep()
+            status = health_pb2.HealthCheckResponse
+            await self._health.set(STORE, status.NOT_SERVING if self._keeper.is_away else status.SERVING)
+            await asyncio.sleep(UPKEEP_EVERY_S)
 
     async def _end_parts(self) -> None:
         for task in self._tasks:

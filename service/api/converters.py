@@ -2,15 +2,11 @@
 
 from typing import TypedDict
 
-from google.protobuf import duration_pb2
-
 from seqserve.v1 import decoding_pb2, model_pb2, sequence_pb2
 from service.bundle.manifest import Manifest, Task
 from service.errors import InvalidInput
 from service.registry import Served
-from service.sessions import Session
 from service.tasks.classify import Classification, LabelScore
-from service.tasks.conversation import Answer, Input
 from service.tasks.decoding import DecodingOptions, Finish
 from service.tasks.outputs import Hypothesis, Token
 from service.tasks.texts import TooLong
@@ -42,7 +38,7 @@ class Selection(TypedDict):
     target_language: str
 
 
-def selection_from_proto(selector: sequence_pb2.ModelSelector) -> Selection:
+def selection_from_proto(selector: model_pb2.ModelSelector) -> Selection:
     return Selection(
         name=selector.name,
         version=selector.version,
@@ -80,23 +76,8 @@ def num_labels_from_proto(number: int) -> int | None:
     return number or None
 
 
-def ttl_from_proto(request: sequence_pb2.Open) -> float | None:
-    return request.ttl.seconds + request.ttl.nanos / 1e9 if request.HasField("ttl") else None
-
-
-def input_from_proto(feed: sequence_pb2.Feed) -> Input:
-    kind = feed.WhichOneof("input")
-    if kind == "text":
-        return feed.text
-    if kind == "token_ids":
-        return list(feed.token_ids.ids)
-    if not feed.end_of_input:
-        raise InvalidInput("a feed needs text, token_ids or end_of_input", field="feed.input")
-    return None
-
-
-def model_version_to_proto(served: Served) -> sequence_pb2.ModelVersion:
-    return sequence_pb2.ModelVersion(name=served.manifest.name, version=served.manifest.version)
+def model_version_to_proto(served: Served) -> model_pb2.ModelVersion:
+    return model_pb2.ModelVersion(name=served.manifest.name, version=served.manifest.version)
 
 
 def token_to_proto(token: Token) -> decoding_pb2.Token:
@@ -120,7 +101,7 @@ def translation_to_proto(translation: Translation) -> sequence_pb2.Translation:
 
 
 def written_to_proto(
-    written: Written, model: sequence_pb2.ModelVersion | None
+    written: Written, model: model_pb2.ModelVersion | None
 ) -> sequence_pb2.StreamTranslateResponse:
     return sequence_pb2.StreamTranslateResponse(
         output_position=written.position,
@@ -143,39 +124,6 @@ def classification_to_proto(classification: Classification) -> sequence_pb2.Clas
     return sequence_pb2.Classification(
         labels=map(label_to_proto, classification.labels), num_tokens=classification.num_tokens
     )
-
-
-def opened_to_proto(session: Session) -> sequence_pb2.SessionResponse:
-    ttl = duration_pb2.Duration()
-    ttl.FromMilliseconds(round(session.ttl_s * 1000))
-    opened = sequence_pb2.Opened(
-        session_id=session.id,
-        model=model_version_to_proto(session.served),
-        input_position=session.standing.input_position,
-        output_position=session.standing.output_position,
-        ttl=ttl,
-    )
-    return sequence_pb2.SessionResponse(opened=opened)
-
-
-def answer_to_proto(answer: Answer) -> sequence_pb2.SessionResponse:
-    output = sequence_pb2.Output(
-        input_position=answer.input_position,
-        output_position=answer.output_position,
-        labels=map(label_to_proto, answer.labels),
-        tokens=map(token_to_proto, answer.tokens),
-        finish_reason=finish_to_proto(answer.hypotheses),
-        hypotheses=map(hypothesis_to_proto, answer.hypotheses or ()),
-    )
-    return sequence_pb2.SessionResponse(output=output)
-
-
-def closed_to_proto(session: Session) -> sequence_pb2.SessionResponse:
-    standing = session.standing
-    closed = sequence_pb2.Closed(
-        input_position=standing.input_position, output_position=standing.output_position
-    )
-    return sequence_pb2.SessionResponse(closed=closed)
 
 
 def description_to_proto(served: Served) -> model_pb2.ModelDescription:

@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 
-from seqserve.v1 import sequence_pb2, sequence_pb2_grpc
+from seqserve.v1 import model_pb2, sequence_pb2, sequence_pb2_grpc, session_pb2
 from service.api.calls import Calls
 from service.api.converters import (
     classification_to_proto,
@@ -18,11 +18,12 @@ from service.api.converters import (
     translation_to_proto,
     written_to_proto,
 )
+from service.api.owners import Owners
 from service.api.session_stream import SessionStream
 from service.bundle.manifest import Task
 from service.config import LimitSettings
 from service.registry import Registry, Served
-from service.sessions import SessionTable
+from service.sessions import Sessions
 from service.tasks.classify import classify
 from service.tasks.texts import tokens_of
 from service.tasks.translate import stream_translate, translate
@@ -34,11 +35,12 @@ class SequenceServicer(sequence_pb2_grpc.SequenceServiceServicer):
     """One method for each RPC; the protos say what each promises."""
 
     def __init__(
-        self, registry: Registry, sessions: SessionTable, limits: LimitSettings, calls: Calls
+        self, registry: Registry, sessions: Sessions, limits: LimitSettings, owners: Owners, calls: Calls
     ) -> None:
         self._registry = registry
         self._sessions = sessions
         self._limits = limits
+        self._owners = owners
         self._calls = calls
 
     async def Translate(  # noqa: N802  (named by the proto)
@@ -60,7 +62,7 @@ class SequenceServicer(sequence_pb2_grpc.SequenceServiceServicer):
         options = options_from_proto(request.options, served.manifest)
         too_long = too_long_from_proto(request.too_long)
         [text] = await tokens_of([request.text], served.bundle, self._limits, too_long, field="text")
-        model: sequence_pb2.ModelVersion | None = model_version_to_proto(served)
+        model: model_pb2.ModelVersion | None = model_version_to_proto(served)
         async with aclosing(stream_translate(served, text, options)) as all_written:
             async for written in all_written:
                 yield written_to_proto(written, model)
@@ -80,12 +82,13 @@ class SequenceServicer(sequence_pb2_grpc.SequenceServiceServicer):
         )
 
     async def Session(  # noqa: N802
-        self, request_iterator: AsyncIterator[sequence_pb2.SessionRequest], context: Context
-    ) -> AsyncGenerator[sequence_pb2.SessionResponse, None]:
-        stream = SessionStream(self._registry, self._sessions, self._limits, self._calls)
+        self, request_iterator: AsyncIterator[session_pb2.SessionRequest], context: Context
+    ) -> AsyncGenerator[session_pb2.SessionResponse, None]:
+        owner = self._owners.owner_of(context)
+        stream = SessionStream(self._registry, self._sessions, self._limits, owner, self._calls)
         async with aclosing(stream.answers(request_iterator)) as answers:
             async for answer in answers:
                 yield answer
 
-    def _find(self, selector: sequence_pb2.ModelSelector, task: Task) -> Served:
+    def _find(self, selector: model_pb2.ModelSelector, task: Task) -> Served:
         return self._registry.find(**selection_from_proto(selector), task=task)

@@ -12,8 +12,10 @@ from service.errors import (
     BundleRefused,
     ConfigRefused,
     Draining,
+    Fenced,
     InvalidInput,
     ModelNotFound,
+    NotAllowed,
     NotFound,
     NotPossible,
     OutOfRange,
@@ -21,7 +23,13 @@ from service.errors import (
     SeqserveError,
     SessionBusy,
     SessionNotFound,
+    SnapshotRefused,
     StepFailed,
+    StoreAway,
+    TicketExpired,
+    TicketOutdated,
+    TicketRefused,
+    TurnConflict,
 )
 
 DOMAIN = "seqserve"
@@ -37,7 +45,15 @@ STATUSES: dict[type[SeqserveError], grpc.StatusCode] = {
     ModelNotFound: grpc.StatusCode.NOT_FOUND,
     SessionNotFound: grpc.StatusCode.NOT_FOUND,
     NotPossible: grpc.StatusCode.FAILED_PRECONDITION,
+    NotAllowed: grpc.StatusCode.PERMISSION_DENIED,
     SessionBusy: grpc.StatusCode.ABORTED,
+    TurnConflict: grpc.StatusCode.ABORTED,
+    Fenced: grpc.StatusCode.ABORTED,
+    SnapshotRefused: grpc.StatusCode.FAILED_PRECONDITION,
+    TicketRefused: grpc.StatusCode.INVALID_ARGUMENT,
+    TicketOutdated: grpc.StatusCode.FAILED_PRECONDITION,
+    TicketExpired: grpc.StatusCode.FAILED_PRECONDITION,
+    StoreAway: grpc.StatusCode.UNAVAILABLE,
     Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Draining: grpc.StatusCode.UNAVAILABLE,
     StepFailed: grpc.StatusCode.INTERNAL,
@@ -55,13 +71,13 @@ def to_status(error: SeqserveError) -> Any:
 
 
 def _details(error: SeqserveError, message: str) -> Iterator[Any]:
-    yield error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)
+    yield error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
     if isinstance(error, InvalidInput | OutOfRange) and error.field:
         violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=message)
         yield error_details_pb2.BadRequest(field_violations=[violation])
     if isinstance(error, NotFound):
         yield error_details_pb2.ResourceInfo(resource_type=error.kind, resource_name=_clipped(error.name))
-    if isinstance(error, Overloaded):
+    if isinstance(error, Overloaded | StoreAway):
         delay = duration_pb2.Duration()
         delay.FromMilliseconds(round(error.retry_after_s * 1000))
         yield error_details_pb2.RetryInfo(retry_delay=delay)

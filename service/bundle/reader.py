@@ -28,6 +28,8 @@ class Bundle:
     labels: tuple[str, ...] = ()
     size_bytes: int = 0
     """Bytes on disk of all files that the manifest names, and its own."""
+    manifest_hash: str = ""
+    """SHA-256 of the manifest's bytes; as it names the hash of every other file, it stands for the whole bundle."""
 
     @classmethod
     def read(cls, path: Path | str) -> "Bundle":
@@ -37,7 +39,7 @@ class Bundle:
         manifest = _manifest(path, text)
         _obey(path, manifest)
         size = len(text) + sum(len(_verified(path, manifest, name)) for name in manifest.files)
-        return cls(path, manifest, _labels(path, manifest), size)
+        return cls(path, manifest, _labels(path, manifest), size, hashlib.sha256(text).hexdigest())
 
     @cached_property
     def tokenizer(self) -> Tokenizer:

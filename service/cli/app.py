@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli import classify, evaluate, models, serve, training, translate, version
+from service.cli import classify, evaluate, models, serve, sessions, training, translate, version
 
 app = typer.Typer(
     add_completion=False,
@@ -40,6 +40,7 @@ app.command("serve", rich_help_panel=SERVING)(serve.serve)
 app.command("translate", rich_help_panel=SERVING)(translate.translate)
 app.command("classify", rich_help_panel=SERVING)(classify.classify)
 app.command("models", rich_help_panel=SERVING)(models.models)
+app.command("sessions", rich_help_panel=SERVING)(sessions.sessions)
 app.command("version", rich_help_panel=SERVING)(version.print_version)
 app.command("evaluate", rich_help_panel=TRAINING)(evaluate.evaluate)
 for name, command in training.COMMANDS.items():

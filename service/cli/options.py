@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +9,7 @@ import typer
 from service.cli.source import Errors
 
 if TYPE_CHECKING:
-    from service.client import Client
+    from service.client import Client, Reconnecting, Resumed
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 
@@ -19,7 +20,7 @@ Address = Annotated[
         "-a",
         envvar="SEQSERVE_ADDRESS",
         metavar="HOST:PORT",
-        help="The server.",
+        help="The server, or several: HOST:PORT,HOST:PORT.",
         show_default=True,
     ),
 ]
@@ -43,4 +44,11 @@ Invalid = Annotated[
 def connect(address: str, timeout: float) -> "Client":
     from service.client import Client  # gRPC takes a moment to import
 
-    return Client(address, timeout=timeout, max_attempts=3)
+    return Client(address, timeout=timeout, max_attempts=3, watch=_tell)
+
+
+def _tell(event: "Reconnecting | Resumed") -> None:
+    """A dim line when a session's stream breaks; that it goes on is seen."""
+    if getattr(event, "attempt", 0) == 1:
+        begin = "\r\x1b[K" if sys.stderr.isatty() else ""
+        typer.secho(f"{begin}reconnecting…", err=True, dim=True)

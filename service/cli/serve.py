@@ -22,6 +22,13 @@ def serve(
         Path | None, typer.Option(metavar="DIR", help="Folder with the models. [default: models]")
     ] = None,
     config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings in a TOML file.")] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STORE",
+            help="Where sessions outlive this process: none, sqlite, sqlite:FILE or redis://HOST:PORT. [default: none]",
+        ),
+    ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads of one model's engine. [default: 1]")] = None,
     max_batch: Annotated[int | None, typer.Option(help="Most steps in one batch. [default: 64]")] = None,
     metrics_port: Annotated[
@@ -39,10 +46,12 @@ def serve(
     \b
     seqserve serve
     seqserve serve --models ./models --port 50052 --metrics-port 9090
+    seqserve serve --store sqlite:sessions.sqlite
     """
     flags = {
         "server": {"host": host, "port": port, "metrics_port": metrics_port},
         "models": {"repository": models},
+        "store": _store(store),
         "engine": {"threads": threads},
         "scheduler": {"max_batch": max_batch},
         "log": {"level": log_level, "format": log_format},
@@ -66,6 +75,18 @@ def welcome(server: "Server") -> None:
     output.line(f"\nseqserve {version.number()} serves {len(served)} models on {server.address}\n")
     output.table(rows)
     output.line("\n" + "\n".join(_next_lines(server.address, served)) + "\nCtrl-C ends.\n")
+
+
+def _store(given: str | None) -> dict[str, Any]:
+    """The settings that `--store` stands for."""
+    if given is None:
+        return {}
+    kind, _, where = given.partition(":")
+    if kind in ("redis", "rediss", "unix"):
+        return {"kind": "redis", "url": given}
+    if kind == "sqlite" and where:
+        return {"kind": "sqlite", "path": where}
+    return {"kind": given}
 
 
 def _settings(config: Path | None, flags: dict[str, Any]) -> "Settings":

@@ -25,11 +25,13 @@ from service.client.errors import (
     Overloaded,
     ServerFailed,
     SessionBusy,
+    SessionLost,
     SessionNotFound,
     Unavailable,
     Unreachable,
     WrongPosition,
 )
+from service.client.reconnecting import Reconnecting, Resumed
 from service.client.results import (
     Classification,
     Hypothesis,
@@ -37,6 +39,8 @@ from service.client.results import (
     Model,
     ModelVersion,
     Output,
+    SessionInfo,
+    Ticket,
     Token,
     Translation,
 )
@@ -65,10 +69,15 @@ __all__ = [
     "NotSupported",
     "Output",
     "Overloaded",
+    "Reconnecting",
+    "Resumed",
     "ServerFailed",
     "Session",
     "SessionBusy",
+    "SessionInfo",
+    "SessionLost",
     "SessionNotFound",
+    "Ticket",
     "Token",
     "TokenStream",
     "Translation",

@@ -7,20 +7,24 @@ from typing import TYPE_CHECKING, Self, TypeVar, Unpack, overload
 import grpc.aio
 
 from seqserve.v1.model_pb2_grpc import ModelServiceStub
-from seqserve.v1.sequence_pb2 import ClassifyResponse, SessionRequest, TranslateResponse
+from seqserve.v1.sequence_pb2 import ClassifyResponse, TranslateResponse
 from seqserve.v1.sequence_pb2_grpc import SequenceServiceStub
+from seqserve.v1.session_pb2 import SessionRequest
+from seqserve.v1.session_pb2_grpc import SessionServiceStub
 from service.client import replies, requests
+from service.client.addresses import Ways
 from service.client.aio_pipeline import AsyncPipeline
 from service.client.aio_session import AsyncSession
 from service.client.base import MAX_WAITS, ClientBase, complete, counted_from, wait_s, wrong_text
-from service.client.errors import ClientError, Overloaded, as_client_errors
+from service.client.errors import ClientError, Overloaded, Unavailable, as_client_errors
 from service.client.options import ClassifyOptions, SessionOptions, TranslateOptions
-from service.client.results import Classification, Model, Translation
+from service.client.results import Classification, Model, SessionInfo, Ticket, Translation
 from service.client.streams import AsyncTokenStream, Message
 
 if TYPE_CHECKING:
     from seqserve.v1.model_pb2_grpc import ModelServiceAsyncStub
     from seqserve.v1.sequence_pb2_grpc import SequenceServiceAsyncStub
+    from seqserve.v1.session_pb2_grpc import SessionServiceAsyncStub
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -89,28 +93,45 @@ class AsyncClient(ClientBase):
         """A session with a model that can stream: `async with client.session(model=…) as session`."""
         return self._session(requests.open_session(options), options.get("timeout"))
 
-    def resume(self, session_id: str, *, timeout: float | None = None) -> AsyncSession:
-        """A session that was left and has not expired, taken up again on `async with`, or with its first request."""
-        return self._session(requests.resume(session_id), timeout)
+    def resume(self, session: str | bytes | Ticket, *, timeout: float | None = None) -> AsyncSession:
+        """A session that was left, by its id, or one from a ticket; taken up on `async with` or at first use."""
+        return self._session(requests.resume(session), timeout)
+
+    async def sessions(self, *, timeout: float | None = None) -> list[SessionInfo]:
+        """One's own sessions on the server and in its store, newest first."""
+        found: list[SessionInfo] = []
+        token = ""
+        with as_client_errors(self.address):
+            while True:
+                request = requests.list_sessions(token)
+                answer = await self._stored.ListSessions(request, timeout=self._within(timeout))
+                found += replies.sessions(answer)
+                if not (token := answer.next_page_token):
+                    return found
+
+    async def close_session(self, session_id: str, *, timeout: float | None = None) -> None:
+        """End a session wherever it is; whoever holds it is told."""
+        request = requests.close_session(session_id)
+        await self._asked(lambda: self._stored.CloseSession(request, timeout=self._within(timeout)))
 
     async def models(self, task: str = "", *, timeout: float | None = None) -> list[Model]:
         """All served versions by name, newest first; `task` is `translate` or `classify`, or empty for all."""
         request = requests.list_models(task)
-        with as_client_errors(self.address):
-            return replies.models(await self._models.ListModels(request, timeout=self._within(timeout)))
+        return replies.models(
+            await self._asked(lambda: self._models.ListModels(request, timeout=self._within(timeout)))
+        )
 
     async def model(self, name: str, version: str = "", *, timeout: float | None = None) -> Model:
         """One of them; without a version the newest."""
         request = requests.describe_model({"model": name, "version": version})
-        with as_client_errors(self.address):
-            answer = await self._models.DescribeModel(request, timeout=self._within(timeout))
+        answer = await self._asked(lambda: self._models.DescribeModel(request, timeout=self._within(timeout)))
         return replies.model(answer.model)
 
     async def close(self) -> None:
         """Close the connection; what is under way is cancelled."""
         self._closed = True
-        if self._opened is not None:
-            await self._opened.close()
+        for one in self._opened:
+            await one.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -119,14 +140,17 @@ class AsyncClient(ClientBase):
         await self.close()
 
     def _connect(self) -> None:
-        self._opened: grpc.aio.Channel | None = None
+        self._opened: list[grpc.aio.Channel] = []
+
+    def _channels(self) -> list[grpc.aio.Channel]:
+        """The channels belong to the event loop that runs at their first use."""
+        self._check_open()
+        if not self._opened:
+            self._opened = [grpc.aio.insecure_channel(address, self._options) for address in self.addresses]
+        return self._opened
 
     def _channel(self) -> grpc.aio.Channel:
-        """The channel belongs to the event loop that runs at its first use."""
-        self._check_open()
-        if self._opened is None:
-            self._opened = grpc.aio.insecure_channel(self.address, self._options)
-        return self._opened
+        return self._channels()[self._current % len(self.addresses)]
 
     @property
     def _sequences(self) -> "SequenceServiceAsyncStub":
@@ -136,13 +160,17 @@ class AsyncClient(ClientBase):
     def _models(self) -> "ModelServiceAsyncStub":
         return ModelServiceStub(self._channel())
 
+    @property
+    def _stored(self) -> "SessionServiceAsyncStub":
+        return SessionServiceStub(self._channel())
+
     def _send_translate(self, options: TranslateOptions) -> Send[TranslateResponse]:
-        method, timeout = self._sequences.Translate, self._within(options.get("timeout"))
-        return lambda texts: method(requests.translate(texts, options), timeout=timeout)
+        timeout = self._within(options.get("timeout"))
+        return lambda texts: self._sequences.Translate(requests.translate(texts, options), timeout=timeout)
 
     def _send_classify(self, options: ClassifyOptions) -> Send[ClassifyResponse]:
-        method, timeout = self._sequences.Classify, self._within(options.get("timeout"))
-        return lambda texts: method(requests.classify(texts, options), timeout=timeout)
+        timeout = self._within(options.get("timeout"))
+        return lambda texts: self._sequences.Classify(requests.classify(texts, options), timeout=timeout)
 
     async def _only(self, read: Callable[[A], list[R]], send: Send[A], text: str) -> R:
         return complete(read(await self._result(send, [text])), [text])[0]
@@ -172,8 +200,17 @@ class AsyncClient(ClientBase):
         return await self._result(send, batch)
 
     async def _result(self, send: Send[A], batch: list[str]) -> A:
+        return await self._asked(lambda: send(batch))
+
+    async def _asked(self, ask: Callable[[], Awaitable[A]]) -> A:
+        for _ in self.addresses[1:]:
+            try:
+                with as_client_errors(self.address):
+                    return await ask()
+            except Unavailable:
+                self._turn_elsewhere()
         with as_client_errors(self.address):
-            return await send(batch)
+            return await ask()
 
     async def _messages(self, call: AsyncIterable[Message]) -> AsyncIterator[Message]:
         with as_client_errors(self.address):
@@ -181,4 +218,6 @@ class AsyncClient(ClientBase):
                 yield message
 
     def _session(self, opening: SessionRequest, timeout: float | None) -> AsyncSession:
-        return AsyncSession(self._sequences, self.address, opening, self._within(timeout))
+        stubs = map(SequenceServiceStub, self._channels())
+        ways = Ways(list(zip(stubs, self.addresses, strict=True)), opening.resume.session_id)
+        return AsyncSession(ways, opening, self._within(timeout), self._manner)

@@ -1,40 +1,46 @@
 """A session over the async client.
 
-A failed request changes nothing on the server and ends the stream, not the session: the next request takes the
-session up again.
+When its stream breaks, the session looks for a server again, takes itself up and sends what the server has not got:
+no answer is lost and none comes twice. A request that the server refuses changes nothing.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
-from seqserve.v1.sequence_pb2 import Output as OutputMessage
-from seqserve.v1.sequence_pb2 import SessionRequest, SessionResponse
+from seqserve.v1.session_pb2 import Output as OutputMessage
+from seqserve.v1.session_pb2 import SessionRequest, SessionResponse
 from service.client import replies, requests
-from service.client.errors import Cancelled, ClientError, SessionBusy
+from service.client.addresses import Ways
+from service.client.errors import Cancelled, ClientError, NotPossible
 from service.client.exchange import AsyncExchange
 from service.client.options import Decoding
-from service.client.record import BUSY_WAITS_S, Record
-from service.client.results import Output
+from service.client.results import Output, Ticket
 from service.client.streams import AsyncTokenStream
+from service.client.talk import Begin, Effect, Manner, Program, Receive, Send, Talk, Wait
 
 if TYPE_CHECKING:
     from seqserve.v1.sequence_pb2_grpc import SequenceServiceAsyncStub
 
+R = TypeVar("R")
 
-class AsyncSession(Record):
+
+class AsyncSession(Talk):
     """A session over the async client; a context manager that closes it at the end.
 
     `detach` leaves it on the server instead, for `AsyncClient.resume`, until its time to live is over.
     """
 
     def __init__(
-        self, stub: "SequenceServiceAsyncStub", address: str, opening: SessionRequest, timeout: float | None
+        self,
+        ways: "Ways[SequenceServiceAsyncStub]",
+        opening: SessionRequest,
+        timeout: float | None,
+        manner: Manner,
     ) -> None:
-        super().__init__(opening, timeout)
-        self._stub = stub
-        self._address = address
+        super().__init__(opening, timeout, manner)
+        self._ways = ways
         self._exchange: AsyncExchange | None = None
 
     async def feed(self, text: str, *, end_of_input: bool = False, timeout: float | None = None) -> Output:
@@ -59,11 +65,35 @@ class AsyncSession(Record):
         outputs = self._outputs(requests.generate(decoding), timeout)
         return AsyncTokenStream(outputs, self._stop_writing, self.model)
 
+    async def rewind(self, after_turn: int, *, timeout: float | None = None) -> None:
+        """Go back to where the session stood after a turn (`num_turns - 1` then); -1 is the beginning."""
+        await self._run(self._turn(requests.rewind(after_turn), timeout))
+
+    async def fork(self) -> "AsyncSession":
+        """Open another session that stands where this one stands."""
+        forked = (await self._run(self._aside(requests.fork(), "forked"))).forked
+        ways, resume = self._ways.again(forked.session_id), requests.resume(forked.session_id)
+        session = AsyncSession(ways, resume, self._default_timeout, self._manner)
+        return await session.__aenter__()
+
+    async def snapshot(self) -> None:
+        """Have the server put the session into its store now."""
+        await self._run(self._aside(requests.snapshot(), "snapshotted"))
+
+    async def ticket(self, ttl_s: float | None = None) -> Ticket:
+        """The session as sealed bytes for `AsyncClient.resume`: good for `ttl_s`, and until the session goes on."""
+        answer = await self._run(self._aside(requests.ticket(ttl_s), "snapshotted"))
+        return replies.ticket(answer.snapshotted)
+
+    async def keep_alive(self) -> None:
+        """Start the time to live again."""
+        await self._run(self._aside(requests.keep_alive(), "kept_alive"))
+
     async def close(self) -> None:
         """End the session; the server forgets its state. Closing twice does nothing."""
         if not self.closed:
             self._stop_writing()
-            self._note_closed(await self._ask(requests.close(), None))
+            await self._run(self._closing())
             self.closed = True
             self.detach()
 
@@ -74,7 +104,7 @@ class AsyncSession(Record):
         self._exchange, self._writing = None, False
 
     async def __aenter__(self) -> Self:
-        await self._stream()
+        await self._run(self._connected())
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -83,50 +113,78 @@ class AsyncSession(Record):
         self.detach()
 
     async def _feed(self, request: SessionRequest, timeout: float | None) -> Output:
-        return replies.output(self._note_output(await self._ask(request, timeout)))
+        answer = await self._run(self._turn(request, timeout))
+        return replies.output(answer.output)
 
     async def _outputs(self, request: SessionRequest, timeout: float | None) -> AsyncIterator[OutputMessage]:
-        output = self._note_output(await self._ask(request, timeout))
+        output = (await self._run(self._turn(request, timeout))).output
         while not output.finish_reason:
             self._writing = True
             yield output
-            output = self._note_output(await self._receive(timeout))
-        self._writing = False
+            self._writing = False
+            output = (await self._run(self._more(timeout))).output
         yield output
-
-    async def _ask(self, request: SessionRequest, timeout: float | None) -> SessionResponse:
-        self._check_not_writing()
-        exchange = await self._stream()
-        await exchange.send(request)
-        return await self._receive(timeout)
-
-    async def _receive(self, timeout: float | None) -> SessionResponse:
-        if self._exchange is None:
-            raise Cancelled("the session's stream was left while it was read")
-        try:
-            return await self._exchange.receive(self._within(timeout))
-        except BaseException:
-            self.detach()
-            raise
 
     def _stop_writing(self) -> None:
         if self._writing:
             self.detach()
 
-    async def _stream(self) -> AsyncExchange:
-        """Return the open stream; open the session, or take it up again, where there is none."""
+    def _has_stream(self) -> bool:
+        return self._exchange is not None
+
+    async def _run(self, program: Program[R]) -> R:
+        try:
+            effect = next(program)
+            while True:
+                try:
+                    result = await self._do(effect)
+                except BaseException as error:
+                    effect = program.throw(error)
+                else:
+                    effect = program.send(result)
+        except StopIteration as end:
+            answer: R = end.value
+            return answer
+        except ClientError as error:
+            if not isinstance(error, NotPossible):  # which says that the session is still writing
+                self._leave()
+            raise
+
+    async def _do(self, effect: Effect) -> SessionResponse | None:
+        match effect:
+            case Send(request):
+                await self._held().send(request)
+            case Receive(timeout):
+                return await self._receive(timeout)
+            case Wait(seconds):
+                await asyncio.sleep(seconds)
+            case Begin(request, timeout, elsewhere):
+                return await self._begin(request, timeout, elsewhere)
+        return None
+
+    async def _begin(
+        self, request: SessionRequest, timeout: float | None, elsewhere: bool
+    ) -> SessionResponse:
+        self._leave()
+        self._exchange = AsyncExchange(*self._ways.next(elsewhere))
+        await self._exchange.send(request)
+        return await self._receive(timeout)
+
+    async def _receive(self, timeout: float | None) -> SessionResponse:
+        exchange = self._held()
+        try:
+            return await exchange.receive(timeout)
+        except BaseException:
+            self._held()  # who detached meanwhile meant it
+            self._leave()
+            raise
+
+    def _held(self) -> AsyncExchange:
         if self._exchange is None:
-            request = self._first_request()
-            for wait_s in BUSY_WAITS_S:
-                with suppress(SessionBusy):
-                    return await self._begin(request)
-                await asyncio.sleep(wait_s)
-            return await self._begin(request)
+            raise Cancelled("the session's stream was left while it was read")
         return self._exchange
 
-    async def _begin(self, request: SessionRequest) -> AsyncExchange:
-        exchange = AsyncExchange(self._stub, self._address)
-        await exchange.send(request)
-        self._note_opened(await exchange.receive(self._within(None)))
-        self._exchange = exchange
-        return exchange
+    def _leave(self) -> None:
+        if self._exchange is not None:
+            self._exchange.leave()
+        self._exchange = None

@@ -6,8 +6,17 @@ from dataclasses import replace
 from typing import TypeVar
 
 from service.client import channel
+from service.client.addresses import targets
 from service.client.batches import Batches
-from service.client.errors import ClientError, InvalidRequest, NotPossible, Overloaded, ServerFailed
+from service.client.errors import (
+    ClientError,
+    InvalidRequest,
+    NotPossible,
+    Overloaded,
+    ServerFailed,
+)
+from service.client.reconnecting import Watch
+from service.client.talk import Manner
 
 MAX_WAITS = 8
 """How often one request of a long list waits for room on an overloaded server."""
@@ -23,12 +32,14 @@ class ClientBase:
 
     def __init__(
         self,
-        address: str = channel.DEFAULT_ADDRESS,
+        address: str | Sequence[str] = channel.DEFAULT_ADDRESS,
         *,
         timeout: float | None = 60.0,
         max_attempts: int = 4,
         max_texts: int = 32,
         max_under_way: int = 4,
+        patience: float = 60.0,
+        watch: Watch | None = None,
     ) -> None:
         """Set up a client; nothing is sent yet.
 
@@ -36,16 +47,30 @@ class ClientBase:
         max_attempts: how often a request is sent, 1 to 5, while the server cannot be reached or is going away.
         max_texts: texts of one request; longer lists are split.
         max_under_way: requests of one list that are under way at once.
+        address: one server, or several: `"a:50051,b:50051"` or a list; where one is not there, the next is asked.
+        patience: seconds that a session whose server is gone looks for one before it raises the error.
+        watch: called when a session's stream breaks (`Reconnecting`, at each attempt) and when it goes on (`Resumed`).
         """
-        self.address = channel.target(address)
+        self.addresses = targets(address)
+        self._current = 0
         self._timeout = timeout
         self._max_texts = max_texts
         self._max_under_way = max_under_way
-        self._options = channel.options(self.address, max_attempts)
+        self._options = channel.options(self.addresses, max_attempts)
+        self._manner = Manner(patience, max_attempts, len(self.addresses), watch or (lambda event: None))
         self._closed = False
         self._connect()
 
     def _connect(self) -> None: ...
+
+    @property
+    def address(self) -> str:
+        """The server that whole texts are sent to at present."""
+        return self.addresses[self._current % len(self.addresses)]
+
+    def _turn_elsewhere(self) -> None:
+        """The server is not there: whole texts go to the next one."""
+        self._current += 1
 
     def _within(self, timeout: float | None) -> float | None:
         return self._timeout if timeout is None else timeout

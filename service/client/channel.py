@@ -1,6 +1,7 @@
 """Addresses and channel options: what the sync and the async channel have in common."""
 
 import json
+from collections.abc import Sequence
 
 from service.client.errors import InvalidRequest
 
@@ -9,6 +10,8 @@ DEFAULT_PORT = 50051
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 MAX_ATTEMPTS = 5
 """gRPC makes no more than five."""
+
+SESSION = {"service": "seqserve.v1.SequenceService", "method": "Session"}
 
 Options = list[tuple[str, str | int]]
 
@@ -28,15 +31,15 @@ def target(address: str) -> str:
     return address if has_port else f"{address}:{DEFAULT_PORT}"
 
 
-def options(address: str, max_attempts: int) -> Options:
+def options(addresses: Sequence[str], max_attempts: int) -> Options:
     return [
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 20_000),
-        ("grpc.initial_reconnect_backoff_ms", 200),
-        ("grpc.max_reconnect_backoff_ms", 5_000),
-        ("grpc.enable_http_proxy", int(not _is_local(address))),
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 2_000),
+        ("grpc.enable_http_proxy", int(not all(map(_is_local, addresses)))),
         ("grpc.enable_retries", int(max_attempts > 1)),
         ("grpc.service_config", service_config(max_attempts)),
     ]
@@ -45,7 +48,7 @@ def options(address: str, max_attempts: int) -> Options:
 def service_config(max_attempts: int) -> str:
     """gRPC's own retries: only of UNAVAILABLE, and only as long as the server has answered nothing at all.
 
-    A call of which the first byte of an answer has come is never made again.
+    A call of which the first byte of an answer has come is never made again. A session looks for its server itself.
     """
     if not 1 <= max_attempts <= MAX_ATTEMPTS:
         raise InvalidRequest(f"max_attempts is {max_attempts}; 1 (never retry) to {MAX_ATTEMPTS} is possible")
@@ -58,7 +61,7 @@ def service_config(max_attempts: int) -> str:
         "backoffMultiplier": 2,
         "retryableStatusCodes": ["UNAVAILABLE"],
     }
-    return json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": policy}]})
+    return json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": policy}, {"name": [SESSION]}]})
 
 
 def _is_local(address: str) -> bool:

@@ -5,6 +5,7 @@ ClientError
 ├── NotFound
 │   ├── ModelNotFound       no such model, version or language pair is served there
 │   └── SessionNotFound     no such session (never was, closed, expired), or it is another owner's
+│       └── SessionLost     a session that this client held is gone, with what it knew; the message says what
 ├── NotPossible             well formed, but not with this model or in this state of the session
 ├── WrongPosition           the session does not stand where the caller believes
 ├── SessionBusy             another stream holds the session
@@ -80,6 +81,10 @@ class SessionNotFound(NotFound):
     """No such session, or another owner's: the two are not told apart."""
 
 
+class SessionLost(SessionNotFound):
+    """A session that this client held is gone, and what it had read and written with it; begin a new one."""
+
+
 class NotPossible(ClientError):
     """Well formed, but this model, or this state of the session, cannot do it; the message says what can."""
 
@@ -153,6 +158,17 @@ REASONS: dict[str, type[ClientError]] = {
     "MODEL_NOT_FOUND": ModelNotFound,
     "SESSION_NOT_FOUND": SessionNotFound,
 }
+
+BROKEN = (Cancelled, ServerFailed)
+"""What a connection that breaks in the middle of a stream may look like, besides Unavailable."""
+
+
+def is_break(error: ClientError) -> bool:
+    """Whether not the request has failed but the way to the server, so that a session can be taken up again."""
+    if error.reason in ("FENCED", "SESSION_BUSY"):
+        return True
+    from_transport = bool(error.details.code) and not error.reason
+    return isinstance(error, Unavailable) or (from_transport and isinstance(error, BROKEN))
 
 
 class _Failed(Protocol):

@@ -9,20 +9,30 @@ from typing import TYPE_CHECKING
 
 import grpc.aio
 
-from seqserve.v1.sequence_pb2 import SessionRequest, SessionResponse
-from service.client.errors import ClientError, DeadlineExceeded, ServerFailed, as_client_errors
+from seqserve.v1.session_pb2 import SessionRequest, SessionResponse
+from service.client.errors import (
+    Cancelled,
+    ClientError,
+    DeadlineExceeded,
+    Details,
+    Unavailable,
+    as_client_errors,
+)
 
 if TYPE_CHECKING:
     from seqserve.v1.sequence_pb2_grpc import SequenceServiceAsyncStub, SequenceServiceStub
+
+AFFINITY_HEADER = "seqserve-session"
+"""The same for all streams of a session, so that a proxy can send them to the same server; nothing depends on it."""
 
 
 class Exchange:
     """A stream over the sync channel. After any error, and after `leave`, it is used up."""
 
-    def __init__(self, stub: "SequenceServiceStub", address: str) -> None:
+    def __init__(self, stub: "SequenceServiceStub", address: str, affinity: str = "") -> None:
         self._address = address
         self._requests: SimpleQueue[SessionRequest | None] = SimpleQueue()
-        self._call = stub.Session(iter(self._requests.get, None))
+        self._call = stub.Session(iter(self._requests.get, None), metadata=_metadata(affinity))
 
     def send(self, request: SessionRequest) -> None:
         self._requests.put(request)
@@ -64,9 +74,9 @@ class Exchange:
 class AsyncExchange:
     """A stream over the async channel. After any error, and after `leave`, it is used up."""
 
-    def __init__(self, stub: "SequenceServiceAsyncStub", address: str) -> None:
+    def __init__(self, stub: "SequenceServiceAsyncStub", address: str, affinity: str = "") -> None:
         self._address = address
-        self._call = stub.Session()
+        self._call = stub.Session(metadata=_metadata(affinity))
 
     async def send(self, request: SessionRequest) -> None:
         """Failures show when the answer is read."""
@@ -81,6 +91,11 @@ class AsyncExchange:
         except TimeoutError:
             self.leave()
             raise _late(self._address, timeout) from None
+        except asyncio.CancelledError:
+            self.leave()
+            if _is_cancelling():
+                raise
+            raise Cancelled("the session's stream was cancelled on its way", Details("CANCELLED")) from None
         except BaseException:
             self.leave()
             raise
@@ -93,9 +108,19 @@ class AsyncExchange:
         self._call.cancel()
 
 
+def _is_cancelling() -> bool:
+    """Whether this task is cancelled: grpc.aio raises the same where a proxy has cancelled the stream."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _metadata(affinity: str) -> tuple[tuple[str, str], ...]:
+    return ((AFFINITY_HEADER, affinity),) if affinity else ()
+
+
 def _late(address: str, timeout: float | None) -> ClientError:
     return DeadlineExceeded(f"{address} did not answer within {timeout} s; the session can be resumed")
 
 
 def _ended() -> ClientError:
-    return ServerFailed("the server ended the session's stream without an answer")
+    return Unavailable("the server ended the session's stream without an answer")

@@ -60,5 +60,8 @@ class SessionOptions(Choice, total=False):
 
     ttl_s: float | None
     """How long the server keeps it while no stream holds it."""
+    durability: str
+    """When it is written down: `every step` (an answer comes when it is in the server's store), `every 8 steps` (what
+    came since is kept here and sent again), `none` (the session ends with its server). Left out: the server's."""
     timeout: float | None
     """Seconds for each answer; left out, or None: the client's."""

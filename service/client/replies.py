@@ -1,10 +1,11 @@
 """Messages → plain results. The one place that knows how answers are read, for the sync and the async client."""
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC
 
 from google.protobuf.descriptor import EnumDescriptor
 
-from seqserve.v1 import decoding_pb2, model_pb2, sequence_pb2
+from seqserve.v1 import decoding_pb2, model_pb2, sequence_pb2, session_pb2
 from service.client.results import (
     Classification,
     Hypothesis,
@@ -12,6 +13,8 @@ from service.client.results import (
     Model,
     ModelVersion,
     Output,
+    SessionInfo,
+    Ticket,
     Token,
     Translation,
 )
@@ -70,12 +73,50 @@ def labels(given: Iterable[decoding_pb2.LabelScore]) -> tuple[LabelScore, ...]:
     return tuple(LabelScore(one.label, one.probability) for one in given)
 
 
-def output(given: sequence_pb2.Output) -> Output:
+def output(given: session_pb2.Output) -> Output:
     return Output(given.input_position, given.output_position, labels(given.labels))
 
 
-def model_version(given: sequence_pb2.ModelVersion) -> ModelVersion:
+def model_version(given: model_pb2.ModelVersion) -> ModelVersion:
     return ModelVersion(given.name, given.version)
+
+
+def durability(given: session_pb2.Durability) -> str:
+    """As it is asked for: `none`, `every step`, `every 8 steps`."""
+    if given.mode == session_pb2.DURABILITY_MODE_EVERY_N_STEPS:
+        return f"every {given.num_steps} steps"
+    return _enum_name(session_pb2.DurabilityMode.DESCRIPTOR, given.mode).replace("_", " ")
+
+
+def moved_reason(number: int) -> str:
+    return _enum_name(session_pb2.MovedReason.DESCRIPTOR, number)
+
+
+def evicted_reason(number: int) -> str:
+    return _enum_name(session_pb2.EvictedReason.DESCRIPTOR, number)
+
+
+def ticket(given: session_pb2.Snapshotted) -> Ticket:
+    return Ticket(given.ticket, given.expires.ToDatetime(UTC))
+
+
+def sessions(answer: session_pb2.ListSessionsResponse) -> list[SessionInfo]:
+    return [session_info(one) for one in answer.sessions]
+
+
+def session_info(one: session_pb2.SessionDescription) -> SessionInfo:
+    return SessionInfo(
+        session_id=one.session_id,
+        model=model_version(one.model),
+        tier=_enum_name(session_pb2.SessionTier.DESCRIPTOR, one.tier),
+        input_position=one.input_position,
+        output_position=one.output_position,
+        num_turns=one.next_turn,
+        durable_turn=one.durable_turn,
+        durability=durability(one.durability),
+        expires=one.expires.ToDatetime(UTC),
+        state_bytes=one.state_bytes,
+    )
 
 
 def finish_reason(number: int) -> str:

@@ -1,18 +1,24 @@
 """Options → messages. The one place that knows how requests are built, for the sync and the async client."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from google.protobuf.duration_pb2 import Duration
 
-from seqserve.v1 import decoding_pb2, model_pb2, sequence_pb2
+from seqserve.v1 import decoding_pb2, model_pb2, sequence_pb2, session_pb2
 from service.client.errors import Details, InvalidRequest
 from service.client.options import Choice, ClassifyOptions, Decoding, SessionOptions, TranslateOptions
+from service.client.results import Ticket
 
 TASKS = {
     "": model_pb2.TASK_UNSPECIFIED,
     "translate": model_pb2.TASK_TRANSLATE,
     "classify": model_pb2.TASK_CLASSIFY,
+}
+DURABILITIES = {
+    "none": session_pb2.DURABILITY_MODE_NONE,
+    "every step": session_pb2.DURABILITY_MODE_EVERY_STEP,
 }
 GREEDY = 1
 """The beam of token streams unless another is asked for: with a wider one the first token comes with the last."""
@@ -41,9 +47,7 @@ def stream_translate(text: str, options: TranslateOptions) -> sequence_pb2.Strea
 def classify(texts: Sequence[str], options: ClassifyOptions) -> sequence_pb2.ClassifyRequest:
     with _faults_named():
         return sequence_pb2.ClassifyRequest(
-            model=sequence_pb2.ModelSelector(
-                name=options.get("model", ""), version=options.get("version", "")
-            ),
+            model=model_pb2.ModelSelector(name=options.get("model", ""), version=options.get("version", "")),
             texts=list(each_checked(texts)),
             num_labels=options.get("num_labels", 0),
             too_long=too_long(options.get("truncate", False)),
@@ -61,39 +65,87 @@ def describe_model(choice: Choice) -> model_pb2.DescribeModelRequest:
     return model_pb2.DescribeModelRequest(model=selector(choice))
 
 
-def open_session(options: SessionOptions) -> sequence_pb2.SessionRequest:
-    ttl_s = options.get("ttl_s")
+def open_session(options: SessionOptions) -> session_pb2.SessionRequest:
     with _faults_named():
-        ttl = None if ttl_s is None else Duration(seconds=int(ttl_s), nanos=int(ttl_s % 1 * 1e9))
-        return sequence_pb2.SessionRequest(open=sequence_pb2.Open(model=selector(options), ttl=ttl))
+        ttl = _duration(options.get("ttl_s"))
+        opening = session_pb2.Open(model=selector(options), ttl=ttl)
+    if asked := options.get("durability"):
+        opening.durability.CopyFrom(durability(asked))
+    return session_pb2.SessionRequest(open=opening)
 
 
-def resume(session_id: str) -> sequence_pb2.SessionRequest:
-    return sequence_pb2.SessionRequest(resume=sequence_pb2.Resume(session_id=session_id))
+def durability(text: str) -> session_pb2.Durability:
+    """`none`, `every step`, or `every 8 steps`."""
+    if text in DURABILITIES:
+        return session_pb2.Durability(mode=DURABILITIES[text])
+    found = re.fullmatch(r"every (\d{1,9}) steps", text)
+    if not found:
+        message = f"durability is 'none', 'every step' or such as 'every 8 steps', not {text!r}"
+        raise InvalidRequest(message, Details(field="open.durability"))
+    return session_pb2.Durability(mode=session_pb2.DURABILITY_MODE_EVERY_N_STEPS, num_steps=int(found[1]))
 
 
-def feed(text: str, end_of_input: bool) -> sequence_pb2.SessionRequest:
-    fed = sequence_pb2.Feed(text=checked(text, "feed.text"), end_of_input=end_of_input)
-    return sequence_pb2.SessionRequest(feed=fed)
+def resume(which: str | bytes | Ticket) -> session_pb2.SessionRequest:
+    """By id, or by a ticket."""
+    if isinstance(which, str):
+        return session_pb2.SessionRequest(resume=session_pb2.Resume(session_id=which))
+    data = which.data if isinstance(which, Ticket) else which
+    return session_pb2.SessionRequest(resume=session_pb2.Resume(ticket=data))
 
 
-def feed_ids(ids: Sequence[int], end_of_input: bool) -> sequence_pb2.SessionRequest:
+def feed(text: str, end_of_input: bool) -> session_pb2.SessionRequest:
+    fed = session_pb2.Feed(text=checked(text, "feed.text"), end_of_input=end_of_input)
+    return session_pb2.SessionRequest(feed=fed)
+
+
+def feed_ids(ids: Sequence[int], end_of_input: bool) -> session_pb2.SessionRequest:
     with _faults_named():
-        fed = sequence_pb2.Feed(token_ids=sequence_pb2.TokenIds(ids=ids), end_of_input=end_of_input)
-        return sequence_pb2.SessionRequest(feed=fed)
+        fed = session_pb2.Feed(token_ids=session_pb2.TokenIds(ids=ids), end_of_input=end_of_input)
+        return session_pb2.SessionRequest(feed=fed)
 
 
-def generate(options: Decoding) -> sequence_pb2.SessionRequest:
+def generate(options: Decoding) -> session_pb2.SessionRequest:
     with _faults_named():
-        return sequence_pb2.SessionRequest(generate=sequence_pb2.Generate(options=decoding(options, GREEDY)))
+        return session_pb2.SessionRequest(generate=session_pb2.Generate(options=decoding(options, GREEDY)))
 
 
-def close() -> sequence_pb2.SessionRequest:
-    return sequence_pb2.SessionRequest(close=sequence_pb2.Close())
+def rewind(after_turn: int) -> session_pb2.SessionRequest:
+    with _faults_named():
+        return session_pb2.SessionRequest(rewind=session_pb2.Rewind(after_turn=after_turn))
 
 
-def selector(choice: Choice) -> sequence_pb2.ModelSelector:
-    return sequence_pb2.ModelSelector(
+def fork() -> session_pb2.SessionRequest:
+    return session_pb2.SessionRequest(fork=session_pb2.Fork())
+
+
+def snapshot() -> session_pb2.SessionRequest:
+    return session_pb2.SessionRequest(snapshot=session_pb2.Snapshot())
+
+
+def ticket(ttl_s: float | None) -> session_pb2.SessionRequest:
+    with _faults_named():
+        asked = session_pb2.Snapshot(as_ticket=True, ticket_ttl=_duration(ttl_s))
+        return session_pb2.SessionRequest(snapshot=asked)
+
+
+def keep_alive() -> session_pb2.SessionRequest:
+    return session_pb2.SessionRequest(keep_alive=session_pb2.KeepAlive())
+
+
+def list_sessions(page_token: str) -> session_pb2.ListSessionsRequest:
+    return session_pb2.ListSessionsRequest(page_token=page_token)
+
+
+def close_session(session_id: str) -> session_pb2.CloseSessionRequest:
+    return session_pb2.CloseSessionRequest(session_id=session_id)
+
+
+def close() -> session_pb2.SessionRequest:
+    return session_pb2.SessionRequest(close=session_pb2.Close())
+
+
+def selector(choice: Choice) -> model_pb2.ModelSelector:
+    return model_pb2.ModelSelector(
         name=choice.get("model", ""),
         version=choice.get("version", ""),
         source_language=choice.get("source", ""),
@@ -137,6 +189,10 @@ def checked(text: str, field: str) -> str:
 def each_checked(texts: Iterable[str]) -> Iterator[str]:
     for index, text in enumerate(texts):
         yield checked(text, f"texts[{index}]")
+
+
+def _duration(seconds: float | None) -> Duration | None:
+    return None if seconds is None else Duration(seconds=int(seconds), nanos=int(seconds % 1 * 1e9))
 
 
 @contextmanager

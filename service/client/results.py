@@ -1,6 +1,7 @@
 """What the client hands out: plain frozen dataclasses, so that nobody has to know the wire."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,36 @@ class Output:
     @property
     def probability(self) -> float:
         return self.labels[0].probability if self.labels else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A session as sealed bytes: any server that has the key can go on from it, whatever became of the first."""
+
+    data: bytes
+    expires: datetime
+
+    def __repr__(self) -> str:
+        return f"Ticket({len(self.data)} bytes, expires={self.expires:%Y-%m-%d %H:%M:%S} UTC)"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionInfo:
+    """A session that a server, or its store, has."""
+
+    session_id: str
+    model: ModelVersion
+    tier: str
+    """`active`: held by a stream; `idle`: in the server's memory; `cold`: in the store only."""
+    input_position: int
+    output_position: int
+    num_turns: int
+    durable_turn: int
+    """Every turn below it is in the store."""
+    durability: str
+    """`none`, `every step`, `every 8 steps`."""
+    expires: datetime
+    state_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,42 +1,48 @@
 """A session over the sync client.
 
-A failed request changes nothing on the server and ends the stream, not the session: the next request takes the
-session up again.
+When its stream breaks, the session looks for a server again, takes itself up and sends what the server has not got:
+no answer is lost and none comes twice. A request that the server refuses changes nothing.
 """
 
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
-from seqserve.v1.sequence_pb2 import Output as OutputMessage
-from seqserve.v1.sequence_pb2 import SessionRequest, SessionResponse
+from seqserve.v1.session_pb2 import Output as OutputMessage
+from seqserve.v1.session_pb2 import SessionRequest, SessionResponse
 from service.client import replies, requests
-from service.client.errors import Cancelled, ClientError, SessionBusy
+from service.client.addresses import Ways
+from service.client.errors import Cancelled, ClientError, NotPossible
 from service.client.exchange import Exchange
 from service.client.options import Decoding
-from service.client.record import BUSY_WAITS_S, Record
-from service.client.results import Output
+from service.client.results import Output, Ticket
 from service.client.streams import TokenStream
+from service.client.talk import Begin, Effect, Manner, Program, Receive, Send, Talk, Wait
 
 if TYPE_CHECKING:
     from seqserve.v1.sequence_pb2_grpc import SequenceServiceStub
 
+R = TypeVar("R")
 
-class Session(Record):
+
+class Session(Talk):
     """A session over the sync client; a context manager that closes it at the end.
 
     `detach` leaves it on the server instead, for `Client.resume`, until its time to live is over.
     """
 
     def __init__(
-        self, stub: "SequenceServiceStub", address: str, opening: SessionRequest, timeout: float | None
+        self,
+        ways: "Ways[SequenceServiceStub]",
+        opening: SessionRequest,
+        timeout: float | None,
+        manner: Manner,
     ) -> None:
-        super().__init__(opening, timeout)
-        self._stub = stub
-        self._address = address
+        super().__init__(opening, timeout, manner)
+        self._ways = ways
         self._exchange: Exchange | None = None
-        self._stream()
+        self._run(self._connected())
 
     def feed(self, text: str, *, end_of_input: bool = False, timeout: float | None = None) -> Output:
         """Give the model more text, cut anywhere: the last word is held back until white space, or the end of input.
@@ -60,11 +66,33 @@ class Session(Record):
         outputs = self._outputs(requests.generate(decoding), timeout)
         return TokenStream(outputs, self._stop_writing, self.model)
 
+    def rewind(self, after_turn: int, *, timeout: float | None = None) -> None:
+        """Go back to where the session stood after a turn (`num_turns - 1` then); -1 is the beginning."""
+        self._run(self._turn(requests.rewind(after_turn), timeout))
+
+    def fork(self) -> "Session":
+        """Open another session that stands where this one stands."""
+        forked = self._run(self._aside(requests.fork(), "forked")).forked
+        ways, resume = self._ways.again(forked.session_id), requests.resume(forked.session_id)
+        return Session(ways, resume, self._default_timeout, self._manner)
+
+    def snapshot(self) -> None:
+        """Have the server put the session into its store now."""
+        self._run(self._aside(requests.snapshot(), "snapshotted"))
+
+    def ticket(self, ttl_s: float | None = None) -> Ticket:
+        """The session as sealed bytes for `Client.resume`: good for `ttl_s`, and until the session goes on."""
+        return replies.ticket(self._run(self._aside(requests.ticket(ttl_s), "snapshotted")).snapshotted)
+
+    def keep_alive(self) -> None:
+        """Start the time to live again."""
+        self._run(self._aside(requests.keep_alive(), "kept_alive"))
+
     def close(self) -> None:
         """End the session; the server forgets its state. Closing twice does nothing."""
         if not self.closed:
             self._stop_writing()
-            self._note_closed(self._ask(requests.close(), None))
+            self._run(self._closing())
             self.closed = True
             self.detach()
 
@@ -83,50 +111,75 @@ class Session(Record):
         self.detach()
 
     def _feed(self, request: SessionRequest, timeout: float | None) -> Output:
-        return replies.output(self._note_output(self._ask(request, timeout)))
+        return replies.output(self._run(self._turn(request, timeout)).output)
 
     def _outputs(self, request: SessionRequest, timeout: float | None) -> Iterator[OutputMessage]:
-        output = self._note_output(self._ask(request, timeout))
+        output = self._run(self._turn(request, timeout)).output
         while not output.finish_reason:
             self._writing = True
             yield output
-            output = self._note_output(self._receive(timeout))
-        self._writing = False
+            self._writing = False
+            output = self._run(self._more(timeout)).output
         yield output
-
-    def _ask(self, request: SessionRequest, timeout: float | None) -> SessionResponse:
-        self._check_not_writing()
-        exchange = self._stream()
-        exchange.send(request)
-        return self._receive(timeout)
-
-    def _receive(self, timeout: float | None) -> SessionResponse:
-        if self._exchange is None:
-            raise Cancelled("the session's stream was left while it was read")
-        try:
-            return self._exchange.receive(self._within(timeout))
-        except BaseException:
-            self.detach()
-            raise
 
     def _stop_writing(self) -> None:
         if self._writing:
             self.detach()
 
-    def _stream(self) -> Exchange:
-        """Return the open stream; open the session, or take it up again, where there is none."""
+    def _has_stream(self) -> bool:
+        return self._exchange is not None
+
+    def _run(self, program: Program[R]) -> R:
+        try:
+            effect = next(program)
+            while True:
+                try:
+                    result = self._do(effect)
+                except BaseException as error:
+                    effect = program.throw(error)
+                else:
+                    effect = program.send(result)
+        except StopIteration as end:
+            answer: R = end.value
+            return answer
+        except ClientError as error:
+            if not isinstance(error, NotPossible):  # which says that the session is still writing
+                self._leave()
+            raise
+
+    def _do(self, effect: Effect) -> SessionResponse | None:
+        match effect:
+            case Send(request):
+                self._held().send(request)
+            case Receive(timeout):
+                return self._receive(timeout)
+            case Wait(seconds):
+                time.sleep(seconds)
+            case Begin(request, timeout, elsewhere):
+                return self._begin(request, timeout, elsewhere)
+        return None
+
+    def _begin(self, request: SessionRequest, timeout: float | None, elsewhere: bool) -> SessionResponse:
+        self._leave()
+        self._exchange = Exchange(*self._ways.next(elsewhere))
+        self._exchange.send(request)
+        return self._receive(timeout)
+
+    def _receive(self, timeout: float | None) -> SessionResponse:
+        exchange = self._held()
+        try:
+            return exchange.receive(timeout)
+        except BaseException:
+            self._held()  # who detached meanwhile meant it
+            self._leave()
+            raise
+
+    def _held(self) -> Exchange:
         if self._exchange is None:
-            request = self._first_request()
-            for wait_s in BUSY_WAITS_S:
-                with suppress(SessionBusy):
-                    return self._begin(request)
-                time.sleep(wait_s)
-            return self._begin(request)
+            raise Cancelled("the session's stream was left while it was read")
         return self._exchange
 
-    def _begin(self, request: SessionRequest) -> Exchange:
-        exchange = Exchange(self._stub, self._address)
-        exchange.send(request)
-        self._note_opened(exchange.receive(self._within(None)))
-        self._exchange = exchange
-        return exchange
+    def _leave(self) -> None:
+        if self._exchange is not None:
+            self._exchange.leave()
+        self._exchange = None

@@ -4,12 +4,12 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Self
 
-from seqserve.v1 import sequence_pb2
+from seqserve.v1 import sequence_pb2, session_pb2
 from service.client import replies
 from service.client.errors import ServerFailed
 from service.client.results import ModelVersion, Token, Translation
 
-Message = sequence_pb2.StreamTranslateResponse | sequence_pb2.Output
+Message = sequence_pb2.StreamTranslateResponse | session_pb2.Output
 """What carries tokens: an answer of StreamTranslate, or an output of a session that generates."""
 
 

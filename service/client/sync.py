@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Self, TypeVar, Unpack, overload
 import grpc
 
 from seqserve.v1.model_pb2_grpc import ModelServiceStub
-from seqserve.v1.sequence_pb2 import ClassifyResponse, SessionRequest, TranslateResponse
+from seqserve.v1.sequence_pb2 import ClassifyResponse, TranslateResponse
 from seqserve.v1.sequence_pb2_grpc import SequenceServiceStub
+from seqserve.v1.session_pb2 import SessionRequest
+from seqserve.v1.session_pb2_grpc import SessionServiceStub
 from service.client import replies, requests
+from service.client.addresses import Ways
 from service.client.base import MAX_WAITS, ClientBase, complete, counted_from, wait_s, wrong_text
-from service.client.errors import ClientError, Overloaded, as_client_errors
+from service.client.errors import ClientError, Overloaded, Unavailable, as_client_errors
 from service.client.options import ClassifyOptions, SessionOptions, TranslateOptions
 from service.client.pipeline import Pipeline
-from service.client.results import Classification, Model, Translation
+from service.client.results import Classification, Model, SessionInfo, Ticket, Translation
 from service.client.session import Session
 from service.client.streams import Message, TokenStream
 
@@ -89,26 +92,46 @@ class Client(ClientBase):
         """Open a session with a model that can stream."""
         return self._session(requests.open_session(options), options.get("timeout"))
 
-    def resume(self, session_id: str, *, timeout: float | None = None) -> Session:
-        """Take up a session that was left and has not expired."""
-        return self._session(requests.resume(session_id), timeout)
+    def resume(self, session: str | bytes | Ticket, *, timeout: float | None = None) -> Session:
+        """Take up a session that was left and has not expired, by its id; or go on from a ticket."""
+        return self._session(requests.resume(session), timeout)
+
+    def sessions(self, *, timeout: float | None = None) -> list[SessionInfo]:
+        """One's own sessions on the server and in its store, newest first."""
+        found: list[SessionInfo] = []
+        token = ""
+        with as_client_errors(self.address):
+            while True:
+                request = requests.list_sessions(token)
+                answer = self._stored.ListSessions(request, timeout=self._within(timeout))
+                found += replies.sessions(answer)
+                if not (token := answer.next_page_token):
+                    return found
+
+    def close_session(self, session_id: str, *, timeout: float | None = None) -> None:
+        """End a session wherever it is; whoever holds it is told."""
+        request = requests.close_session(session_id)
+        self._asked(lambda: self._stored.CloseSession(request, timeout=self._within(timeout)))
 
     def models(self, task: str = "", *, timeout: float | None = None) -> list[Model]:
         """All served versions by name, newest first; `task` is `translate` or `classify`, or empty for all."""
         request = requests.list_models(task)
-        with as_client_errors(self.address):
-            return replies.models(self._models.ListModels(request, timeout=self._within(timeout)))
+        return replies.models(
+            self._asked(lambda: self._models.ListModels(request, timeout=self._within(timeout)))
+        )
 
     def model(self, name: str, version: str = "", *, timeout: float | None = None) -> Model:
         """One of them; without a version the newest."""
         request = requests.describe_model({"model": name, "version": version})
-        with as_client_errors(self.address):
-            return replies.model(self._models.DescribeModel(request, timeout=self._within(timeout)).model)
+        return replies.model(
+            self._asked(lambda: self._models.DescribeModel(request, timeout=self._within(timeout))).model
+        )
 
     def close(self) -> None:
         """Close the connection; what is under way is cancelled."""
         self._closed = True
-        self._channel.close()
+        for one in self._channels:
+            one.close()
 
     def __enter__(self) -> Self:
         return self
@@ -117,30 +140,40 @@ class Client(ClientBase):
         self.close()
 
     def _connect(self) -> None:
-        self._channel = grpc.insecure_channel(self.address, self._options)
-        self._sequence_stub = SequenceServiceStub(self._channel)
-        self._model_stub = ModelServiceStub(self._channel)
+        self._channels = [grpc.insecure_channel(address, self._options) for address in self.addresses]
+        self._sequence_stubs = [SequenceServiceStub(one) for one in self._channels]
+
+    def _channel(self) -> grpc.Channel:
+        self._check_open()
+        return self._channels[self._current % len(self._channels)]
 
     @property
     def _sequences(self) -> SequenceServiceStub:
         self._check_open()
-        return self._sequence_stub
+        return self._sequence_stubs[self._current % len(self._channels)]
 
     @property
     def _models(self) -> ModelServiceStub:
-        self._check_open()
-        return self._model_stub
+        return ModelServiceStub(self._channel())
+
+    @property
+    def _stored(self) -> SessionServiceStub:
+        return SessionServiceStub(self._channel())
 
     def _send_translate(self, options: TranslateOptions) -> "Send[TranslateResponse]":
-        method, timeout = self._sequences.Translate, self._within(options.get("timeout"))
-        return lambda texts: method.future(requests.translate(texts, options), timeout=timeout)
+        timeout = self._within(options.get("timeout"))
+        return lambda texts: self._sequences.Translate.future(
+            requests.translate(texts, options), timeout=timeout
+        )
 
     def _send_classify(self, options: ClassifyOptions) -> "Send[ClassifyResponse]":
-        method, timeout = self._sequences.Classify, self._within(options.get("timeout"))
-        return lambda texts: method.future(requests.classify(texts, options), timeout=timeout)
+        timeout = self._within(options.get("timeout"))
+        return lambda texts: self._sequences.Classify.future(
+            requests.classify(texts, options), timeout=timeout
+        )
 
     def _only(self, read: Callable[[A], list[R]], send: "Send[A]", text: str) -> R:
-        return complete(read(self._result(send([text]))), [text])[0]
+        return complete(read(self._anywhere(send([text]), send, [text])), [text])[0]
 
     def _many(self, read: Callable[[A], list[R]], send: "Send[A]", texts: Iterable[str]) -> Iterator[R]:
         start = 0
@@ -158,11 +191,30 @@ class Client(ClientBase):
     def _patiently(self, call: "Future[A]", send: "Send[A]", batch: list[str]) -> A:
         for _ in range(MAX_WAITS):
             try:
-                return self._result(call)
+                return self._anywhere(call, send, batch)
             except Overloaded as error:
                 time.sleep(wait_s(error))
                 call = send(batch)
+        return self._anywhere(call, send, batch)
+
+    def _anywhere(self, call: "Future[A]", send: "Send[A]", batch: list[str]) -> A:
+        for _ in self.addresses[1:]:
+            try:
+                return self._result(call)
+            except Unavailable:
+                self._turn_elsewhere()
+                call = send(batch)
         return self._result(call)
+
+    def _asked(self, ask: Callable[[], A]) -> A:
+        for _ in self.addresses[1:]:
+            try:
+                with as_client_errors(self.address):
+                    return ask()
+            except Unavailable:
+                self._turn_elsewhere()
+        with as_client_errors(self.address):
+            return ask()
 
     def _result(self, call: "Future[A]") -> A:
         with as_client_errors(self.address):
@@ -173,4 +225,6 @@ class Client(ClientBase):
             yield from call
 
     def _session(self, opening: SessionRequest, timeout: float | None) -> Session:
-        return Session(self._sequences, self.address, opening, self._within(timeout))
+        self._check_open()
+        ways = Ways(list(zip(self._sequence_stubs, self.addresses, strict=True)), opening.resume.session_id)
+        return Session(ways, opening, self._within(timeout), self._manner)

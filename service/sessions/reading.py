@@ -6,6 +6,7 @@ from typing import Self
 
 import numpy as np
 
+from service.bundle.manifest import GraphSpec
 from service.step import NOTHING, Array, Arrays, Result
 
 
@@ -44,3 +45,12 @@ class Reading:
 
 
 NOTHING_READ = Reading(NOTHING, (), NOTHING, 0)
+
+
+def ragged_contexts(graph: GraphSpec) -> dict[str, int]:
+    """Each context that a graph puts out → the axis along which its pieces are joined, counted without the batch."""
+    contexts = [spec for spec in graph.outputs if spec.role == "context"]
+    axes = {
+        spec.name: [i for i, axis in enumerate(spec.axes[1:]) if isinstance(axis, str)] for spec in contexts
+    }
+    return {name: found[0] for name, found in axes.items() if found}

@@ -1,11 +1,15 @@
 """One client's conversation with a model: whose it is, which model it is bound to, and where it stands."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
+from service.errors import TurnConflict
 from service.registry import Served
+from service.sessions.durability import NEVER, Durability
+from service.sessions.plain import HasPlain
 from service.sessions.reading import NOTHING_READ, Reading
+from service.sessions.turns import Turn, TurnLog
 
 Pending = Mapping[str, Any]
 """The state of a tokenizer's feeder, as plain JSON values."""
@@ -54,9 +58,18 @@ _NEW_TEXT: dict[str, Any] = {"reading": NOTHING_READ, "pending": None, "text_is_
 NEW = Standing()
 
 
+@dataclass(slots=True)
+class Unfinished:
+    """A generate whose stream broke, or that is under way: what it was, and how far it has come."""
+
+    digest: str
+    search: HasPlain | None = None
+    """Goes on from between two steps; None until the text is read."""
+
+
 @dataclass(slots=True, eq=False)
 class Session:
-    """Held by at most one stream; only its holder sets `standing`."""
+    """Held by at most one stream; only its holder moves it on."""
 
     id: str
     owner: str
@@ -65,3 +78,48 @@ class Session:
     ttl_s: float
     """How long it is kept while no stream holds it."""
     standing: Standing = NEW
+    log: TurnLog = field(default_factory=TurnLog)
+    unfinished: Unfinished | None = None
+    """The turn that comes next, where it was begun."""
+    steps: int = 0
+    """Tokens read and written, and turns done, since it came here."""
+    durability: Durability = NEVER
+    # What follows is the keeper's.
+    epoch: int = 0
+    """Under which it may be written to the store; 0: it is not there yet."""
+    revision: int = 0
+    """Of its newest snapshot; they are numbered within an epoch."""
+    saved_steps: int = 0
+    """Its steps when the snapshot was taken that is in the store."""
+    durable_turn: int = 0
+    """Every turn below this one is in the store."""
+    stored_at: float = 0.0
+    """When its time to live began last in the store, by the monotonic clock."""
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether all of it is in the store."""
+        return self.epoch > 0 and self.saved_steps >= self.steps
+
+    def accept(self, digest: str, answer: str, standing: Standing, num_outputs: int = 0) -> Turn:
+        """The next turn is done: the session stands elsewhere, and its answer can be given again."""
+        self.steps += 1 + abs(standing.input_position - self.standing.input_position)
+        self.standing, self.unfinished = standing, None
+        return self.log.add(digest, answer, standing, num_outputs)
+
+    def check_turn(self, number: int | None, digest: str) -> Turn | None:
+        """As `TurnLog.find`; what was begun under a number is not replaced by another request with that number."""
+        done = self.log.find(number, digest)
+        if done is None and number is not None and self.unfinished and self.unfinished.digest != digest:
+            raise TurnConflict(
+                f"turn {number} was begun as another request: go on with that, or send this without a turn to give "
+                "that up",
+                next_turn=self.log.next_turn,
+            )
+        return done
+
+    def fork(self, session_id: str) -> "Session":
+        """Another session that stands where this one stands, with its turns; what is unfinished stays here."""
+        fork = Session(session_id, self.owner, self.served, self.ttl_s, self.standing, self.log.copy())
+        fork.durability = self.durability
+        return fork

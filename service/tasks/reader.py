@@ -6,8 +6,9 @@ from typing import Self
 
 import numpy as np
 
-from service.bundle.manifest import GraphSpec, Manifest
+from service.bundle.manifest import Manifest
 from service.sessions import Reading
+from service.sessions.reading import ragged_contexts
 from service.step import Step
 from service.tasks.jobs import Program
 
@@ -31,7 +32,7 @@ class Reader:
     def of(cls, manifest: Manifest) -> Self:
         """The reader of a model."""
         graph = _GRAPHS[manifest.task]
-        return cls(graph, MAX_CHUNK if manifest.streams else None, _ragged_contexts(manifest.graphs[graph]))
+        return cls(graph, MAX_CHUNK if manifest.streams else None, ragged_contexts(manifest.graphs[graph]))
 
     def read(self, tokens: Sequence[int], reading: Reading) -> Program[Reading]:
         """The reading after these tokens."""
@@ -44,12 +45,3 @@ class Reader:
         array = np.asarray(tokens, dtype=np.int64)
         size = self.chunk or max(1, len(array))
         return [array[start : start + size] for start in range(0, len(array), size)]
-
-
-def _ragged_contexts(graph: GraphSpec) -> dict[str, int]:
-    """Each context output's ragged axis, counted without the batch axis."""
-    contexts = [spec for spec in graph.outputs if spec.role == "context"]
-    axes = {
-        spec.name: [i for i, axis in enumerate(spec.axes[1:]) if isinstance(axis, str)] for spec in contexts
-    }
-    return {name: found[0] for name, found in axes.items() if found}

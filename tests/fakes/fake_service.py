@@ -8,18 +8,12 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import NoReturn
 
 import grpc
-from google.protobuf import any_pb2
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
-from google.rpc import code_pb2, error_details_pb2, status_pb2
-from grpc_status import rpc_status
 
-from seqserve.v1 import model_pb2_grpc, sequence_pb2_grpc
-from seqserve.v1.decoding_pb2 import FINISH_REASON_END, Hypothesis, LabelScore, Token
+from seqserve.v1 import model_pb2_grpc, sequence_pb2_grpc, session_pb2, session_pb2_grpc
+from seqserve.v1.decoding_pb2 import FINISH_REASON_END
 from seqserve.v1.model_pb2 import (
     TASK_CLASSIFY,
     TASK_TRANSLATE,
@@ -28,94 +22,35 @@ from seqserve.v1.model_pb2 import (
     GenerationDefaults,
     ListModelsRequest,
     ListModelsResponse,
+    LoadModelRequest,
+    LoadModelResponse,
     ModelDescription,
+    ModelVersion,
+    UnloadModelRequest,
+    UnloadModelResponse,
 )
 from seqserve.v1.sequence_pb2 import (
     Classification,
     ClassifyRequest,
     ClassifyResponse,
-    Closed,
-    Feed,
-    ModelVersion,
-    Opened,
-    Output,
-    SessionRequest,
-    SessionResponse,
     StreamTranslateRequest,
     StreamTranslateResponse,
     TranslateRequest,
     TranslateResponse,
     Translation,
 )
+from seqserve.v1.session_pb2 import SessionRequest, SessionResponse
+from tests.fakes.failures import REFUSED, Failure, not_found, wrong
+from tests.fakes.fake_sessions import CLASSIFIER, Conversation, FakeSessions, hypothesis, judged
 
 TRANSLATOR = ModelVersion(name="capitals", version="2")
-CLASSIFIER = ModelVersion(name="questions", version="1")
-REFUSED = "REFUSED"
-"""A text with this word is answered with INVALID_ARGUMENT."""
 
 
-@dataclass
-class Failure:
-    """A status to answer with, instead of an answer."""
-
-    code: grpc.StatusCode
-    message: str = "told to fail"
-    details: Sequence[Message] = ()
-
-    def abort(self, context: grpc.ServicerContext) -> NoReturn:
-        packed = [any_pb2.Any() for _ in self.details]
-        for into, detail in zip(packed, self.details, strict=True):
-            into.Pack(detail)
-        code = code_pb2.Code.Value(self.code.name)
-        status = status_pb2.Status(code=code, message=self.message, details=packed)
-        context.abort_with_status(rpc_status.to_status(status))
-        raise AssertionError("abort raises")
-
-
-def because(reason: str) -> error_details_pb2.ErrorInfo:
-    return error_details_pb2.ErrorInfo(reason=reason, domain="seqserve")
-
-
-def overloaded(retry_after_s: float) -> Failure:
-    delay = Duration(nanos=int(retry_after_s * 1e9))
-    retry = error_details_pb2.RetryInfo(retry_delay=delay)
-    return Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "the queue is full", [because("OVERLOADED"), retry])
-
-
-def wrong(path: str, message: str) -> Failure:
-    violation = error_details_pb2.BadRequest.FieldViolation(field=path, description=message)
-    request = error_details_pb2.BadRequest(field_violations=[violation])
-    return Failure(grpc.StatusCode.INVALID_ARGUMENT, message, [because("INVALID_INPUT"), request])
-
-
-def not_found(kind: str, name: str) -> Failure:
-    resource = error_details_pb2.ResourceInfo(resource_type=kind, resource_name=name)
-    reason = because(f"{kind.upper()}_NOT_FOUND")
-    return Failure(grpc.StatusCode.NOT_FOUND, f"no {kind} {name!r}; there are others", [reason, resource])
-
-
-@dataclass
-class Conversation:
-    words: list[str] = field(default_factory=list)
-    pending: str = ""
-    inputs: int = 0
-    outputs: int = 0
-
-    def feed(self, feed: Feed) -> Output:
-        if REFUSED in feed.text:
-            return Output()
-        head, space, tail = (self.pending + feed.text).rpartition(" ")
-        fresh = (head + space + (tail if feed.end_of_input else "")).split()
-        self.pending = "" if feed.end_of_input else tail
-        self.words += fresh
-        self.inputs += len(fresh)
-        labels = judged(" ".join(self.words)) if self.words else ()
-        if feed.end_of_input:
-            self.words = []
-        return Output(input_position=self.inputs, output_position=self.outputs, labels=labels)
-
-
-class FakeService(sequence_pb2_grpc.SequenceServiceServicer, model_pb2_grpc.ModelServiceServicer):
+class FakeService(
+    sequence_pb2_grpc.SequenceServiceServicer,
+    model_pb2_grpc.ModelServiceServicer,
+    session_pb2_grpc.SessionServiceServicer,
+):
     """Answers at once, unless `gate` is closed; `failures` are used up one by one, before anything is answered."""
 
     def __init__(self) -> None:
@@ -123,7 +58,7 @@ class FakeService(sequence_pb2_grpc.SequenceServiceServicer, model_pb2_grpc.Mode
         self.failures: list[Failure] = []
         self.gate = threading.Event()
         self.gate.set()
-        self.sessions: dict[str, Conversation] = {}
+        self.sessions = FakeSessions()
         self.under_way = 0
         self.most_under_way = 0
         self.cancelled = threading.Event()
@@ -142,7 +77,7 @@ class FakeService(sequence_pb2_grpc.SequenceServiceServicer, model_pb2_grpc.Mode
         with self._answering(request, context):
             if REFUSED in request.text:
                 wrong("text", "text is refused").abort(context)
-        best = _hypothesis(request.text)
+        best = hypothesis(request.text)
         for position, token in enumerate(best.tokens, 1):
             self.gate.wait(20)
             first = TRANSLATOR if position == 1 else None
@@ -170,28 +105,62 @@ class FakeService(sequence_pb2_grpc.SequenceServiceServicer, model_pb2_grpc.Mode
                 pass
             kind = request.WhichOneof("request")
             if kind in ("open", "resume"):
-                key = request.resume.session_id or f"session-{len(self.sessions) + 1}"
-                if kind == "open":
-                    self.sessions[key] = talk
-                elif key not in self.sessions:
-                    not_found("session", key).abort(context)
-                talk = self.sessions[key]
-                yield SessionResponse(opened=_opened(key, talk))
-            elif kind == "feed":
-                if REFUSED in request.feed.text:
-                    wrong("feed.text", "the text is refused").abort(context)
-                yield SessionResponse(output=talk.feed(request.feed))
-            elif kind == "generate":
-                yield from self._generate(talk)
-            else:
+                key, talk = self.sessions.begin(request, context)
+                yield talk.opened(key)
+            elif REFUSED in request.feed.text:
+                wrong("feed.text", "the text is refused").abort(context)
+            elif kind == "close":
                 del self.sessions[key]
-                yield SessionResponse(closed=Closed(input_position=talk.inputs, output_position=talk.outputs))
+                yield talk.closed()
                 return
+            else:
+                yield from self._cut(self.sessions.answers(talk, request, context), context)
+
+    def _cut(
+        self, answers: Iterator[SessionResponse], context: grpc.ServicerContext
+    ) -> Iterator[SessionResponse]:
+        """Answers, until the stream is to break: before the next answer, or after it was given to nobody."""
+        for answer in answers:
+            self.gate.wait(20)
+            crash = self.sessions.crash_before()
+            if crash is not None:
+                crash.abort(context)
+            yield answer
+
+    def ListSessions(
+        self, request: session_pb2.ListSessionsRequest, context: grpc.ServicerContext
+    ) -> session_pb2.ListSessionsResponse:
+        with self._answering(request, context):
+            keys = sorted(self.sessions)
+            start = int(request.page_token or 0)
+            page = [self.sessions[key].described(key) for key in keys[start : start + 1]]
+            token = str(start + 1) if start + 1 < len(keys) else ""
+            return session_pb2.ListSessionsResponse(sessions=page, next_page_token=token)
+
+    def DescribeSession(
+        self, request: session_pb2.DescribeSessionRequest, context: grpc.ServicerContext
+    ) -> session_pb2.DescribeSessionResponse:
+        raise NotImplementedError
+
+    def CloseSession(
+        self, request: session_pb2.CloseSessionRequest, context: grpc.ServicerContext
+    ) -> session_pb2.CloseSessionResponse:
+        with self._answering(request, context):
+            if request.session_id not in self.sessions:
+                not_found("session", request.session_id).abort(context)
+            del self.sessions[request.session_id]
+            return session_pb2.CloseSessionResponse()
 
     def ListModels(self, request: ListModelsRequest, context: grpc.ServicerContext) -> ListModelsResponse:
         with self._answering(request, context):
             chosen = [model for model in DESCRIPTIONS if request.task in (0, model.task)]
             return ListModelsResponse(models=chosen)
+
+    def LoadModel(self, request: LoadModelRequest, context: grpc.ServicerContext) -> LoadModelResponse:
+        raise NotImplementedError
+
+    def UnloadModel(self, request: UnloadModelRequest, context: grpc.ServicerContext) -> UnloadModelResponse:
+        raise NotImplementedError
 
     def DescribeModel(
         self, request: DescribeModelRequest, context: grpc.ServicerContext
@@ -201,20 +170,6 @@ class FakeService(sequence_pb2_grpc.SequenceServiceServicer, model_pb2_grpc.Mode
             if not found:
                 not_found("model", request.model.name).abort(context)
             return DescribeModelResponse(model=found[0])
-
-    def _generate(self, talk: Conversation) -> Iterator[SessionResponse]:
-        best = _hypothesis(" ".join(talk.words))
-        talk.words = []
-        for token in best.tokens:
-            self.gate.wait(20)
-            talk.outputs += 1
-            yield SessionResponse(
-                output=Output(input_position=talk.inputs, output_position=talk.outputs, tokens=[token])
-            )
-        last = Output(input_position=talk.inputs, output_position=talk.outputs)
-        last.finish_reason = FINISH_REASON_END
-        last.hypotheses.append(best)
-        yield SessionResponse(output=last)
 
     @contextmanager
     def _answering(self, request: Message, context: grpc.ServicerContext) -> Iterator[None]:
@@ -234,34 +189,8 @@ class FakeService(sequence_pb2_grpc.SequenceServiceServicer, model_pb2_grpc.Mode
                 self.under_way -= 1
 
 
-def judged(text: str) -> list[LabelScore]:
-    sides = ["question", "statement"] if "?" in text else ["statement", "question"]
-    return [LabelScore(label=sides[0], probability=0.75), LabelScore(label=sides[1], probability=0.25)]
-
-
-def _hypothesis(text: str) -> Hypothesis:
-    words = text.upper().split()
-    tokens = [
-        Token(id=index, piece=(" " if index else "") + word, log_prob=-0.5)
-        for index, word in enumerate(words)
-    ]
-    return Hypothesis(
-        text=" ".join(words), score=-0.5 * len(words), tokens=tokens, finish_reason=FINISH_REASON_END
-    )
-
-
 def _translation(text: str) -> Translation:
-    return Translation(hypotheses=[_hypothesis(text)], num_source_tokens=len(text.split()))
-
-
-def _opened(key: str, talk: Conversation) -> Opened:
-    return Opened(
-        session_id=key,
-        model=CLASSIFIER,
-        input_position=talk.inputs,
-        output_position=talk.outputs,
-        ttl=Duration(seconds=300),
-    )
+    return Translation(hypotheses=[hypothesis(text)], num_source_tokens=len(text.split()))
 
 
 def _check(texts: Sequence[str], context: grpc.ServicerContext) -> None:
@@ -312,6 +241,7 @@ def served(fake: FakeService) -> Iterator[str]:
     server = grpc.server(ThreadPoolExecutor(16))
     sequence_pb2_grpc.add_SequenceServiceServicer_to_server(fake, server)
     model_pb2_grpc.add_ModelServiceServicer_to_server(fake, server)
+    session_pb2_grpc.add_SessionServiceServicer_to_server(fake, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:

@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 
-from seqserve.v1 import model_pb2_grpc, sequence_pb2_grpc
+from seqserve.v1 import model_pb2_grpc, sequence_pb2_grpc, session_pb2_grpc
 from service.bundle import Bundle
 from service.config import SchedulerSettings, Settings
 from service.metrics import Metrics
@@ -46,6 +46,11 @@ class Toys:
     channel: grpc.aio.Channel
     sequence: "sequence_pb2_grpc.SequenceServiceAsyncStub"
     models: "model_pb2_grpc.ModelServiceAsyncStub"
+
+    @property
+    def sessions(self) -> "session_pb2_grpc.SessionServiceAsyncStub":
+        stub: session_pb2_grpc.SessionServiceAsyncStub = session_pb2_grpc.SessionServiceStub(self.channel)
+        return stub
 
     def engine(self, name: str = "toy-es-en") -> ToyEngine:
         return self.engines.of[name]

@@ -44,6 +44,9 @@ class ToyEngine:
 
     def hold(self) -> None:
         """Let no batch run but those that `let` allows."""
+        if not self._held:
+            self._may_run = threading.Semaphore(0)  # what was let go may go on with the old one
+            self.running.clear()
         self._held = True
 
     def let(self, batches: int = 1) -> None:
@@ -57,8 +60,9 @@ class ToyEngine:
 
     def run(self, graph: str, steps: Sequence[Step]) -> list[Result]:
         if self._held:
+            may_run = self._may_run
             self.running.set()
-            assert self._may_run.acquire(timeout=30)
+            assert may_run.acquire(timeout=30)
         self.on_batch(graph, len(steps))
         results = [_GRAPHS[graph](step) for step in steps]
         self.rows[graph] += len(steps)

@@ -8,13 +8,14 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 
+from seqserve.v1 import model_pb2, session_pb2
 from seqserve.v1 import sequence_pb2 as pb
 from seqserve.v1.decoding_pb2 import DecodingOptions
 from tests.fakes.toy_server import Toys
 
 
-def model(name: str = "toy-es-en", **parts: str) -> pb.ModelSelector:
-    return pb.ModelSelector(name=name, **parts)
+def model(name: str = "toy-es-en", **parts: str) -> model_pb2.ModelSelector:
+    return model_pb2.ModelSelector(name=name, **parts)
 
 
 async def translate(toys: Toys, *texts: str) -> list[str]:
@@ -35,7 +36,7 @@ class Talk:
 
     async def say(self, **request: Any) -> Any:
         """Send a request and take one answer: its opened, output or closed."""
-        await self.call.write(pb.SessionRequest(**request))
+        await self.call.write(session_pb2.SessionRequest(**request))
         return await self.hear()
 
     async def hear(self) -> Any:
@@ -45,12 +46,15 @@ class Talk:
             return None
         return getattr(answer, answer.WhichOneof("response"))
 
-    async def feed(self, text: str, **parts: Any) -> pb.Output:
-        output: pb.Output = await self.say(feed=pb.Feed(text=text, **parts))
+    async def feed(self, text: str, turn: int | None = None, **parts: Any) -> session_pb2.Output:
+        output: session_pb2.Output = await self.say(feed=session_pb2.Feed(text=text, **parts), turn=turn)
         return output
 
-    async def generate(self, **options: Any) -> list[pb.Output]:
-        await self.call.write(pb.SessionRequest(generate=pb.Generate(options=DecodingOptions(**options))))
+    async def generate(
+        self, turn: int | None = None, output_position: int | None = None, **options: Any
+    ) -> list[session_pb2.Output]:
+        generate = session_pb2.Generate(options=DecodingOptions(**options), output_position=output_position)
+        await self.call.write(session_pb2.SessionRequest(generate=generate, turn=turn))
         outputs = [await self.hear()]
         while not outputs[-1].finish_reason:
             outputs.append(await self.hear())
@@ -71,13 +75,15 @@ class Talk:
 
 
 @asynccontextmanager
-async def talking(toys: Toys, name: str = "toy-es-en", **parts: Any) -> AsyncIterator[tuple[Talk, pb.Opened]]:
-    """A session that is opened, or resumed with `session_id`."""
+async def talking(
+    toys: Toys, name: str = "toy-es-en", **parts: Any
+) -> AsyncIterator[tuple[Talk, session_pb2.Opened]]:
+    """A session that is opened, or resumed with `session_id` or `ticket`."""
     talk = Talk(toys.sequence.Session())
-    if "session_id" in parts:
-        opened = await talk.say(resume=pb.Resume(**parts))
+    if parts.keys() & {"session_id", "ticket"}:
+        opened = await talk.say(resume=session_pb2.Resume(**parts))
     else:
-        opened = await talk.say(open=pb.Open(model=model(name), **parts))
+        opened = await talk.say(open=session_pb2.Open(model=model(name), **parts))
     try:
         yield talk, opened
     finally:

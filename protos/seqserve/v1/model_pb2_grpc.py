@@ -45,6 +45,16 @@ class ModelServiceStub(object):
                 request_serializer=seqserve_dot_v1_dot_model__pb2.DescribeModelRequest.SerializeToString,
                 response_deserializer=seqserve_dot_v1_dot_model__pb2.DescribeModelResponse.FromString,
                 _registered_method=True)
+        self.LoadModel = channel.unary_unary(
+                '/seqserve.v1.ModelService/LoadModel',
+                request_serializer=seqserve_dot_v1_dot_model__pb2.LoadModelRequest.SerializeToString,
+                response_deserializer=seqserve_dot_v1_dot_model__pb2.LoadModelResponse.FromString,
+                _registered_method=True)
+        self.UnloadModel = channel.unary_unary(
+                '/seqserve.v1.ModelService/UnloadModel',
+                request_serializer=seqserve_dot_v1_dot_model__pb2.UnloadModelRequest.SerializeToString,
+                response_deserializer=seqserve_dot_v1_dot_model__pb2.UnloadModelResponse.FromString,
+                _registered_method=True)
 
 
 class ModelServiceServicer(object):
@@ -65,6 +75,22 @@ class ModelServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def LoadModel(self, request, context):
+        """Loads a version from the repository beside those that are served; new requests go to the newest.
+        PERMISSION_DENIED unless the server allows administration.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnloadModel(self, request, context):
+        """Takes a version out: new requests no longer find it, its sessions go on until they end or the deadline passes;
+        then they get `evicted`. PERMISSION_DENIED unless the server allows administration.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ModelServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +103,16 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.DescribeModel,
                     request_deserializer=seqserve_dot_v1_dot_model__pb2.DescribeModelRequest.FromString,
                     response_serializer=seqserve_dot_v1_dot_model__pb2.DescribeModelResponse.SerializeToString,
+            ),
+            'LoadModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.LoadModel,
+                    request_deserializer=seqserve_dot_v1_dot_model__pb2.LoadModelRequest.FromString,
+                    response_serializer=seqserve_dot_v1_dot_model__pb2.LoadModelResponse.SerializeToString,
+            ),
+            'UnloadModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnloadModel,
+                    request_deserializer=seqserve_dot_v1_dot_model__pb2.UnloadModelRequest.FromString,
+                    response_serializer=seqserve_dot_v1_dot_model__pb2.UnloadModelResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,6 +170,60 @@ class ModelService(object):
             '/seqserve.v1.ModelService/DescribeModel',
             seqserve_dot_v1_dot_model__pb2.DescribeModelRequest.SerializeToString,
             seqserve_dot_v1_dot_model__pb2.DescribeModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LoadModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/seqserve.v1.ModelService/LoadModel',
+            seqserve_dot_v1_dot_model__pb2.LoadModelRequest.SerializeToString,
+            seqserve_dot_v1_dot_model__pb2.LoadModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnloadModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/seqserve.v1.ModelService/UnloadModel',
+            seqserve_dot_v1_dot_model__pb2.UnloadModelRequest.SerializeToString,
+            seqserve_dot_v1_dot_model__pb2.UnloadModelResponse.FromString,
             options,
             channel_credentials,
             insecure,

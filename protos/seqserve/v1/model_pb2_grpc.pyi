@@ -37,6 +37,14 @@ class ModelServiceStub:
     """All served versions, by name, the newest version of each first."""
     DescribeModel: _grpc.UnaryUnaryMultiCallable[_model_pb2.DescribeModelRequest, _model_pb2.DescribeModelResponse]
     """One of them; NOT_FOUND names those there are."""
+    LoadModel: _grpc.UnaryUnaryMultiCallable[_model_pb2.LoadModelRequest, _model_pb2.LoadModelResponse]
+    """Loads a version from the repository beside those that are served; new requests go to the newest.
+    PERMISSION_DENIED unless the server allows administration.
+    """
+    UnloadModel: _grpc.UnaryUnaryMultiCallable[_model_pb2.UnloadModelRequest, _model_pb2.UnloadModelResponse]
+    """Takes a version out: new requests no longer find it, its sessions go on until they end or the deadline passes;
+    then they get `evicted`. PERMISSION_DENIED unless the server allows administration.
+    """
 
 @_typing.type_check_only
 class ModelServiceAsyncStub(ModelServiceStub):
@@ -47,6 +55,14 @@ class ModelServiceAsyncStub(ModelServiceStub):
     """All served versions, by name, the newest version of each first."""
     DescribeModel: _aio.UnaryUnaryMultiCallable[_model_pb2.DescribeModelRequest, _model_pb2.DescribeModelResponse]  # type: ignore[assignment]
     """One of them; NOT_FOUND names those there are."""
+    LoadModel: _aio.UnaryUnaryMultiCallable[_model_pb2.LoadModelRequest, _model_pb2.LoadModelResponse]  # type: ignore[assignment]
+    """Loads a version from the repository beside those that are served; new requests go to the newest.
+    PERMISSION_DENIED unless the server allows administration.
+    """
+    UnloadModel: _aio.UnaryUnaryMultiCallable[_model_pb2.UnloadModelRequest, _model_pb2.UnloadModelResponse]  # type: ignore[assignment]
+    """Takes a version out: new requests no longer find it, its sessions go on until they end or the deadline passes;
+    then they get `evicted`. PERMISSION_DENIED unless the server allows administration.
+    """
 
 class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
     """Lists and describes the served models."""
@@ -66,5 +82,25 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_model_pb2.DescribeModelResponse, _abc.Awaitable[_model_pb2.DescribeModelResponse]]:
         """One of them; NOT_FOUND names those there are."""
+
+    @_abc_1.abstractmethod
+    def LoadModel(
+        self,
+        request: _model_pb2.LoadModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_pb2.LoadModelResponse, _abc.Awaitable[_model_pb2.LoadModelResponse]]:
+        """Loads a version from the repository beside those that are served; new requests go to the newest.
+        PERMISSION_DENIED unless the server allows administration.
+        """
+
+    @_abc_1.abstractmethod
+    def UnloadModel(
+        self,
+        request: _model_pb2.UnloadModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_pb2.UnloadModelResponse, _abc.Awaitable[_model_pb2.UnloadModelResponse]]:
+        """Takes a version out: new requests no longer find it, its sessions go on until they end or the deadline passes;
+        then they get `evicted`. PERMISSION_DENIED unless the server allows administration.
+        """
 
 def add_ModelServiceServicer_to_server(servicer: ModelServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -22,59 +22,34 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from seqserve.v1 import decoding_pb2 as seqserve_dot_v1_dot_decoding__pb2
+from seqserve.v1 import model_pb2 as seqserve_dot_v1_dot_model__pb2
+from seqserve.v1 import session_pb2 as seqserve_dot_v1_dot_session__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aseqserve/v1/sequence.proto\x12\x0bseqserve.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1aseqserve/v1/decoding.proto\"`\n\rModelSelector\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x17\n\x0fsource_language\x18\x03 \x01(\t\x12\x17\n\x0ftarget_language\x18\x04 \x01(\t\"-\n\x0cModelVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"\xa3\x01\n\x10TranslateRequest\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x1a.seqserve.v1.ModelSelector\x12\r\n\x05texts\x18\x02 \x03(\t\x12-\n\x07options\x18\x03 \x01(\x0b\x32\x1c.seqserve.v1.DecodingOptions\x12&\n\x08too_long\x18\x04 \x01(\x0e\x32\x14.seqserve.v1.TooLong\"m\n\x11TranslateResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x19.seqserve.v1.ModelVersion\x12.\n\x0ctranslations\x18\x02 \x03(\x0b\x32\x18.seqserve.v1.Translation\"U\n\x0bTranslation\x12+\n\nhypotheses\x18\x01 \x03(\x0b\x32\x17.seqserve.v1.Hypothesis\x12\x19\n\x11num_source_tokens\x18\x02 \x01(\x05\"\xa8\x01\n\x16StreamTranslateRequest\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x1a.seqserve.v1.ModelSelector\x12\x0c\n\x04text\x18\x02 \x01(\t\x12-\n\x07options\x18\x03 \x01(\x0b\x32\x1c.seqserve.v1.DecodingOptions\x12&\n\x08too_long\x18\x04 \x01(\x0e\x32\x14.seqserve.v1.TooLong\"\xdf\x01\n\x17StreamTranslateResponse\x12\x17\n\x0foutput_position\x18\x01 \x01(\x03\x12\"\n\x06tokens\x18\x02 \x03(\x0b\x32\x12.seqserve.v1.Token\x12\x30\n\rfinish_reason\x18\x03 \x01(\x0e\x32\x19.seqserve.v1.FinishReason\x12+\n\nhypotheses\x18\x04 \x03(\x0b\x32\x17.seqserve.v1.Hypothesis\x12(\n\x05model\x18\x05 \x01(\x0b\x32\x19.seqserve.v1.ModelVersion\"\x87\x01\n\x0f\x43lassifyRequest\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x1a.seqserve.v1.ModelSelector\x12\r\n\x05texts\x18\x02 \x03(\t\x12\x12\n\nnum_labels\x18\x03 \x01(\x05\x12&\n\x08too_long\x18\x04 \x01(\x0e\x32\x14.seqserve.v1.TooLong\"r\n\x10\x43lassifyResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x19.seqserve.v1.ModelVersion\x12\x34\n\x0f\x63lassifications\x18\x02 \x03(\x0b\x32\x1b.seqserve.v1.Classification\"M\n\x0e\x43lassification\x12\'\n\x06labels\x18\x01 \x03(\x0b\x32\x17.seqserve.v1.LabelScore\x12\x12\n\nnum_tokens\x18\x02 \x01(\x05\"\xd8\x01\n\x0eSessionRequest\x12!\n\x04open\x18\x01 \x01(\x0b\x32\x11.seqserve.v1.OpenH\x00\x12%\n\x06resume\x18\x02 \x01(\x0b\x32\x13.seqserve.v1.ResumeH\x00\x12!\n\x04\x66\x65\x65\x64\x18\x03 \x01(\x0b\x32\x11.seqserve.v1.FeedH\x00\x12)\n\x08generate\x18\x04 \x01(\x0b\x32\x15.seqserve.v1.GenerateH\x00\x12#\n\x05\x63lose\x18\x05 \x01(\x0b\x32\x12.seqserve.v1.CloseH\x00\x42\t\n\x07request\"Y\n\x04Open\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x1a.seqserve.v1.ModelSelector\x12&\n\x03ttl\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x1c\n\x06Resume\x12\x12\n\nsession_id\x18\x01 \x01(\t\"\x17\n\x08TokenIds\x12\x0b\n\x03ids\x18\x01 \x03(\x05\"\x91\x01\n\x04\x46\x65\x65\x64\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12*\n\ttoken_ids\x18\x02 \x01(\x0b\x32\x15.seqserve.v1.TokenIdsH\x00\x12\x14\n\x0c\x65nd_of_input\x18\x03 \x01(\x08\x12\x1b\n\x0einput_position\x18\x04 \x01(\x03H\x01\x88\x01\x01\x42\x07\n\x05inputB\x11\n\x0f_input_position\"9\n\x08Generate\x12-\n\x07options\x18\x01 \x01(\x0b\x32\x1c.seqserve.v1.DecodingOptions\"\x07\n\x05\x43lose\"\x92\x01\n\x0fSessionResponse\x12%\n\x06opened\x18\x01 \x01(\x0b\x32\x13.seqserve.v1.OpenedH\x00\x12%\n\x06output\x18\x02 \x01(\x0b\x32\x13.seqserve.v1.OutputH\x00\x12%\n\x06\x63losed\x18\x03 \x01(\x0b\x32\x13.seqserve.v1.ClosedH\x00\x42\n\n\x08response\"\x9f\x01\n\x06Opened\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12(\n\x05model\x18\x02 \x01(\x0b\x32\x19.seqserve.v1.ModelVersion\x12\x16\n\x0einput_position\x18\x03 \x01(\x03\x12\x17\n\x0foutput_position\x18\x04 \x01(\x03\x12&\n\x03ttl\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xe5\x01\n\x06Output\x12\x16\n\x0einput_position\x18\x01 \x01(\x03\x12\x17\n\x0foutput_position\x18\x02 \x01(\x03\x12\'\n\x06labels\x18\x03 \x03(\x0b\x32\x17.seqserve.v1.LabelScore\x12\"\n\x06tokens\x18\x04 \x03(\x0b\x32\x12.seqserve.v1.Token\x12\x30\n\rfinish_reason\x18\x05 \x01(\x0e\x32\x19.seqserve.v1.FinishReason\x12+\n\nhypotheses\x18\x06 \x03(\x0b\x32\x17.seqserve.v1.Hypothesis\"9\n\x06\x43losed\x12\x16\n\x0einput_position\x18\x01 \x01(\x03\x12\x17\n\x0foutput_position\x18\x02 \x01(\x03\x32\xd0\x02\n\x0fSequenceService\x12J\n\tTranslate\x12\x1d.seqserve.v1.TranslateRequest\x1a\x1e.seqserve.v1.TranslateResponse\x12^\n\x0fStreamTranslate\x12#.seqserve.v1.StreamTranslateRequest\x1a$.seqserve.v1.StreamTranslateResponse0\x01\x12G\n\x08\x43lassify\x12\x1c.seqserve.v1.ClassifyRequest\x1a\x1d.seqserve.v1.ClassifyResponse\x12H\n\x07Session\x12\x1b.seqserve.v1.SessionRequest\x1a\x1c.seqserve.v1.SessionResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aseqserve/v1/sequence.proto\x12\x0bseqserve.v1\x1a\x1aseqserve/v1/decoding.proto\x1a\x17seqserve/v1/model.proto\x1a\x19seqserve/v1/session.proto\"\xa3\x01\n\x10TranslateRequest\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x1a.seqserve.v1.ModelSelector\x12\r\n\x05texts\x18\x02 \x03(\t\x12-\n\x07options\x18\x03 \x01(\x0b\x32\x1c.seqserve.v1.DecodingOptions\x12&\n\x08too_long\x18\x04 \x01(\x0e\x32\x14.seqserve.v1.TooLong\"m\n\x11TranslateResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x19.seqserve.v1.ModelVersion\x12.\n\x0ctranslations\x18\x02 \x03(\x0b\x32\x18.seqserve.v1.Translation\"U\n\x0bTranslation\x12+\n\nhypotheses\x18\x01 \x03(\x0b\x32\x17.seqserve.v1.Hypothesis\x12\x19\n\x11num_source_tokens\x18\x02 \x01(\x05\"\xa8\x01\n\x16StreamTranslateRequest\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x1a.seqserve.v1.ModelSelector\x12\x0c\n\x04text\x18\x02 \x01(\t\x12-\n\x07options\x18\x03 \x01(\x0b\x32\x1c.seqserve.v1.DecodingOptions\x12&\n\x08too_long\x18\x04 \x01(\x0e\x32\x14.seqserve.v1.TooLong\"\xdf\x01\n\x17StreamTranslateResponse\x12\x17\n\x0foutput_position\x18\x01 \x01(\x03\x12\"\n\x06tokens\x18\x02 \x03(\x0b\x32\x12.seqserve.v1.Token\x12\x30\n\rfinish_reason\x18\x03 \x01(\x0e\x32\x19.seqserve.v1.FinishReason\x12+\n\nhypotheses\x18\x04 \x03(\x0b\x32\x17.seqserve.v1.Hypothesis\x12(\n\x05model\x18\x05 \x01(\x0b\x32\x19.seqserve.v1.ModelVersion\"\x87\x01\n\x0f\x43lassifyRequest\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x1a.seqserve.v1.ModelSelector\x12\r\n\x05texts\x18\x02 \x03(\t\x12\x12\n\nnum_labels\x18\x03 \x01(\x05\x12&\n\x08too_long\x18\x04 \x01(\x0e\x32\x14.seqserve.v1.TooLong\"r\n\x10\x43lassifyResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x19.seqserve.v1.ModelVersion\x12\x34\n\x0f\x63lassifications\x18\x02 \x03(\x0b\x32\x1b.seqserve.v1.Classification\"M\n\x0e\x43lassification\x12\'\n\x06labels\x18\x01 \x03(\x0b\x32\x17.seqserve.v1.LabelScore\x12\x12\n\nnum_tokens\x18\x02 \x01(\x05\x32\xd0\x02\n\x0fSequenceService\x12J\n\tTranslate\x12\x1d.seqserve.v1.TranslateRequest\x1a\x1e.seqserve.v1.TranslateResponse\x12^\n\x0fStreamTranslate\x12#.seqserve.v1.StreamTranslateRequest\x1a$.seqserve.v1.StreamTranslateResponse0\x01\x12G\n\x08\x43lassify\x12\x1c.seqserve.v1.ClassifyRequest\x1a\x1d.seqserve.v1.ClassifyResponse\x12H\n\x07Session\x12\x1b.seqserve.v1.SessionRequest\x1a\x1c.seqserve.v1.SessionResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'seqserve.v1.sequence_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MODELSELECTOR']._serialized_start=103
-  _globals['_MODELSELECTOR']._serialized_end=199
-  _globals['_MODELVERSION']._serialized_start=201
-  _globals['_MODELVERSION']._serialized_end=246
-  _globals['_TRANSLATEREQUEST']._serialized_start=249
-  _globals['_TRANSLATEREQUEST']._serialized_end=412
-  _globals['_TRANSLATERESPONSE']._serialized_start=414
-  _globals['_TRANSLATERESPONSE']._serialized_end=523
-  _globals['_TRANSLATION']._serialized_start=525
-  _globals['_TRANSLATION']._serialized_end=610
-  _globals['_STREAMTRANSLATEREQUEST']._serialized_start=613
-  _globals['_STREAMTRANSLATEREQUEST']._serialized_end=781
-  _globals['_STREAMTRANSLATERESPONSE']._serialized_start=784
-  _globals['_STREAMTRANSLATERESPONSE']._serialized_end=1007
-  _globals['_CLASSIFYREQUEST']._serialized_start=1010
-  _globals['_CLASSIFYREQUEST']._serialized_end=1145
-  _globals['_CLASSIFYRESPONSE']._serialized_start=1147
-  _globals['_CLASSIFYRESPONSE']._serialized_end=1261
-  _globals['_CLASSIFICATION']._serialized_start=1263
-  _globals['_CLASSIFICATION']._serialized_end=1340
-  _globals['_SESSIONREQUEST']._serialized_start=1343
-  _globals['_SESSIONREQUEST']._serialized_end=1559
-  _globals['_OPEN']._serialized_start=1561
-  _globals['_OPEN']._serialized_end=1650
-  _globals['_RESUME']._serialized_start=1652
-  _globals['_RESUME']._serialized_end=1680
-  _globals['_TOKENIDS']._serialized_start=1682
-  _globals['_TOKENIDS']._serialized_end=1705
-  _globals['_FEED']._serialized_start=1708
-  _globals['_FEED']._serialized_end=1853
-  _globals['_GENERATE']._serialized_start=1855
-  _globals['_GENERATE']._serialized_end=1912
-  _globals['_CLOSE']._serialized_start=1914
-  _globals['_CLOSE']._serialized_end=1921
-  _globals['_SESSIONRESPONSE']._serialized_start=1924
-  _globals['_SESSIONRESPONSE']._serialized_end=2070
-  _globals['_OPENED']._serialized_start=2073
-  _globals['_OPENED']._serialized_end=2232
-  _globals['_OUTPUT']._serialized_start=2235
-  _globals['_OUTPUT']._serialized_end=2464
-  _globals['_CLOSED']._serialized_start=2466
-  _globals['_CLOSED']._serialized_end=2523
-  _globals['_SEQUENCESERVICE']._serialized_start=2526
-  _globals['_SEQUENCESERVICE']._serialized_end=2862
+  _globals['_TRANSLATEREQUEST']._serialized_start=124
+  _globals['_TRANSLATEREQUEST']._serialized_end=287
+  _globals['_TRANSLATERESPONSE']._serialized_start=289
+  _globals['_TRANSLATERESPONSE']._serialized_end=398
+  _globals['_TRANSLATION']._serialized_start=400
+  _globals['_TRANSLATION']._serialized_end=485
+  _globals['_STREAMTRANSLATEREQUEST']._serialized_start=488
+  _globals['_STREAMTRANSLATEREQUEST']._serialized_end=656
+  _globals['_STREAMTRANSLATERESPONSE']._serialized_start=659
+  _globals['_STREAMTRANSLATERESPONSE']._serialized_end=882
+  _globals['_CLASSIFYREQUEST']._serialized_start=885
+  _globals['_CLASSIFYREQUEST']._serialized_end=1020
+  _globals['_CLASSIFYRESPONSE']._serialized_start=1022
+  _globals['_CLASSIFYRESPONSE']._serialized_end=1136
+  _globals['_CLASSIFICATION']._serialized_start=1138
+  _globals['_CLASSIFICATION']._serialized_end=1215
+  _globals['_SEQUENCESERVICE']._serialized_start=1218
+  _globals['_SEQUENCESERVICE']._serialized_end=1554
 # @@protoc_insertion_point(module_scope)

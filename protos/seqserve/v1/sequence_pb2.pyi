@@ -5,10 +5,10 @@ The service: whole texts in one call, token streams, and sessions that keep stat
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
-from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from seqserve.v1 import decoding_pb2 as _decoding_pb2
+from seqserve.v1 import model_pb2 as _model_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -21,64 +21,6 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
-class ModelSelector(_message.Message):
-    """Chooses a model: by name, or by language pair (translate) or alone of its task."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    NAME_FIELD_NUMBER: _builtins.int
-    VERSION_FIELD_NUMBER: _builtins.int
-    SOURCE_LANGUAGE_FIELD_NUMBER: _builtins.int
-    TARGET_LANGUAGE_FIELD_NUMBER: _builtins.int
-    name: _builtins.str
-    """A served name; empty: the model that fits the languages, or the only one of its task."""
-    version: _builtins.str
-    """A served version; empty: the newest."""
-    source_language: _builtins.str
-    """BCP 47, such as "es"."""
-    target_language: _builtins.str
-    """BCP 47, such as "en"."""
-    def __init__(
-        self,
-        *,
-        name: _builtins.str = ...,
-        version: _builtins.str = ...,
-        source_language: _builtins.str = ...,
-        target_language: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "source_language", b"source_language", "target_language", b"target_language", "version", b"version"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ModelSelector: _TypeAlias = ModelSelector  # noqa: Y015
-
-@_typing.final
-class ModelVersion(_message.Message):
-    """The model version that answered."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    NAME_FIELD_NUMBER: _builtins.int
-    VERSION_FIELD_NUMBER: _builtins.int
-    name: _builtins.str
-    version: _builtins.str
-    def __init__(
-        self,
-        *,
-        name: _builtins.str = ...,
-        version: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "version", b"version"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ModelVersion: _TypeAlias = ModelVersion  # noqa: Y015
-
-@_typing.final
 class TranslateRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -88,7 +30,7 @@ class TranslateRequest(_message.Message):
     TOO_LONG_FIELD_NUMBER: _builtins.int
     too_long: _decoding_pb2.TooLong.ValueType
     @_builtins.property
-    def model(self) -> Global___ModelSelector: ...
+    def model(self) -> _model_pb2.ModelSelector: ...
     @_builtins.property
     def texts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """1 to the server's max_texts, none empty."""
@@ -98,7 +40,7 @@ class TranslateRequest(_message.Message):
     def __init__(
         self,
         *,
-        model: Global___ModelSelector | None = ...,
+        model: _model_pb2.ModelSelector | None = ...,
         texts: _abc.Iterable[_builtins.str] | None = ...,
         options: _decoding_pb2.DecodingOptions | None = ...,
         too_long: _decoding_pb2.TooLong.ValueType = ...,
@@ -118,7 +60,7 @@ class TranslateResponse(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     TRANSLATIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def model(self) -> Global___ModelVersion: ...
+    def model(self) -> _model_pb2.ModelVersion: ...
     @_builtins.property
     def translations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Translation]:
         """One for each text, in order."""
@@ -126,7 +68,7 @@ class TranslateResponse(_message.Message):
     def __init__(
         self,
         *,
-        model: Global___ModelVersion | None = ...,
+        model: _model_pb2.ModelVersion | None = ...,
         translations: _abc.Iterable[Global___Translation] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
@@ -174,13 +116,13 @@ class StreamTranslateRequest(_message.Message):
     text: _builtins.str
     too_long: _decoding_pb2.TooLong.ValueType
     @_builtins.property
-    def model(self) -> Global___ModelSelector: ...
+    def model(self) -> _model_pb2.ModelSelector: ...
     @_builtins.property
     def options(self) -> _decoding_pb2.DecodingOptions: ...
     def __init__(
         self,
         *,
-        model: Global___ModelSelector | None = ...,
+        model: _model_pb2.ModelSelector | None = ...,
         text: _builtins.str = ...,
         options: _decoding_pb2.DecodingOptions | None = ...,
         too_long: _decoding_pb2.TooLong.ValueType = ...,
@@ -213,7 +155,7 @@ class StreamTranslateResponse(_message.Message):
         """In the last message only: the whole outputs, best first."""
 
     @_builtins.property
-    def model(self) -> Global___ModelVersion:
+    def model(self) -> _model_pb2.ModelVersion:
         """In the first message only."""
 
     def __init__(
@@ -223,7 +165,7 @@ class StreamTranslateResponse(_message.Message):
         tokens: _abc.Iterable[_decoding_pb2.Token] | None = ...,
         finish_reason: _decoding_pb2.FinishReason.ValueType = ...,
         hypotheses: _abc.Iterable[_decoding_pb2.Hypothesis] | None = ...,
-        model: Global___ModelVersion | None = ...,
+        model: _model_pb2.ModelVersion | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -245,7 +187,7 @@ class ClassifyRequest(_message.Message):
     """How many labels to return for each text, most probable first; 0 or left out: all."""
     too_long: _decoding_pb2.TooLong.ValueType
     @_builtins.property
-    def model(self) -> Global___ModelSelector: ...
+    def model(self) -> _model_pb2.ModelSelector: ...
     @_builtins.property
     def texts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """1 to the server's max_texts, none empty."""
@@ -253,7 +195,7 @@ class ClassifyRequest(_message.Message):
     def __init__(
         self,
         *,
-        model: Global___ModelSelector | None = ...,
+        model: _model_pb2.ModelSelector | None = ...,
         texts: _abc.Iterable[_builtins.str] | None = ...,
         num_labels: _builtins.int = ...,
         too_long: _decoding_pb2.TooLong.ValueType = ...,
@@ -273,7 +215,7 @@ class ClassifyResponse(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     CLASSIFICATIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def model(self) -> Global___ModelVersion: ...
+    def model(self) -> _model_pb2.ModelVersion: ...
     @_builtins.property
     def classifications(self) -> _containers.RepeatedCompositeFieldContainer[Global___Classification]:
         """One for each text, in order."""
@@ -281,7 +223,7 @@ class ClassifyResponse(_message.Message):
     def __init__(
         self,
         *,
-        model: Global___ModelVersion | None = ...,
+        model: _model_pb2.ModelVersion | None = ...,
         classifications: _abc.Iterable[Global___Classification] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
@@ -316,323 +258,3 @@ class Classification(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Classification: _TypeAlias = Classification  # noqa: Y015
-
-@_typing.final
-class SessionRequest(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
-
-    OPEN_FIELD_NUMBER: _builtins.int
-    RESUME_FIELD_NUMBER: _builtins.int
-    FEED_FIELD_NUMBER: _builtins.int
-    GENERATE_FIELD_NUMBER: _builtins.int
-    CLOSE_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def open(self) -> Global___Open: ...
-    @_builtins.property
-    def resume(self) -> Global___Resume: ...
-    @_builtins.property
-    def feed(self) -> Global___Feed: ...
-    @_builtins.property
-    def generate(self) -> Global___Generate: ...
-    @_builtins.property
-    def close(self) -> Global___Close: ...
-    def __init__(
-        self,
-        *,
-        open: Global___Open | None = ...,
-        resume: Global___Resume | None = ...,
-        feed: Global___Feed | None = ...,
-        generate: Global___Generate | None = ...,
-        close: Global___Close | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["close", b"close", "feed", b"feed", "generate", b"generate", "open", b"open", "request", b"request", "resume", b"resume"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["close", b"close", "feed", b"feed", "generate", b"generate", "open", b"open", "request", b"request", "resume", b"resume"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["open", "resume", "feed", "generate", "close"]  # noqa: Y015
-    _WhichOneofArgType_request: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_request) -> _WhichOneofReturnType_request | None: ...
-
-Global___SessionRequest: _TypeAlias = SessionRequest  # noqa: Y015
-
-@_typing.final
-class Open(_message.Message):
-    """Begins a session."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    MODEL_FIELD_NUMBER: _builtins.int
-    TTL_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def model(self) -> Global___ModelSelector: ...
-    @_builtins.property
-    def ttl(self) -> _duration_pb2.Duration:
-        """How long the session is kept while no stream holds it; default and limit are the server's."""
-
-    def __init__(
-        self,
-        *,
-        model: Global___ModelSelector | None = ...,
-        ttl: _duration_pb2.Duration | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "ttl", b"ttl"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "ttl", b"ttl"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Open: _TypeAlias = Open  # noqa: Y015
-
-@_typing.final
-class Resume(_message.Message):
-    """Takes up a session whose stream has ended."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    SESSION_ID_FIELD_NUMBER: _builtins.int
-    session_id: _builtins.str
-    def __init__(
-        self,
-        *,
-        session_id: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["session_id", b"session_id"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Resume: _TypeAlias = Resume  # noqa: Y015
-
-@_typing.final
-class TokenIds(_message.Message):
-    """Token ids of the model's own vocabulary."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    IDS_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
-    def __init__(
-        self,
-        *,
-        ids: _abc.Iterable[_builtins.int] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ids", b"ids"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___TokenIds: _TypeAlias = TokenIds  # noqa: Y015
-
-@_typing.final
-class Feed(_message.Message):
-    """Gives the model more input. Answered by one `output`."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    TEXT_FIELD_NUMBER: _builtins.int
-    TOKEN_IDS_FIELD_NUMBER: _builtins.int
-    END_OF_INPUT_FIELD_NUMBER: _builtins.int
-    INPUT_POSITION_FIELD_NUMBER: _builtins.int
-    text: _builtins.str
-    end_of_input: _builtins.bool
-    """The text ends here: what was held back is read, and the next feed begins a new text."""
-    input_position: _builtins.int
-    """Where the caller believes the session to stand, in inputs consumed; OUT_OF_RANGE where it does not."""
-    @_builtins.property
-    def token_ids(self) -> Global___TokenIds: ...
-    def __init__(
-        self,
-        *,
-        text: _builtins.str = ...,
-        token_ids: Global___TokenIds | None = ...,
-        end_of_input: _builtins.bool = ...,
-        input_position: _builtins.int | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_input_position", b"_input_position", "input", b"input", "input_position", b"input_position", "text", b"text", "token_ids", b"token_ids"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_input_position", b"_input_position", "end_of_input", b"end_of_input", "input", b"input", "input_position", b"input_position", "text", b"text", "token_ids", b"token_ids"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__input_position: _TypeAlias = _typing.Literal["input_position"]  # noqa: Y015
-    _WhichOneofArgType__input_position: _TypeAlias = _typing.Literal["_input_position", b"_input_position"]  # noqa: Y015
-    _WhichOneofReturnType_input: _TypeAlias = _typing.Literal["text", "token_ids"]  # noqa: Y015
-    _WhichOneofArgType_input: _TypeAlias = _typing.Literal["input", b"input"]  # noqa: Y015
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__input_position) -> _WhichOneofReturnType__input_position | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_input) -> _WhichOneofReturnType_input | None: ...
-
-Global___Feed: _TypeAlias = Feed  # noqa: Y015
-
-@_typing.final
-class Generate(_message.Message):
-    """Ends the input and lets the model write. Answered by outputs with tokens, the last with a finish_reason."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    OPTIONS_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def options(self) -> _decoding_pb2.DecodingOptions: ...
-    def __init__(
-        self,
-        *,
-        options: _decoding_pb2.DecodingOptions | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Generate: _TypeAlias = Generate  # noqa: Y015
-
-@_typing.final
-class Close(_message.Message):
-    """Ends the session and forgets its state."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    def __init__(
-        self,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Close: _TypeAlias = Close  # noqa: Y015
-
-@_typing.final
-class SessionResponse(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
-
-    OPENED_FIELD_NUMBER: _builtins.int
-    OUTPUT_FIELD_NUMBER: _builtins.int
-    CLOSED_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def opened(self) -> Global___Opened: ...
-    @_builtins.property
-    def output(self) -> Global___Output: ...
-    @_builtins.property
-    def closed(self) -> Global___Closed: ...
-    def __init__(
-        self,
-        *,
-        opened: Global___Opened | None = ...,
-        output: Global___Output | None = ...,
-        closed: Global___Closed | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["closed", b"closed", "opened", b"opened", "output", b"output", "response", b"response"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["closed", b"closed", "opened", b"opened", "output", b"output", "response", b"response"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_response: _TypeAlias = _typing.Literal["opened", "output", "closed"]  # noqa: Y015
-    _WhichOneofArgType_response: _TypeAlias = _typing.Literal["response", b"response"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_response) -> _WhichOneofReturnType_response | None: ...
-
-Global___SessionResponse: _TypeAlias = SessionResponse  # noqa: Y015
-
-@_typing.final
-class Opened(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
-
-    SESSION_ID_FIELD_NUMBER: _builtins.int
-    MODEL_FIELD_NUMBER: _builtins.int
-    INPUT_POSITION_FIELD_NUMBER: _builtins.int
-    OUTPUT_POSITION_FIELD_NUMBER: _builtins.int
-    TTL_FIELD_NUMBER: _builtins.int
-    session_id: _builtins.str
-    input_position: _builtins.int
-    """Where the session stands: 0 when new."""
-    output_position: _builtins.int
-    @_builtins.property
-    def model(self) -> Global___ModelVersion: ...
-    @_builtins.property
-    def ttl(self) -> _duration_pb2.Duration: ...
-    def __init__(
-        self,
-        *,
-        session_id: _builtins.str = ...,
-        model: Global___ModelVersion | None = ...,
-        input_position: _builtins.int = ...,
-        output_position: _builtins.int = ...,
-        ttl: _duration_pb2.Duration | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "ttl", b"ttl"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["input_position", b"input_position", "model", b"model", "output_position", b"output_position", "session_id", b"session_id", "ttl", b"ttl"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Opened: _TypeAlias = Opened  # noqa: Y015
-
-@_typing.final
-class Output(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
-
-    INPUT_POSITION_FIELD_NUMBER: _builtins.int
-    OUTPUT_POSITION_FIELD_NUMBER: _builtins.int
-    LABELS_FIELD_NUMBER: _builtins.int
-    TOKENS_FIELD_NUMBER: _builtins.int
-    FINISH_REASON_FIELD_NUMBER: _builtins.int
-    HYPOTHESES_FIELD_NUMBER: _builtins.int
-    input_position: _builtins.int
-    """Inputs consumed so far."""
-    output_position: _builtins.int
-    """Outputs emitted so far, this message counted in."""
-    finish_reason: _decoding_pb2.FinishReason.ValueType
-    """Set in the last output of a generate."""
-    @_builtins.property
-    def labels(self) -> _containers.RepeatedCompositeFieldContainer[_decoding_pb2.LabelScore]:
-        """classify: the labels of the text so far, most probable first; none while no whole word has come."""
-
-    @_builtins.property
-    def tokens(self) -> _containers.RepeatedCompositeFieldContainer[_decoding_pb2.Token]:
-        """translate: new tokens."""
-
-    @_builtins.property
-    def hypotheses(self) -> _containers.RepeatedCompositeFieldContainer[_decoding_pb2.Hypothesis]:
-        """In the last output of a generate: the whole outputs, best first."""
-
-    def __init__(
-        self,
-        *,
-        input_position: _builtins.int = ...,
-        output_position: _builtins.int = ...,
-        labels: _abc.Iterable[_decoding_pb2.LabelScore] | None = ...,
-        tokens: _abc.Iterable[_decoding_pb2.Token] | None = ...,
-        finish_reason: _decoding_pb2.FinishReason.ValueType = ...,
-        hypotheses: _abc.Iterable[_decoding_pb2.Hypothesis] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["finish_reason", b"finish_reason", "hypotheses", b"hypotheses", "input_position", b"input_position", "labels", b"labels", "output_position", b"output_position", "tokens", b"tokens"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Output: _TypeAlias = Output  # noqa: Y015
-
-@_typing.final
-class Closed(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
-
-    INPUT_POSITION_FIELD_NUMBER: _builtins.int
-    OUTPUT_POSITION_FIELD_NUMBER: _builtins.int
-    input_position: _builtins.int
-    output_position: _builtins.int
-    def __init__(
-        self,
-        *,
-        input_position: _builtins.int = ...,
-        output_position: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["input_position", b"input_position", "output_position", b"output_position"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Closed: _TypeAlias = Closed  # noqa: Y015

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from seqserve.v1 import sequence_pb2 as seqserve_dot_v1_dot_sequence__pb2
+from seqserve.v1 import session_pb2 as seqserve_dot_v1_dot_session__pb2
 
 GRPC_GENERATED_VERSION = '1.73.1'
 GRPC_VERSION = grpc.__version__
@@ -56,8 +57,8 @@ class SequenceServiceStub(object):
                 _registered_method=True)
         self.Session = channel.stream_stream(
                 '/seqserve.v1.SequenceService/Session',
-                request_serializer=seqserve_dot_v1_dot_sequence__pb2.SessionRequest.SerializeToString,
-                response_deserializer=seqserve_dot_v1_dot_sequence__pb2.SessionResponse.FromString,
+                request_serializer=seqserve_dot_v1_dot_session__pb2.SessionRequest.SerializeToString,
+                response_deserializer=seqserve_dot_v1_dot_session__pb2.SessionResponse.FromString,
                 _registered_method=True)
 
 
@@ -132,8 +133,8 @@ def add_SequenceServiceServicer_to_server(servicer, server):
             ),
             'Session': grpc.stream_stream_rpc_method_handler(
                     servicer.Session,
-                    request_deserializer=seqserve_dot_v1_dot_sequence__pb2.SessionRequest.FromString,
-                    response_serializer=seqserve_dot_v1_dot_sequence__pb2.SessionResponse.SerializeToString,
+                    request_deserializer=seqserve_dot_v1_dot_session__pb2.SessionRequest.FromString,
+                    response_serializer=seqserve_dot_v1_dot_session__pb2.SessionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -247,8 +248,8 @@ class SequenceService(object):
             request_iterator,
             target,
             '/seqserve.v1.SequenceService/Session',
-            seqserve_dot_v1_dot_sequence__pb2.SessionRequest.SerializeToString,
-            seqserve_dot_v1_dot_sequence__pb2.SessionResponse.FromString,
+            seqserve_dot_v1_dot_session__pb2.SessionRequest.SerializeToString,
+            seqserve_dot_v1_dot_session__pb2.SessionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ The service: whole texts in one call, token streams, and sessions that keep stat
 from collections import abc as _abc
 from grpc import aio as _aio
 from seqserve.v1 import sequence_pb2 as _sequence_pb2
+from seqserve.v1 import session_pb2 as _session_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -46,7 +47,7 @@ class SequenceServiceStub:
     """
     Classify: _grpc.UnaryUnaryMultiCallable[_sequence_pb2.ClassifyRequest, _sequence_pb2.ClassifyResponse]
     """Labels whole texts; answers come in the order of the texts, all or none."""
-    Session: _grpc.StreamStreamMultiCallable[_sequence_pb2.SessionRequest, _sequence_pb2.SessionResponse]
+    Session: _grpc.StreamStreamMultiCallable[_session_pb2.SessionRequest, _session_pb2.SessionResponse]
     """One conversation with a model whose state stays with the session between messages. A whole stream:
 
       → open { model: "snips-intents" }
@@ -82,7 +83,7 @@ class SequenceServiceAsyncStub(SequenceServiceStub):
     """
     Classify: _aio.UnaryUnaryMultiCallable[_sequence_pb2.ClassifyRequest, _sequence_pb2.ClassifyResponse]  # type: ignore[assignment]
     """Labels whole texts; answers come in the order of the texts, all or none."""
-    Session: _aio.StreamStreamMultiCallable[_sequence_pb2.SessionRequest, _sequence_pb2.SessionResponse]  # type: ignore[assignment]
+    Session: _aio.StreamStreamMultiCallable[_session_pb2.SessionRequest, _session_pb2.SessionResponse]  # type: ignore[assignment]
     """One conversation with a model whose state stays with the session between messages. A whole stream:
 
       → open { model: "snips-intents" }
@@ -137,9 +138,9 @@ class SequenceServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def Session(
         self,
-        request_iterator: _MaybeAsyncIterator[_sequence_pb2.SessionRequest],
+        request_iterator: _MaybeAsyncIterator[_session_pb2.SessionRequest],
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_sequence_pb2.SessionResponse], _abc.AsyncIterator[_sequence_pb2.SessionResponse]]:
+    ) -> _typing.Union[_abc.Iterator[_session_pb2.SessionResponse], _abc.AsyncIterator[_session_pb2.SessionResponse]]:
         """One conversation with a model whose state stays with the session between messages. A whole stream:
 
           → open { model: "snips-intents" }

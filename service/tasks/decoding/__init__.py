@@ -1,9 +1,21 @@
 """Writing text token by token: options, the two searches, and what they find."""
 
-from service.tasks.decoding.beam import beam_search
-from service.tasks.decoding.greedy import greedy_search
+from service.tasks.decoding.beam import BeamSearch
+from service.tasks.decoding.greedy import GreedySearch
 from service.tasks.decoding.hypothesis import Finish, Found, ScoredToken
 from service.tasks.decoding.options import DecodingOptions
-from service.tasks.decoding.search import search
+from service.tasks.decoding.search import Search, new_search, running, search, search_from
 
-__all__ = ["DecodingOptions", "Finish", "Found", "ScoredToken", "beam_search", "greedy_search", "search"]
+__all__ = [
+    "BeamSearch",
+    "DecodingOptions",
+    "Finish",
+    "Found",
+    "GreedySearch",
+    "ScoredToken",
+    "Search",
+    "new_search",
+    "running",
+    "search",
+    "search_from",
+]

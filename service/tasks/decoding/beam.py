@@ -19,11 +19,22 @@ import numpy as np
 
 from service.bundle.tokenizer import EOS
 from service.errors import StepFailed
+from service.sessions.plain import Plain, under, within
 from service.step import Array, Arrays, Result, Step
 from service.tasks.decoding.greedy import FIRST_TOKEN
-from service.tasks.decoding.hypothesis import Finish, Found, ScoredToken, normalized
+from service.tasks.decoding.hypothesis import (
+    Finish,
+    Found,
+    ScoredToken,
+    all_from_plain,
+    all_to_plain,
+    found_from_plain,
+    found_to_plain,
+    normalized,
+    tokens_from_plain,
+    tokens_to_plain,
+)
 from service.tasks.decoding.options import DecodingOptions
-from service.tasks.jobs import Program
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,36 +51,107 @@ class Live:
         last = np.array(token.id, dtype=np.int64)
         return type(self)((*self.tokens, token), self.log_prob + token.log_prob, last, state)
 
+    def to_plain(self, prefix: str) -> Arrays:
+        return {
+            **tokens_to_plain(prefix, self.tokens),
+            **under(f"{prefix}/state", self.state),
+            f"{prefix}/log_prob": np.array(self.log_prob, np.float64),
+            f"{prefix}/last": self.last,
+        }
 
-def beam_search(state: Arrays, context: Arrays, options: DecodingOptions) -> Program[list[Found]]:
-    """The best `num_hypotheses` outputs that the beam found, best first."""
-    beam = _Beam(options)
-    live = [Live((), 0.0, FIRST_TOKEN, state)]
-    while live:
-        results = yield [_step(hypothesis, beam.width, context) for hypothesis in live]
-        live = beam.grow(live, results)
-    return beam.best()
+    @classmethod
+    def from_plain(cls, prefix: str, arrays: Arrays) -> Self:
+        tokens, state = tokens_from_plain(prefix, arrays), within(f"{prefix}/state", arrays)
+        return cls(tokens, float(arrays[f"{prefix}/log_prob"]), arrays[f"{prefix}/last"], state)
 
 
-def _step(hypothesis: Live, width: Array, context: Arrays) -> Step:
-    return Step("step", {"token": hypothesis.last, "k": width}, hypothesis.state, context)
-
-
+@dataclass(frozen=True, slots=True)
 class _Beam:
-    """What has finished, and which continuations are worth going on with."""
+    """Where a search stands, a value: what has finished, what is worth going on with, after so many steps."""
 
-    def __init__(self, options: DecodingOptions) -> None:
+    live: tuple[Live, ...]
+    finished: tuple[Found, ...] = ()
+    num_steps: int = 0
+
+
+class BeamSearch:
+    """The best `num_hypotheses` outputs that the beam finds, best first; tokens are told when it has ended."""
+
+    __slots__ = ("_at", "_context", "_options", "_width", "found")
+
+    def __init__(self, state: Arrays, context: Arrays, options: DecodingOptions) -> None:
+        self._context = context
         self._options = options
-        self._finished: list[Found] = []
-        self._num_steps = 0
         # One more than the beam: where the sentence may not end yet, its end is skipped.
-        self.width: Array = np.array(options.beam_size + 1, dtype=np.int64)
+        self._width: Array = np.array(options.beam_size + 1, dtype=np.int64)
+        self._at = _Beam((Live((), 0.0, FIRST_TOKEN, state),))
+        self.found: list[Found] | None = None
 
-    def grow(self, live: Sequence[Live], results: Sequence[Result]) -> list[Live]:
-        """The live hypotheses after one more token; none when the search is over."""
+    def steps(self) -> Sequence[Step]:
+        return [
+            Step("step", {"token": live.last, "k": self._width}, live.state, self._context)
+            for live in self._at.live
+        ]
+
+    def advance(self, results: Sequence[Result]) -> Sequence[ScoredToken]:
+        growing = _Growing(self._options, self._at)
+        grown = growing.grow(results)
+        if not grown.live:
+            self.found = growing.best()
+        # Last, so that whoever sees that nothing lives also sees what was found.
+        self._at = grown
+        return self.found[0].tokens if self.found else ()
+
+    def written(self) -> Sequence[ScoredToken]:
+        return ()
+
+    def checkpoint(self) -> Self:
+        copy = type(self)({}, self._context, self._options)
+        copy._at = self._at
+        copy.found = self.found
+        return copy
+
+    def to_plain(self) -> Plain:
+        at = self._at
+        arrays = dict(under("context", self._context))
+        for index, live in enumerate(at.live):
+            arrays |= live.to_plain(f"live/{index}")
+        for index, found in enumerate(at.finished):
+            arrays |= found_to_plain(f"finished/{index}", found)
+        facts = {
+            "kind": "beam",
+            "num_steps": at.num_steps,
+            "live": len(at.live),
+            "finished": len(at.finished),
+            "found": len(self.found or ()),
+        }
+        return Plain(facts, arrays | all_to_plain(self.found))
+
+    @classmethod
+    def from_plain(cls, plain: Plain, options: DecodingOptions) -> Self:
+        arrays, facts = plain.arrays, plain.facts
+        search = cls({}, within("context", arrays), options)
+        live = tuple(Live.from_plain(f"live/{index}", arrays) for index in range(facts["live"]))
+        finished = (found_from_plain(f"finished/{index}", arrays) for index in range(facts["finished"]))
+        search._at = _Beam(live, tuple(finished), facts["num_steps"])
+        search.found = all_from_plain(plain)
+        return search
+
+
+class _Growing:
+    """One more token for each hypothesis: what finishes, and which continuations are worth going on with."""
+
+    def __init__(self, options: DecodingOptions, beam: _Beam) -> None:
+        self._options = options
+        self._live = beam.live
+        self._finished = list(beam.finished)
+        self._num_steps = beam.num_steps
+
+    def grow(self, results: Sequence[Result]) -> _Beam:
+        """The beam after one more token; nothing lives when the search is over."""
         may_end = self._num_steps >= self._options.min_length
         self._num_steps += 1
-        grown: list[Live] = []
+        live, grown = self._live, []
         for parent, token in _best(live, results, self._room(), may_end):
             if token.id == EOS:
                 self._finish(live[parent].tokens, live[parent].log_prob + token.log_prob, Finish.END)
@@ -77,7 +159,8 @@ class _Beam:
                 grown.append(live[parent].then(token, {**live[parent].state, **results[parent].state}))
         if not grown and not self._finished:
             raise StepFailed("the model gave no usable probabilities")
-        return self._worth_going_on(grown)
+        worth_it = self._worth_going_on(grown)
+        return _Beam(tuple(worth_it), tuple(self._finished), self._num_steps)
 
     def best(self) -> list[Found]:
         """The best outputs; equal ones in the order in which they finished."""

@@ -7,7 +7,7 @@ import pytest
 from google.protobuf import duration_pb2
 from google.rpc import error_details_pb2
 
-from seqserve.v1 import decoding_pb2, model_pb2
+from seqserve.v1 import decoding_pb2, model_pb2, session_pb2
 from seqserve.v1 import sequence_pb2 as pb
 from tests.fakes.toy_server import Toys
 from tests.fakes.wire import Refused, Talk, model, refused, talking, translate
@@ -82,7 +82,7 @@ async def test_unknown_models_and_languages(toys: Toys) -> None:
         assert hint in answer.message
         assert answer.detail(error_details_pb2.ResourceInfo).resource_type == "model"
     answer = await refused_stream(
-        toys, "uno", model=pb.ModelSelector(source_language="xx", target_language="en")
+        toys, "uno", model=model_pb2.ModelSelector(source_language="xx", target_language="en")
     )
     assert answer.code is grpc.StatusCode.NOT_FOUND
     assert "es→en" in answer.message
@@ -92,7 +92,7 @@ async def test_unknown_models_and_languages(toys: Toys) -> None:
 
 
 async def test_a_choice_that_is_open_lists_the_models(toys: Toys) -> None:
-    answer = await refused_translate(toys, "uno", model=pb.ModelSelector(source_language="es"))
+    answer = await refused_translate(toys, "uno", model=model_pb2.ModelSelector(source_language="es"))
     assert (answer.code, answer.field) == (INVALID, "model.name")
     assert "toy-es-en, two-way" in answer.message
 
@@ -126,7 +126,9 @@ async def test_options_out_of_bounds(toys: Toys, options: dict[str, Any], field:
         await talk.feed("uno ")
         answers = {
             f"options.{field}": await refused_translate(toys, "uno", options=given),
-            f"generate.options.{field}": await refused(talk.say(generate=pb.Generate(options=given))),
+            f"generate.options.{field}": await refused(
+                talk.say(generate=session_pb2.Generate(options=given))
+            ),
         }
     answers[f"options.{field} "] = await refused_stream(toys, "uno", options=given)
     for expected, answer in answers.items():
@@ -181,7 +183,11 @@ async def test_a_method_that_does_not_exist(toys: Toys) -> None:
 
 @pytest.mark.parametrize("first", ["feed", "generate", "close"])
 async def test_a_stream_that_does_not_begin_with_open_or_resume(toys: Toys, first: str) -> None:
-    parts: dict[str, Any] = {"feed": pb.Feed(text="uno"), "generate": pb.Generate(), "close": pb.Close()}
+    parts: dict[str, Any] = {
+        "feed": session_pb2.Feed(text="uno"),
+        "generate": session_pb2.Generate(),
+        "close": session_pb2.Close(),
+    }
     answer = await refused(Talk(toys.sequence.Session()).say(**{first: parts[first]}))
     assert (answer.code, answer.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "NOT_POSSIBLE")
     assert f"begins with open or resume, not with {first}" in answer.message
@@ -194,13 +200,13 @@ async def test_an_empty_first_request(toys: Toys) -> None:
 
 async def test_a_stream_that_opens_twice(toys: Toys) -> None:
     async with talking(toys) as (talk, _):
-        answer = await refused(talk.say(open=pb.Open(model=model())))
+        answer = await refused(talk.say(open=session_pb2.Open(model=model())))
     assert answer.code is grpc.StatusCode.FAILED_PRECONDITION
     assert "holds a session already" in answer.message
 
 
 async def test_an_empty_request_in_a_session(toys: Toys) -> None:
-    for request, field in (({}, "request"), ({"feed": pb.Feed()}, "feed.input")):
+    for request, field in (({}, "request"), ({"feed": session_pb2.Feed()}, "feed.input")):
         async with talking(toys) as (talk, _):
             answer = await refused(talk.say(**request))
         assert (answer.code, answer.field) == (INVALID, field)
@@ -210,7 +216,7 @@ async def test_an_empty_request_in_a_session(toys: Toys) -> None:
     ("name", "instead"), [("two-way", "StreamTranslate"), ("two-way-intents", "Classify")]
 )
 async def test_a_session_on_a_model_that_reads_both_ways(toys: Toys, name: str, instead: str) -> None:
-    answer = await refused(Talk(toys.sequence.Session()).say(open=pb.Open(model=model(name))))
+    answer = await refused(Talk(toys.sequence.Session()).say(open=session_pb2.Open(model=model(name))))
     assert answer.code is grpc.StatusCode.FAILED_PRECONDITION
     assert "its encoder reads both ways" in answer.message
     assert instead in answer.message
@@ -218,7 +224,7 @@ async def test_a_session_on_a_model_that_reads_both_ways(toys: Toys, name: str, 
 
 
 async def test_a_session_that_is_not_there(toys: Toys) -> None:
-    answer = await refused(Talk(toys.sequence.Session()).say(resume=pb.Resume(session_id="gone")))
+    answer = await refused(Talk(toys.sequence.Session()).say(resume=session_pb2.Resume(session_id="gone")))
     assert (answer.code, answer.reason) == (grpc.StatusCode.NOT_FOUND, "SESSION_NOT_FOUND")
     resource = answer.detail(error_details_pb2.ResourceInfo)
     assert (resource.resource_type, resource.resource_name) == ("session", "gone")
@@ -226,7 +232,7 @@ async def test_a_session_that_is_not_there(toys: Toys) -> None:
 
 @pytest.mark.parametrize("seconds", [0, -1, 10**9])
 async def test_a_time_to_live_out_of_bounds(toys: Toys, seconds: int) -> None:
-    opening = pb.Open(model=model(), ttl=duration_pb2.Duration(seconds=seconds))
+    opening = session_pb2.Open(model=model(), ttl=duration_pb2.Duration(seconds=seconds))
     answer = await refused(Talk(toys.sequence.Session()).say(open=opening))
     assert (answer.code, answer.field) == (INVALID, "open.ttl")
     assert "at most 3600 seconds" in answer.message
@@ -234,7 +240,7 @@ async def test_a_time_to_live_out_of_bounds(toys: Toys, seconds: int) -> None:
 
 async def test_token_ids_out_of_the_vocabulary(toys: Toys) -> None:
     async with talking(toys) as (talk, _):
-        answer = await refused(talk.say(feed=pb.Feed(token_ids=pb.TokenIds(ids=[4, 24]))))
+        answer = await refused(talk.say(feed=session_pb2.Feed(token_ids=session_pb2.TokenIds(ids=[4, 24]))))
     assert (answer.code, answer.field) == (INVALID, "feed.token_ids")
     assert "3 to 23" in answer.message
 

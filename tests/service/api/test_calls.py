@@ -8,6 +8,7 @@ import grpc
 import pytest
 
 from seqserve.v1 import sequence_pb2 as pb
+from seqserve.v1 import session_pb2
 from service import logs
 from service.tasks import translate as translate_task
 from tests.fakes.toy_server import Toys
@@ -59,7 +60,7 @@ async def test_a_session_whose_caller_leaves_in_the_middle_frees_its_slot(toys: 
     async with talking(toys) as (talk, _):
         await talk.feed("uno " * 20)
         engine.hold()
-        await talk.call.write(pb.SessionRequest(generate=pb.Generate()))
+        await talk.call.write(session_pb2.SessionRequest(generate=session_pb2.Generate()))
         await asyncio.to_thread(engine.running.wait)
     await until_idle(toys)
     engine.let_go()

@@ -58,7 +58,7 @@ async def test_a_beam_returns_as_many_hypotheses_as_asked_best_first(toys: Toys)
 
 
 async def test_the_languages_choose_the_model(toys: Toys) -> None:
-    selector = pb.ModelSelector(source_language="es", target_language="FR")
+    selector = model_pb2.ModelSelector(source_language="es", target_language="FR")
     answer = await toys.sequence.Translate(pb.TranslateRequest(model=selector, texts=["uno"]))
     assert answer.model.name == "two-way"
 

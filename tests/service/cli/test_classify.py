@@ -1,6 +1,6 @@
 import json
 
-from seqserve.v1.sequence_pb2 import SessionRequest
+from seqserve.v1.session_pb2 import SessionRequest
 from tests.fakes.fake_service import FakeService
 from tests.service.cli.conftest import Seqserve
 from tests.service.cli.process import Process

@@ -4,7 +4,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from seqserve.v1.sequence_pb2 import StreamTranslateRequest, TranslateRequest
-from tests.fakes.fake_service import REFUSED, FakeService
+from tests.fakes.failures import REFUSED
+from tests.fakes.fake_service import FakeService
 from tests.service.cli.conftest import Seqserve
 from tests.service.cli.process import Process
 

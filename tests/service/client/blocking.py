@@ -76,5 +76,5 @@ async def _first(items: AsyncIterator[T]) -> AsyncIterator[T]:
         return
 
 
-def blocking(address: str, runner: asyncio.Runner, **settings: Any) -> Blocking:
+def blocking(address: str | list[str], runner: asyncio.Runner, **settings: Any) -> Blocking:
     return Blocking(AsyncClient(address, **settings), runner)

@@ -12,7 +12,7 @@ from tests.service.client.blocking import blocking
 class Connect(Protocol):
     """Makes a client of the kind under test; both kinds have one face here."""
 
-    def __call__(self, address: str, **settings: Any) -> Client: ...
+    def __call__(self, address: str | list[str], **settings: Any) -> Client: ...
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def address(fake: FakeService) -> Iterator[str]:
 def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
     with asyncio.Runner() as runner:
 
-        def make(address: str, **settings: Any) -> Any:
+        def make(address: str | list[str], **settings: Any) -> Any:
             if request.param == "sync":
                 return Client(address, **settings)
             return blocking(address, runner, **settings)

@@ -13,7 +13,8 @@ from service.client import (
     Unreachable,
     errors,
 )
-from tests.fakes.fake_service import Failure, FakeService, because, not_found
+from tests.fakes.failures import Failure, because, not_found
+from tests.fakes.fake_service import FakeService
 from tests.service.client.conftest import Connect
 
 

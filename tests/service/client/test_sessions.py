@@ -1,9 +1,10 @@
 import grpc
 import pytest
 
-from seqserve.v1.sequence_pb2 import SessionRequest
+from seqserve.v1.session_pb2 import SessionRequest
 from service.client import Client, DeadlineExceeded, InvalidRequest, NotPossible, SessionNotFound
-from tests.fakes.fake_service import REFUSED, Failure, FakeService, because, not_found
+from tests.fakes.failures import REFUSED, Failure, because, not_found
+from tests.fakes.fake_service import FakeService
 from tests.service.client.conftest import Connect
 
 

@@ -2,7 +2,8 @@ import pytest
 
 from seqserve.v1.sequence_pb2 import StreamTranslateRequest
 from service.client import Client, DeadlineExceeded, InvalidRequest, TokenStream
-from tests.fakes.fake_service import REFUSED, FakeService
+from tests.fakes.failures import REFUSED
+from tests.fakes.fake_service import FakeService
 
 
 def test_tokens_come_one_by_one_and_the_result_afterwards(client: Client) -> None:

@@ -18,7 +18,8 @@ from service.client import (
     Translation,
     Unavailable,
 )
-from tests.fakes.fake_service import REFUSED, Failure, FakeService, because, overloaded
+from tests.fakes.failures import REFUSED, Failure, because, overloaded
+from tests.fakes.fake_service import FakeService
 from tests.service.client.conftest import Connect
 
 

@@ -10,6 +10,7 @@ import grpc
 import pytest
 
 from seqserve.v1 import sequence_pb2 as pb
+from seqserve.v1 import session_pb2
 from service import server as server_module
 from service.api import calls
 from service.config import Settings
@@ -48,7 +49,7 @@ async def test_new_requests_are_sent_elsewhere(tmp_path: Path) -> None:
         await until_draining(toys)
         answer = await refused(toys.sequence.Translate(pb.TranslateRequest(model=model(), texts=["uno"])))
         assert (answer.code, answer.reason) == (grpc.StatusCode.UNAVAILABLE, "DRAINING")
-        answer = await refused(Talk(toys.sequence.Session()).say(open=pb.Open(model=model())))
+        answer = await refused(Talk(toys.sequence.Session()).say(open=session_pb2.Open(model=model())))
         assert answer.code is grpc.StatusCode.UNAVAILABLE
         engine.let_go()
         assert await running == ["one"]

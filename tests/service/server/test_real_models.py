@@ -11,8 +11,8 @@ from typing import Any
 import grpc
 import pytest
 
+from seqserve.v1 import model_pb2, sequence_pb2_grpc, session_pb2
 from seqserve.v1 import sequence_pb2 as pb
-from seqserve.v1 import sequence_pb2_grpc
 from seqserve.v1.decoding_pb2 import DecodingOptions
 from service.config import EngineSettings, Settings
 from service.engine.onnx import OnnxEngine
@@ -52,13 +52,13 @@ class Running:
 
     async def text(self, text: str, model: str, **options: Any) -> tuple[str, float]:
         request = pb.TranslateRequest(
-            model=pb.ModelSelector(name=model), texts=[text], options=DecodingOptions(**options)
+            model=model_pb2.ModelSelector(name=model), texts=[text], options=DecodingOptions(**options)
         )
         best = (await self.stub.Translate(request)).translations[0].hypotheses[0]
         return best.text, best.score
 
     async def streamed(self, text: str, model: str) -> tuple[str, float]:
-        request = pb.StreamTranslateRequest(model=pb.ModelSelector(name=model), text=text)
+        request = pb.StreamTranslateRequest(model=model_pb2.ModelSelector(name=model), text=text)
         answers = [answer async for answer in self.stub.StreamTranslate(request)]
         pieces = "".join(token.piece for answer in answers for token in answer.tokens)
         assert pieces == answers[-1].hypotheses[0].text
@@ -108,7 +108,7 @@ async def serving_gated(models: Path) -> AsyncIterator[Running]:
 @pytest.mark.parametrize("model", ["toy-es-en", "one-way"])
 async def test_streams_batches_and_single_texts_agree(models: Path, model: str) -> None:
     async with serving(models) as running:
-        request = pb.TranslateRequest(model=pb.ModelSelector(name=model), texts=TEXTS)
+        request = pb.TranslateRequest(model=model_pb2.ModelSelector(name=model), texts=TEXTS)
         answer = await running.stub.Translate(request)
         together = [(each.hypotheses[0].text, each.hypotheses[0].score) for each in answer.translations]
         assert together == [await running.text(text, model) for text in TEXTS]
@@ -127,7 +127,7 @@ async def test_a_beam_finds_no_less_than_greedy_search_on_the_whole(models: Path
 async def test_a_text_fed_in_pieces_is_translated_as_at_once(models: Path, size: int) -> None:
     async with serving(models) as running:
         talk = running.talk()
-        await talk.say(open=pb.Open(model=pb.ModelSelector(name="one-way")))
+        await talk.say(open=session_pb2.Open(model=model_pb2.ModelSelector(name="one-way")))
         for text in TEXTS[::5]:
             for start in range(0, len(text), size):
                 await talk.feed(text[start : start + size])
@@ -139,7 +139,7 @@ async def test_a_text_fed_in_pieces_is_translated_as_at_once(models: Path, size:
 async def test_a_text_labelled_word_by_word_ends_with_the_labels_of_the_whole(models: Path) -> None:
     async with serving(models) as running:
         talk = running.talk()
-        await talk.say(open=pb.Open(model=pb.ModelSelector(name="toy-intents")))
+        await talk.say(open=session_pb2.Open(model=model_pb2.ModelSelector(name="toy-intents")))
         for text in TEXTS[::3]:
             for word in text.split():
                 await talk.feed(f" {word}")

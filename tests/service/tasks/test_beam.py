@@ -7,15 +7,17 @@ from hypothesis import strategies as st
 from service.errors import StepFailed
 from service.step import NOTHING
 from service.tasks.decoding import (
+    BeamSearch,
     DecodingOptions,
     Finish,
     Found,
+    GreedySearch,
     ScoredToken,
-    beam_search,
-    greedy_search,
+    running,
     search,
 )
 from service.tasks.decoding.hypothesis import normalized
+from service.tasks.jobs import Program
 from tests.fakes.toy_table import TableModel, num_outputs
 
 models = st.builds(
@@ -24,8 +26,12 @@ models = st.builds(
 penalties = st.floats(0, 5)
 
 
+def beam_search(options: DecodingOptions) -> Program[list[Found]]:
+    return running(BeamSearch(NOTHING, NOTHING, options), lambda token: None)
+
+
 def beam(model: TableModel, **options: float) -> list[Found]:
-    return model.drive(beam_search(NOTHING, NOTHING, DecodingOptions(**options)))  # type: ignore[arg-type]
+    return model.drive(beam_search(DecodingOptions(**options)))  # type: ignore[arg-type]
 
 
 @given(models, st.integers(1, 4), penalties, st.integers(0, 4), st.integers(1, 8))
@@ -36,7 +42,7 @@ def test_a_beam_that_holds_every_output_finds_the_best_ones(
     options = DecodingOptions(
         width, min(num_hypotheses, width), penalty, max_length, min(min_length, max_length)
     )
-    found = model.drive(beam_search(NOTHING, NOTHING, options))
+    found = model.drive(beam_search(options))
     expected = model.all_outputs(options)[: options.num_hypotheses]
     assert [each.score for each in found] == pytest.approx([each.score for each in expected])
     if not model.is_coarse:
@@ -50,8 +56,8 @@ def test_a_beam_of_one_is_greedy_search(
 ) -> None:
     options = DecodingOptions(1, 1, penalty, max_length, min(min_length, max_length))
     emitted: list[ScoredToken] = []
-    greedy = model.drive(greedy_search(NOTHING, NOTHING, options, emitted.append))
-    assert model.drive(beam_search(NOTHING, NOTHING, options)) == [greedy]
+    [greedy] = model.drive(running(GreedySearch(NOTHING, NOTHING, options), emitted.append))
+    assert model.drive(beam_search(options)) == [greedy]
     assert tuple(emitted) == greedy.tokens
 
 
@@ -60,7 +66,7 @@ def test_outputs_come_best_first_with_the_scores_that_they_earn(
     model: TableModel, width: int, num: int, penalty: float, max_length: int, min_length: int
 ) -> None:
     options = DecodingOptions(width, min(num, width), penalty, max_length, min(min_length, max_length))
-    found = model.drive(beam_search(NOTHING, NOTHING, options))
+    found = model.drive(beam_search(options))
     assert 1 <= len(found) <= options.num_hypotheses
     assert [each.score for each in found] == sorted((each.score for each in found), reverse=True)
     assert len({each.tokens for each in found}) == len(found)
@@ -77,8 +83,8 @@ def test_the_same_search_finds_the_same(
     model: TableModel, width: int, penalty: float, max_length: int
 ) -> None:
     options = DecodingOptions(width, width, penalty, max_length)
-    first = model.drive(beam_search(NOTHING, NOTHING, options))
-    assert model.drive(beam_search(NOTHING, NOTHING, options)) == first
+    first = model.drive(beam_search(options))
+    assert model.drive(beam_search(options)) == first
 
 
 @given(models, st.integers(2, 6), st.integers(1, 5))

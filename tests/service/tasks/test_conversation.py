@@ -1,19 +1,21 @@
 import asyncio
 import itertools
+from collections.abc import AsyncGenerator, AsyncIterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.config import LimitSettings
-from service.errors import InvalidInput, NotPossible, OutOfRange, StepFailed
+from service.errors import InvalidInput, NotPossible, OutOfRange, StepFailed, TurnConflict
 from service.registry import Served
 from service.sessions import Session
-from service.tasks.conversation import Answer, Conversation, check_streams
+from service.tasks.answers import Answer
+from service.tasks.conversation import Conversation, check_streams
 from service.tasks.decoding import DecodingOptions, Finish
 from tests.fakes.toy_bundles import SPANISH
 from tests.fakes.toy_server import engine_of
-from tests.fakes.toy_translator import translated
+from tests.fakes.toy_translator import ToyEngine, translated
 
 LIMITS = LimitSettings(max_text_bytes=1000)
 
@@ -247,3 +249,96 @@ def test_however_the_text_is_cut_the_output_is_the_same(
         return await text_of(conversation)
 
     assert asyncio.run(talk()) == translated(text)
+
+
+async def test_a_feed_that_comes_again_is_answered_and_not_read_again(classifier: Served) -> None:
+    session, engine = session_of(classifier), engine_of(classifier)
+    first = await talk_to(session).feed("uno dos ", turn=0, input_position=0)
+    assert await talk_to(session).feed("uno dos ", turn=0, input_position=0) == first
+    assert (engine.rows["classify"], session.standing.input_position) == (1, 2)
+
+
+async def test_an_output_that_is_asked_for_again_is_the_same_to_the_bit(translator: Served) -> None:
+    session, engine = session_of(translator), engine_of(translator)
+    await talk_to(session).feed("uno dos tres")
+    for options in (DecodingOptions(), DecodingOptions(beam_size=3, num_hypotheses=2)):
+        turn = session.log.next_turn
+        written = [answer async for answer in talk_to(session).generate(options, turn=turn)]
+        rows = engine.rows["step"]
+        [again] = [answer async for answer in talk_to(session).generate(options, turn=turn)]
+        assert again.tokens == tuple(token for answer in written for token in answer.tokens)
+        assert (again.hypotheses, again.turn, engine.rows["step"]) == (written[-1].hypotheses, turn, rows)
+        await talk_to(session).feed("cuatro cinco")
+
+
+async def test_an_output_is_sent_from_a_position_on(translator: Served) -> None:
+    session = session_of(translator)
+    await talk_to(session).feed("uno dos tres")
+    await generated(talk_to(session))
+    await talk_to(session).feed("cuatro cinco seis")
+    for _ in range(2):  # written, then answered from the log
+        answers = [a async for a in talk_to(session).generate(DecodingOptions(), output_position=4, turn=3)]
+        assert [token.piece for a in answers for token in a.tokens] == [" five", " six"]
+        assert answers[-1].output_position == 6
+    await talk_to(session).feed("siete")
+    with pytest.raises(OutOfRange, match="from output position 6 on"):
+        [a async for a in talk_to(session).generate(DecodingOptions(), output_position=5)]
+
+
+@pytest.mark.parametrize("beam_size", [1, 2])
+async def test_an_output_that_is_cut_off_again_and_again_is_written_in_the_end(
+    translator: Served, beam_size: int
+) -> None:
+    session, alone, engine = session_of(translator), session_of(translator), engine_of(translator)
+    options = DecodingOptions(beam_size=beam_size, min_length=4)
+    for each in (alone, session):
+        await talk_to(each).feed("uno dos tres cuatro cinco")
+    *_, undisturbed = await all_of(talk_to(alone).generate(options))
+    engine.hold()
+    for _ in range(4):
+        await cut_off(engine, talk_to(session).generate(options, turn=1, output_position=50), batches=2)
+    engine.let_go()
+    *_, last = await all_of(talk_to(session).generate(options, turn=1))
+    assert last.hypotheses == undisturbed.hypotheses
+    assert session.standing.output_position == last.output_position == undisturbed.output_position
+
+
+async def test_other_options_give_up_what_was_begun(translator: Served) -> None:
+    session, engine = session_of(translator), engine_of(translator)
+    await talk_to(session).feed("uno dos tres")
+    engine.hold()
+    await cut_off(engine, talk_to(session).generate(DecodingOptions(), output_position=50), batches=2)
+    engine.let_go()
+    with pytest.raises(TurnConflict):
+        await all_of(talk_to(session).generate(DecodingOptions(max_length=2), turn=1))
+    assert await text_of(talk_to(session), max_length=2) == "one two"
+    assert session.unfinished is None
+
+
+async def all_of(answers: AsyncIterator[Answer]) -> list[Answer]:
+    return [answer async for answer in answers]
+
+
+async def cut_off(engine: ToyEngine, answers: AsyncGenerator[Answer, None], batches: int) -> None:
+    """Leave an output after so many batches of an engine that is held."""
+    reading = asyncio.create_task(all_of(answers))
+    engine.let(batches)
+    while engine._may_run._value:  # noqa: ASYNC110  # it tells nobody
+        await asyncio.sleep(0.001)
+    await asyncio.sleep(0.05)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+
+
+async def test_going_back_gives_what_was_there(translator: Served) -> None:
+    session = session_of(translator)
+    for word in ("uno ", "dos ", "tres "):
+        await talk_to(session).feed(word)
+    assert (await talk_to(session).rewind(0)).input_position == 1
+    assert await text_of(talk_to(session)) == "one"
+    await talk_to(session).rewind(2)
+    assert await text_of(talk_to(session)) == "one two three"
+    first = await talk_to(session).rewind(-1, turn=7)
+    assert await talk_to(session).rewind(-1, turn=7) == first
+    assert (first.turn, session.log.next_turn, session.standing.input_position) == (7, 8, 0)

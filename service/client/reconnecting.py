@@ -1,0 +1,71 @@
+"""How long and how often a session looks for a server again, and what is told of it meanwhile."""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from service.client.errors import ClientError, SessionBusy
+
+FIRST_WAIT_S = 0.05
+MAX_WAIT_S = 2.0
+MAX_BUSY = 6
+"""How often another stream may be found to hold the session: then it is someone else's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reconnecting:
+    """The stream of a session broke; the client is about to look for a server."""
+
+    session_id: str
+    attempt: int
+    """From 1."""
+    error: ClientError
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A session goes on after a break."""
+
+    session_id: str
+    seconds: float
+    """From the break to the first answer after it."""
+    attempts: int
+    num_replayed: int
+    """Turns that the server had lost and got again."""
+    answered_again: bool
+    """The turn that was under way had been done: it was answered from the log, not run again."""
+
+
+Watch = Callable[[Reconnecting | Resumed], object]
+
+
+@dataclass(slots=True)
+class Outage:
+    """The time from a break to the next answer."""
+
+    patience_s: float
+    clock: Callable[[], float] = time.monotonic
+    attempts: int = 0
+    num_busy: int = 0
+    num_not_found: int = 0
+    num_replayed: int = 0
+    answered_again: bool = False
+    began: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.began = self.clock()
+
+    @property
+    def seconds(self) -> float:
+        return self.clock() - self.began
+
+    def wait_s(self, error: ClientError) -> float:
+        """Note a failed attempt; how long to wait before the next. The error itself once patience is at its end."""
+        self.attempts += 1
+        self.num_busy += isinstance(error, SessionBusy)
+        if self.seconds >= self.patience_s or self.num_busy > MAX_BUSY:
+            raise error
+        longest = min(FIRST_WAIT_S * 2.0 ** (self.attempts - 1), MAX_WAIT_S)
+        asked = error.details.retry_after_s or 0.0
+        return max(min(asked, MAX_WAIT_S), longest * random.uniform(0.5, 1.0))

@@ -1,0 +1,273 @@
+"""Snapshots in a SQLite file: survives a restart, with nothing to install; for the processes of one machine.
+
+A commit is in the file's log before it is answered, which a crash of the process cannot undo (`kill -9` included). With
+synchronous=NORMAL the log is not forced to the disk at each commit, so a crash of the machine may lose the last ones.
+"""
+
+import asyncio
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+from service.errors import Fenced, StoreAway
+from service.sessions.stores.base import REMEMBER_S, Claimed, Health, Page, Stored
+from service.sessions.stores.paging import from_cursor, not_found, to_cursor
+from service.sessions.stores.shield import Shield
+
+T = TypeVar("T")
+
+SCHEMA_VERSION = 1
+SCHEMA = f"""
+CREATE TABLE sessions (
+    session_id TEXT PRIMARY KEY,
+    owner      TEXT NOT NULL,
+    epoch      INTEGER NOT NULL,
+    revision   INTEGER NOT NULL,
+    created_ms INTEGER NOT NULL,
+    ttl_s      REAL NOT NULL,
+    expires_at REAL NOT NULL,
+    deleted    INTEGER NOT NULL DEFAULT 0,
+    summary    TEXT NOT NULL,
+    data       BLOB
+);
+CREATE INDEX by_owner ON sessions (owner, created_ms, session_id) WHERE NOT deleted;
+CREATE INDEX by_end ON sessions (expires_at);
+PRAGMA user_version = {SCHEMA_VERSION};
+"""
+
+_STORED = "session_id, epoch, revision, length(coalesce(data, x'')), created_ms, expires_at, summary"
+_MINE = "session_id = ? AND owner = ? AND NOT deleted AND expires_at > ?"
+
+
+class SqliteStore:
+    """One connection on one thread; other processes may use the same file, each write is a transaction of its own."""
+
+    kind = "sqlite"
+
+    def __init__(self, path: Path, timeout_s: float = 1.0, clock: Callable[[], float] = time.time) -> None:
+        self._path = path
+        self._timeout_s = timeout_s
+        self._clock = clock
+        self._connection: sqlite3.Connection | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-store")
+        self._shield = Shield(self.kind, 2 * timeout_s)  # a file that is locked says so itself, and sooner
+
+    async def create(
+        self,
+        session_id: str,
+        owner: str,
+        ttl_s: float,
+        *,
+        epoch: int = 1,
+        revision: int = 0,
+        data: bytes | None = None,
+        summary: str = "",
+    ) -> int:
+        def work(db: sqlite3.Connection, now: float) -> int:
+            row = db.execute(
+                "SELECT owner, deleted FROM sessions WHERE session_id = ? AND expires_at > ?",
+                (session_id, now),
+            ).fetchone()
+            if row == (owner, 0):
+                raise Fenced("this session is in the store already; claim it")
+            if row:
+                raise not_found(session_id)
+            db.execute(
+                "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?)",
+                (session_id, owner, epoch, revision, int(now * 1000), ttl_s, now + ttl_s, summary, data),
+            )
+            return epoch
+
+        return await self._write(work)
+
+    async def claim(self, session_id: str, owner: str) -> Claimed:
+        def work(db: sqlite3.Connection, now: float) -> Claimed:
+            row = db.execute(
+                f"UPDATE sessions SET epoch = epoch + 1, expires_at = ? + ttl_s WHERE {_MINE} "
+                "RETURNING epoch, revision, data",
+                (now, session_id, owner, now),
+            ).fetchone()
+            if row is None:
+                raise not_found(session_id)
+            return Claimed(*row)
+
+        return await self._write(work)
+
+    async def save(
+        self,
+        session_id: str,
+        owner: str,
+        epoch: int,
+        revision: int,
+        data: bytes,
+        ttl_s: float,
+        *,
+        summary: str = "",
+    ) -> int:
+        def work(db: sqlite3.Connection, now: float) -> int:
+            stored = _touch(db, session_id, owner, epoch, ttl_s, now)
+            if revision < stored:
+                return stored
+            db.execute(
+                "UPDATE sessions SET revision = ?, data = ?, summary = ? WHERE session_id = ?",
+                (revision, data, summary, session_id),
+            )
+            return revision
+
+        return await self._write(work)
+
+    async def touch(self, session_id: str, owner: str, epoch: int, ttl_s: float) -> None:
+        await self._write(lambda db, now: _touch(db, session_id, owner, epoch, ttl_s, now))
+
+    async def delete(self, session_id: str, owner: str, *, remember_s: float = REMEMBER_S) -> None:
+        def work(db: sqlite3.Connection, now: float) -> None:
+            changed = db.execute(
+                f"UPDATE sessions SET deleted = 1, data = NULL, summary = '', expires_at = ? WHERE {_MINE}",
+                (now + remember_s, session_id, owner, now),
+            )
+            if not changed.rowcount:
+                raise not_found(session_id)
+
+        await self._write(work)
+
+    async def describe(self, session_id: str, owner: str) -> Stored:
+        def work(db: sqlite3.Connection, now: float) -> Stored:
+            row = db.execute(
+                f"SELECT {_STORED} FROM sessions WHERE {_MINE}", (session_id, owner, now)
+            ).fetchone()
+            if row is None:
+                raise not_found(session_id)
+            return _stored(*row)
+
+        return await self._read(work)
+
+    async def list(self, owner: str, limit: int, after: str = "") -> Page:
+        before = from_cursor(after) if after else (2**62, "")
+
+        def work(db: sqlite3.Connection, now: float) -> Page:
+            rows = db.execute(
+                f"SELECT {_STORED} FROM sessions WHERE owner = ? AND NOT deleted AND expires_at > ? "
+                "AND (created_ms, session_id) < (?, ?) ORDER BY created_ms DESC, session_id DESC LIMIT ?",
+                (owner, now, *before, limit + 1),
+            ).fetchall()
+            last = to_cursor(rows[limit - 1][4], rows[limit - 1][0]) if len(rows) > limit else ""
+            return Page(tuple(_stored(*row) for row in rows[:limit]), last)
+
+        return await self._read(work)
+
+    async def sweep(self) -> int:
+        def work(db: sqlite3.Connection, now: float) -> int:
+            over = db.execute(
+                "DELETE FROM sessions WHERE expires_at <= ? RETURNING deleted", (now,)
+            ).fetchall()
+            return sum(not deleted for (deleted,) in over)
+
+        return await self._write(work)
+
+    async def health(self) -> Health:
+        try:
+            await self._write(lambda db, now: None)
+        except StoreAway as error:
+            return Health(False, str(error))
+        return Health(True)
+
+    async def close(self) -> None:
+        await self._shield.settle()
+        with suppress(RuntimeError, StoreAway):  # closed before, or stuck
+            await self._shield.run(asyncio.wrap_future(self._thread.submit(self._disconnect)))
+        self._thread.shutdown(wait=False)
+
+    async def _read(self, work: Callable[[sqlite3.Connection, float], T]) -> T:
+        return await self._run(work, "BEGIN")
+
+    async def _write(self, work: Callable[[sqlite3.Connection, float], T]) -> T:
+        # The lock at once: a reader that becomes a writer half way may find that it has read what is over.
+        return await self._run(work, "BEGIN IMMEDIATE")
+
+    async def _run(self, work: Callable[[sqlite3.Connection, float], T], begin: str) -> T:
+        try:
+            future = self._thread.submit(self._in_transaction, work, begin)
+        except RuntimeError:
+            raise StoreAway("the sqlite store is closed") from None
+        return await self._shield.run(asyncio.wrap_future(future))
+
+    def _in_transaction(self, work: Callable[[sqlite3.Connection, float], T], begin: str) -> T:
+        """On the thread. After a fault of the file the connection is made anew: the file may have been replaced."""
+        try:
+            db = self._connected()
+            with _transaction(db, begin):
+                return work(db, self._clock())
+        except (sqlite3.Error, OSError) as error:
+            self._disconnect()
+            raise StoreAway(f"the sqlite store {self._path} does not work: {error}") from None
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is None:
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))  # sessions are nobody else's to read
+            db = sqlite3.connect(self._path, timeout=self._timeout_s, isolation_level=None)
+            self._connection = db
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = NORMAL")
+            _build(db)
+        return self._connection
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection:
+            with suppress(sqlite3.Error):
+                connection.close()
+
+
+@contextmanager
+def _transaction(db: sqlite3.Connection, begin: str) -> Iterator[None]:
+    db.execute(begin)
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def _build(db: sqlite3.Connection) -> None:
+    """Make the tables in a new file; several processes may try at once."""
+    with _transaction(db, "BEGIN IMMEDIATE"):
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        if version > SCHEMA_VERSION:
+            raise sqlite3.DatabaseError(f"a newer seqserve made it (schema {version}): upgrade this one")
+        if version == 0:
+            for statement in filter(str.strip, SCHEMA.split(";")):
+                db.execute(statement)
+
+
+def _touch(db: sqlite3.Connection, session_id: str, owner: str, epoch: int, ttl_s: float, now: float) -> int:
+    """Check that the epoch is the stored one, restart the time to live, and return the stored revision."""
+    row = db.execute(
+        f"SELECT epoch, revision FROM sessions WHERE {_MINE}", (session_id, owner, now)
+    ).fetchone()
+    if row is None:
+        raise not_found(session_id)
+    if row[0] != epoch:
+        raise Fenced(f"epoch {epoch} is over: another server has claimed this session")
+    db.execute(
+        "UPDATE sessions SET ttl_s = ?, expires_at = ? WHERE session_id = ?", (ttl_s, now + ttl_s, session_id)
+    )
+    return int(row[1])
+
+
+def _stored(
+    session_id: str,
+    epoch: int,
+    revision: int,
+    size_bytes: int,
+    created_ms: int,
+    expires_at: float,
+    summary: str,
+) -> Stored:
+    return Stored(session_id, epoch, revision, size_bytes, created_ms / 1000, expires_at, summary)

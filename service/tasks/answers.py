@@ -1,0 +1,60 @@
+"""What a session answers, and how answers are kept in the log of its turns."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from service.bundle.tokenizer import Tokenizer
+from service.tasks.classify import LabelScore
+from service.tasks.decoding import Finish, Found, ScoredToken
+from service.tasks.outputs import Hypothesis, Token, hypotheses_of
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a session says, with the positions and the turn that it belongs to."""
+
+    input_position: int
+    output_position: int
+    labels: tuple[LabelScore, ...] = ()
+    tokens: tuple[Token, ...] = ()
+    hypotheses: tuple[Hypothesis, ...] | None = None
+    """The whole outputs, with the last answer of a generate only."""
+    turn: int = 0
+
+
+def digest_of(kind: str, *content: Any) -> str:
+    """Tells requests apart by what they ask for; the content is JSON values."""
+    text = json.dumps([kind, *content], ensure_ascii=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def to_log(answer: Answer, found: Sequence[Found] = ()) -> str:
+    """The answer of a turn as JSON; of outputs, only what a model was needed for."""
+    kept: dict[str, Any] = {"at": [answer.input_position, answer.output_position]}
+    if answer.labels:
+        kept["labels"] = [[score.label, score.probability] for score in answer.labels]
+    if found:
+        kept["found"] = [
+            [[t.id for t in each.tokens], [t.log_prob for t in each.tokens], each.score, each.finish.value]
+            for each in found
+        ]
+    return json.dumps(kept, separators=(",", ":"))
+
+
+def from_log(log: str, turn: int, tokenizer: Tokenizer) -> Answer:
+    """The answer that was kept; tokens are those of the best output."""
+    kept = json.loads(log)
+    labels = tuple(LabelScore(label, probability) for label, probability in kept.get("labels", ()))
+    found = [_found(*each) for each in kept.get("found", ())]
+    hypotheses = hypotheses_of(tokenizer, found) or None
+    tokens = hypotheses[0].tokens if hypotheses else ()
+    input_position, output_position = kept["at"]
+    return Answer(input_position, output_position, labels, tokens, hypotheses, turn)
+
+
+def _found(ids: list[int], log_probs: list[float], score: float, finish: str) -> Found:
+    tokens = tuple(ScoredToken(*pair) for pair in zip(ids, log_probs, strict=True))
+    return Found(tokens, score, Finish(finish))

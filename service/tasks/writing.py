@@ -1,0 +1,40 @@
+"""Writing an output that can be gone on with: the text is read to its end, then a search runs."""
+
+from collections.abc import Sequence
+
+from service.bundle.tokenizer import EOS
+from service.sessions import Reading, Unfinished
+from service.tasks.decoding import DecodingOptions, Found, ScoredToken, new_search, running, search_from
+from service.tasks.jobs import Emit, Program
+from service.tasks.reader import Reader
+
+
+class Writing:
+    """Runs a search and shows it in `unfinished`, so that whoever looks there can go on from between any two steps."""
+
+    def __init__(self, reader: Reader, options: DecodingOptions, unfinished: Unfinished) -> None:
+        self._reader = reader
+        self._options = options
+        self._unfinished = unfinished
+        self._search = search_from(unfinished.search, options) if unfinished.search else None
+        self.written: Sequence[ScoredToken] = self._written_before()
+        """Tokens that were certain before it was gone on with."""
+
+    def program(self, reading: Reading, rest: Sequence[int], emit: Emit[ScoredToken]) -> Program[list[Found]]:
+        """Emits the tokens after `written`."""
+        if self._search is None:
+            reading = yield from self._reader.read([*rest, EOS], reading)
+            context = reading.context(self._reader.ragged)
+            self._search = new_search(reading.state, context, self._options)
+        self._unfinished.search = self._search
+        return (yield from running(self._search, emit))
+
+    def stop(self) -> None:
+        """Leave a checkpoint that no longer changes, however far a step that is under way still comes."""
+        if self._search is not None:
+            self._unfinished.search = self._search.checkpoint()
+
+    def _written_before(self) -> Sequence[ScoredToken]:
+        if self._search is None:
+            return ()
+        return self._search.found[0].tokens if self._search.found else self._search.written()

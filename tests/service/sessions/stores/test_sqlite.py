@@ -1,0 +1,191 @@
+# ruff: noqa: ASYNC240 - the tests change the file below the store, and nothing else runs meanwhile
+"""The SQLite store: several processes, crashes, and files that do not work."""
+
+import asyncio
+import sqlite3
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from service.errors import Fenced, StoreAway
+from service.sessions.stores.sqlite import SqliteStore
+from tests.service.sessions.stores.conftest import python
+
+pytestmark = pytest.mark.timeout(90)
+
+WRITER = """
+import asyncio, sys
+from pathlib import Path
+from service.errors import Fenced
+from service.sessions.stores.sqlite import SqliteStore
+
+async def main(path, session_id, rounds):
+    store = SqliteStore(Path(path), 30.0)
+    claimed = await store.claim(session_id, "ann")
+    revision, epoch = claimed.revision, claimed.epoch
+    print(epoch, flush=True)
+    while rounds:
+        rounds -= 1
+        try:
+            revision = await store.save(session_id, "ann", epoch, revision + 1, b"%d" % (revision + 1) * 500, 60)
+            print(revision, flush=True)
+        except Fenced:
+            claimed = await store.claim(session_id, "ann")
+            revision, epoch = claimed.revision, claimed.epoch
+    await store.close()
+
+asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "sessions.sqlite"
+
+
+@pytest.fixture
+async def store(path: Path) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore(path, 10.0)
+    yield store
+    await store.close()
+
+
+async def test_sessions_survive_a_restart(path: Path, store: SqliteStore) -> None:
+    await store.create("s", "ann", 60, data=b"x")
+    await store.close()
+    again = SqliteStore(path)
+    assert (await again.claim("s", "ann")).data == b"x"
+    await again.close()
+
+
+async def test_the_file_is_nobody_elses_to_read(path: Path, store: SqliteStore) -> None:
+    await store.create("s", "ann", 60)
+    for file in path.parent.iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+
+
+async def test_a_kill_in_the_middle_of_saves_leaves_what_was_answered(path: Path, store: SqliteStore) -> None:
+    await store.create("s", "ann", 600)
+    for _ in range(3):
+        writer = python("-c", WRITER, str(path), "s", "1000000")
+        assert writer.stdout
+        for _ in range(30):
+            answered = await asyncio.to_thread(writer.stdout.readline)
+        writer.kill()
+        rest = await asyncio.to_thread(writer.stdout.read)
+        writer.wait()
+        writer.stdout.close()
+        last = int((answered + rest).split(b"\n")[-2])
+        claimed = await store.claim("s", "ann")
+        assert claimed.revision in {last, last + 1}
+        assert claimed.data == b"%d" % claimed.revision * 500
+    with sqlite3.connect(path) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    db.close()
+
+
+async def test_two_processes_that_take_a_session_from_each_other_leave_one_history(
+    path: Path, store: SqliteStore
+) -> None:
+    await store.create("s", "ann", 600)
+    writers = [python("-c", WRITER, str(path), "s", "150") for _ in range(2)]
+    outputs = await asyncio.gather(*(asyncio.to_thread(writer.communicate) for writer in writers))
+    assert [writer.returncode for writer in writers] == [0, 0]
+    lines = [list(map(int, output.split()))[1:] for output, _ in outputs]
+    revisions = sorted(revision for mine in lines for revision in mine)
+    assert revisions == list(range(1, len(revisions) + 1))  # no revision was written twice, none is missing
+    assert (await store.describe("s", "ann")).revision == revisions[-1]
+
+
+async def test_a_locked_file_is_away_in_time_and_works_again_afterwards(path: Path) -> None:
+    store = SqliteStore(path, 0.2)
+    await store.create("s", "ann", 60)
+    with sqlite3.connect(path, isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreAway, match="locked"):
+            await store.save("s", "ann", 1, 1, b"x", 60)
+        assert not (await store.health()).serving
+        other.execute("ROLLBACK")
+    other.close()
+    assert await store.save("s", "ann", 1, 1, b"x", 60) == 1
+    await store.close()
+
+
+async def test_a_fenced_save_leaves_no_transaction_open(path: Path, store: SqliteStore) -> None:
+    await store.create("s", "ann", 60)
+    with pytest.raises(Fenced):
+        await store.save("s", "ann", 7, 1, b"x", 60)
+    other = SqliteStore(path, 0.2)
+    assert await other.save("s", "ann", 1, 1, b"x", 60) == 1
+    await other.close()
+
+
+async def test_a_file_that_is_no_database_is_away(path: Path, store: SqliteStore) -> None:
+    path.write_bytes(b"this is not a database" * 100)
+    with pytest.raises(StoreAway, match="not a database"):
+        await store.create("s", "ann", 60)
+    path.unlink()
+    assert await store.create("s", "ann", 60) == 1
+
+
+async def test_a_damaged_file_is_away_and_never_gives_wrong_bytes(path: Path, store: SqliteStore) -> None:
+    for n in range(20):
+        await store.create(f"s{n}", "ann", 60, data=bytes([n]) * 5000)
+    await store.close()
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * (size - 4096))
+    damaged = SqliteStore(path)
+    with pytest.raises(StoreAway):
+        await damaged.claim("s3", "ann")
+    await damaged.close()
+
+
+async def test_a_folder_that_is_not_there_is_away_until_it_is(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "new" / "sessions.sqlite")
+    with pytest.raises(StoreAway):
+        await store.create("s", "ann", 60)
+    (tmp_path / "new").mkdir()
+    assert await store.create("s", "ann", 60) == 1
+    await store.close()
+
+
+async def test_a_full_disk_is_away_and_loses_nothing(store: SqliteStore) -> None:
+    await store.create("s", "ann", 60, data=b"before")
+    connection = store._connection
+    assert connection is not None
+
+    def limit(pages: int) -> None:
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    await asyncio.wrap_future(store._thread.submit(limit, 10))
+    with pytest.raises(StoreAway, match="full"):
+        await store.save("s", "ann", 1, 1, bytes(1_000_000), 60)
+    assert (await store.claim("s", "ann")).data == b"before"
+    assert await store.save("s", "ann", 2, 1, b"after", 60) == 1
+
+
+async def test_a_file_of_a_newer_server_is_refused(path: Path, store: SqliteStore) -> None:
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 2")
+    db.close()
+    with pytest.raises(StoreAway, match="upgrade"):
+        await store.create("s", "ann", 60)
+
+
+async def test_stores_that_make_the_file_at_once_all_work(path: Path) -> None:
+    stores = [SqliteStore(path, 10.0) for _ in range(8)]
+    await asyncio.gather(*(store.create(f"s{n}", "ann", 60) for n, store in enumerate(stores)))
+    assert len((await stores[0].list("ann", 10)).sessions) == 8
+    for store in stores:
+        await store.close()
+
+
+async def test_a_closed_store_is_away_and_may_be_closed_again(store: SqliteStore) -> None:
+    await store.close()
+    with pytest.raises(StoreAway):
+        await store.claim("s", "ann")
+    await store.close()

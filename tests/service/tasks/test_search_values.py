@@ -1,0 +1,71 @@
+"""A search can be stopped between any two steps, written down, and gone on with elsewhere."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.sessions.plain import Plain
+from service.sessions.snapshot import Snapshot, decode, encode
+from service.step import NOTHING
+from service.tasks.decoding import DecodingOptions, Found, ScoredToken, Search, new_search, search_from
+from tests.fakes.toy_table import TableModel
+
+models = st.builds(
+    TableModel, num_words=st.integers(1, 3), seed=st.integers(0, 1000), is_coarse=st.booleans()
+)
+
+
+def through_a_snapshot(search: Search) -> Plain:
+    plain = search.to_plain()
+    snapshot = Snapshot("id", "", "m", "1", "hash", 1, 0.0, 1.0, plain.facts, plain.arrays)
+    back = decode(encode(snapshot))
+    return Plain(back.facts, back.arrays)
+
+
+def go(model: TableModel, search: Search, steps: int) -> list[ScoredToken]:
+    told: list[ScoredToken] = []
+    for _ in range(steps):
+        if search.found is None:
+            told += search.advance([model.run(step) for step in search.steps()])
+    return told
+
+
+def to_the_end(model: TableModel, search: Search) -> tuple[list[ScoredToken], list[Found]]:
+    told = go(model, search, 1000)
+    assert search.found is not None
+    return told, search.found
+
+
+@settings(max_examples=60)
+@given(models, st.integers(1, 4), st.integers(0, 8), st.integers(1, 8), st.integers(0, 3), st.booleans())
+def test_stopped_anywhere_it_finds_the_same(
+    model: TableModel, width: int, stop_after: int, max_length: int, min_length: int, is_written_down: bool
+) -> None:
+    options = DecodingOptions(width, min(2, width), 1.0, max_length, min(min_length, max_length))
+    whole_told, whole_found = to_the_end(model, new_search(NOTHING, NOTHING, options))
+    first = new_search(NOTHING, NOTHING, options)
+    told = go(model, first, stop_after)
+    second = search_from(through_a_snapshot(first) if is_written_down else first, options)
+    assert second.found or list(second.written()) == told
+    more, found = to_the_end(model, second)
+    assert (told + more, found) == (whole_told, whole_found)
+
+
+def test_a_checkpoint_does_not_notice_that_its_search_goes_on() -> None:
+    model, options = TableModel(num_words=3, seed=0), DecodingOptions(1, 1, 1.0, 8, 8)
+    search = new_search(NOTHING, NOTHING, options)
+    go(model, search, 2)
+    checkpoint = search.checkpoint()
+    whole = to_the_end(model, search)[1]
+    assert len(checkpoint.written()) == 2
+    assert to_the_end(model, checkpoint)[1] == whole
+
+
+def test_each_step_of_a_search_that_was_stopped_runs_once() -> None:
+    options = DecodingOptions(1, 1, 1.0, 6, 6)
+    model = TableModel(num_words=2, seed=1)
+    search = new_search(NOTHING, NOTHING, options)
+    for _ in range(6):
+        go(model, search, 1)
+        search = search_from(through_a_snapshot(search), options)
+    assert search.found
+    assert model.rows == 6
