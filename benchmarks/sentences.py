@@ -1,4 +1,4 @@
-"""Everyday Spanish, for translators from Spanish when no file is given."""
+"""Everyday Spanish for translators from Spanish, and English requests for classifiers, where no file is given."""
 
 SENTENCES = """\
 ¿Dónde está la biblioteca?
@@ -18,3 +18,17 @@ Los niños están jugando en el parque.
 Si tuviera dinero, compraría esa casa.
 Todavía no ha llegado la carta.
 """.splitlines()
+
+REQUESTS = """\
+play some jazz on spotify
+what will the weather be like in lisbon tomorrow
+book a table for two at a quiet restaurant near the station
+add this song to my running playlist
+i give this book four stars
+find me the schedule of films at the nearest cinema
+where can i read the novel about the lighthouse
+will it rain this evening in porto
+put on something slow by a singer from the sixties
+rate the current chapter two out of six
+""".splitlines()
+"""Everyday requests to a voice assistant, for classifiers that are fed word by word."""

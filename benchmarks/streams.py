@@ -1,167 +1,203 @@
-"""Token streams through a server of its own, beside the bare graphs: `python -m benchmarks.streams`.
+"""Generation: n clients, each streaming one translation after the other: `python -m benchmarks.streams`.
 
-Each of n clients streams one translation after the other; every token is delivered to the application. Server, clients
-and the bare loop share the machine, the loop running alone.
+Every token is an event of its own in the application. Beside it, in turns: the bare graphs, PyTorch, a server that only
+echoes, and the service that people write by hand. Clients and servers share the machine.
 """
 
 import asyncio
-import json
-import re
-import socket
-import statistics
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from itertools import cycle, islice
+import shlex
+import tempfile
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
+import grpc
 import typer
 
-from benchmarks.bare import BareLoop
-from benchmarks.sentences import SENTENCES
-from service.client import AsyncClient, Client, ClientError
+from benchmarks import options
+from benchmarks.bare import BareLoop, Loop
+from benchmarks.clients import streams as stream_clients
+from benchmarks.figures import Figure
+from benchmarks.naive_wire import NaiveCalls, naive_streams
+from benchmarks.options import QUICK_S, chosen, numbers_of
+from benchmarks.processes import Running, running_module, running_server
+from benchmarks.report import Column, Report, publish
+from benchmarks.window import Round, observe
+from benchmarks.work import Text, newest, sentences_of, texts_of
+from service.client import AsyncClient
+from service.config import SchedulerSettings
 
+NAIVE = {"naive fp32": "fp32", "naive int8": "stock int8", "naive row-wise int8": "int8"}
+"""Which arithmetic the hand-written service has."""
 
-@dataclass(frozen=True)
-class Row:
-    """One number of streams at once; times are medians over all translations of the best of three rounds."""
-
-    streams: int
-    tokens_per_s: float
-    bare_tokens_per_s: float
-    ratio: float
-    mean_batch: float
-    first_token_ms: float
-    between_tokens_ms: float
+COLUMNS = [
+    Column("streams", "streams", "{:.0f}"),
+    Column("tokens_per_s", "tokens/s", spread=True),
+    Column("bare", "of the bare graphs", "{:.2f}", spread=True),
+    Column("bare_steps", "of their steps alone", "{:.2f}"),
+    Column("echo", "of the echo", "{:.2f}"),
+    Column("eager", "× PyTorch", "{:.1f}"),
+    Column("naive fp32", "× naive fp32", "{:.1f}"),
+    Column("naive int8", "× naive int8", "{:.1f}"),
+    Column("naive row-wise int8", "× naive row-wise int8", "{:.1f}"),
+    Column("first_ms", "first token, ms"),
+    Column("between_ms", "between tokens, ms", "{:.2f}"),
+    Column("between_p99_ms", "p99", "{:.2f}"),
+    Column("batch", "mean batch", "{:.1f}"),
+    Column("server_us", "server, µs/token"),
+    Column("client_us", "client, µs/token"),
+    Column("bytes", "bytes/session"),
+]
 
 
 def main(
-    models: Annotated[Path, typer.Option(help="Model repository.")] = Path("models"),
-    model: Annotated[str, typer.Option(help="Translator in it, by name.")] = "tatoeba-es-en",
-    texts: Annotated[Path | None, typer.Option(help="Sentences, one a line.")] = None,
-    streams: Annotated[str, typer.Option(help="Streams at once.")] = "1,8,64",
-    seconds: Annotated[float, typer.Option(help="Length of a round; there are three.")] = 5.0,
-    threads: Annotated[int, typer.Option(help="Engine threads, in the server and in the bare loop.")] = 1,
-    out: Annotated[Path | None, typer.Option(help="Write the table as JSON, too.")] = None,
+    models: options.Models = Path("models"),
+    model: options.Translator = "tatoeba-es-en",
+    texts: options.Texts = None,
+    streams: options.Numbers = "1,8,64,256",
+    rounds: options.Rounds = 3,
+    seconds: options.Seconds = 2.0,
+    threads: options.Threads = 1,
+    run: options.Run = None,
+    server: options.Server = "",
+    only: options.Only = "",
+    quick: options.Quick = False,
+    out: options.Out = None,
 ) -> None:
-    """Measure and print a table in Markdown."""
-    sentences = texts.read_text("utf-8").splitlines() if texts else SENTENCES
-    [path] = [place.parent for place in sorted((models / model).glob("*/manifest.json"))][-1:]
-    bare = BareLoop(path, threads)
-    rows = []
-    for number in map(int, streams.split(",")):
-        batch = list(islice(cycle(sentences), number))
-        limit = bare.tokens_per_s(batch, 12, seconds)
-        with running_server(models, threads) as (address, metrics):
-            rows.append(measured(address, metrics, model, number, sentences, seconds, limit))
-    print(markdown(rows))
-    if out:
-        out.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", "utf-8")
+    """Measure and print a table in Markdown; --only takes bare, eager, echo, naive."""
+    if quick:
+        rounds, seconds, streams = 1, QUICK_S, "4"
+    plan = Plan(models, model, rounds, seconds, threads, run, shlex.split(server), only)
+    publish([asyncio.run(measured(plan, sentences_of(texts), numbers_of(streams)))], out)
 
 
-def markdown(rows: list[Row]) -> str:
-    """The table."""
-    head = "| streams | tokens/s | bare graphs, tokens/s | ratio | mean step batch | first token | between tokens |"
-    lines = [
-        f"| {row.streams} | {row.tokens_per_s:,.0f} | {row.bare_tokens_per_s:,.0f} | {row.ratio:.2f} "
-        f"| {row.mean_batch:.1f} | {row.first_token_ms:.1f} ms | {row.between_tokens_ms:.2f} ms |"
-        for row in rows
-    ]
-    return "\n".join([head, "|" + "---|" * 7, *lines])
+@dataclass(frozen=True)
+class Plan:
+    """What to measure."""
+
+    models: Path
+    model: str
+    rounds: int
+    seconds: float
+    threads: int
+    run: Path | None
+    server: list[str]
+    only: str
+
+    @property
+    def bundle(self) -> Path:
+        return newest(self.models, self.model)
 
 
-@contextmanager
-def running_server(models: Path, threads: int) -> Iterator[tuple[str, str]]:
-    """A server in a process of its own: its address, and that of its metrics."""
-    port, metrics = free_port(), free_port()
-    command = [sys.executable, "-m", "service", "serve", "--models", str(models), "--port", str(port)]
-    command += ["--threads", str(threads), "--metrics-port", str(metrics), "--log-level", "warning"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    try:
-        wait_until_serving(f"127.0.0.1:{port}")
-        yield f"127.0.0.1:{port}", f"http://127.0.0.1:{metrics}/metrics"
-    finally:
-        process.terminate()
-        process.wait(60)
+@dataclass
+class Rivals:
+    """What the server is compared with, each ready to run."""
+
+    loops: dict[str, Loop] = field(default_factory=dict)
+    echo: Running | None = None
+    naive: dict[str, Running] = field(default_factory=dict)
 
 
-def wait_until_serving(address: str, seconds: float = 60.0) -> None:
-    """Return as soon as the server lists its models."""
-    until = time.monotonic() + seconds
-    while True:
-        try:
-            with Client(address) as client:
-                client.models()
-                return
-        except ClientError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.1)
+async def measured(plan: Plan, sentences: list[str], numbers: list[int]) -> Report:
+    report = Report(f"Generation with {plan.model}, {plan.threads} engine thread(s)", COLUMNS)
+    with ExitStack() as stack:
+        served = stack.enter_context(running_server(plan.models, plan.threads, plan.server))
+        bare = BareLoop(plan.bundle, plan.threads)
+        texts = await texts_of(served.address, bare.bundle, sentences)
+        rivals = rivals_of(plan, bare, texts, stack)
+        for number in numbers:
+            found = [await one_round(plan, served, rivals, texts, number) for _ in range(plan.rounds)]
+            row = {key: Figure.of(each[key] for each in found) for key in found[0]}
+            report.rows.append(row | {"bytes": Figure.of([bare.bytes_per_session(texts)])})
+    report.notes = notes(texts, plan)
+    return report
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def rivals_of(plan: Plan, bare: BareLoop, texts: list[Text], stack: ExitStack) -> Rivals:
+    rivals = Rivals()
+    if chosen(plan.only, "bare"):
+        rivals.loops["bare"] = bare
+    if chosen(plan.only, "eager"):
+        from benchmarks.eager import EagerLoop
+
+        rivals.loops["eager"] = EagerLoop(plan.bundle, plan.threads, plan.run)
+    if chosen(plan.only, "echo"):
+        mean = round(sum(text.num_tokens for text in texts) / len(texts))
+        rivals.echo = stack.enter_context(running_module("benchmarks.echo", "--num-tokens", str(mean)))
+    if chosen(plan.only, "naive"):
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        for name, precision in NAIVE.items():
+            rivals.naive[name] = stack.enter_context(running_naive(plan, folder / name, precision))
+    return rivals
 
 
-def measured(
-    address: str, metrics: str, model: str, number: int, sentences: list[str], seconds: float, limit: float
-) -> Row:
-    """The best of three rounds."""
-    best: tuple[float, list[float], list[float]] = (0.0, [], [])
-    for _ in range(3):
-        best = max(best, asyncio.run(a_round(address, model, number, sentences, seconds)))
-    rate, first, between = best
-    return Row(
-        streams=number,
-        tokens_per_s=rate,
-        bare_tokens_per_s=limit,
-        ratio=rate / limit,
-        mean_batch=mean_step_batch(metrics, model),
-        first_token_ms=statistics.median(first) * 1000,
-        between_tokens_ms=statistics.median(between) * 1000,
+def running_naive(plan: Plan, folder: Path, precision: Any) -> Any:
+    """The hand-written service with graphs of that arithmetic."""
+    from benchmarks.variants import write_variant
+
+    bundle = write_variant(plan.bundle, folder, precision, plan.run)
+    return running_module(
+        "benchmarks.naive", "--translator", str(bundle), "--threads", str(plan.threads)
     )
 
 
-async def a_round(
-    address: str, model: str, number: int, sentences: list[str], seconds: float
-) -> tuple[float, list[float], list[float]]:
-    """Tokens per second, times to the first token, times between tokens."""
-    first: list[float] = []
-    between: list[float] = []
-    begin, num_tokens = time.perf_counter(), 0
-    async with AsyncClient(address) as client:
+async def one_round(
+    plan: Plan, served: Running, rivals: Rivals, texts: list[Text], number: int
+) -> dict[str, float]:
+    """Everything once, one after the other."""
+    heard = await stream_round(served, plan.model, texts, number, plan.seconds)
+    row = {
+        "streams": number,
+        "tokens_per_s": heard.tokens_per_s,
+        "first_ms": heard.first_ms(0.5),
+        "between_ms": heard.between_ms(0.5),
+        "between_p99_ms": heard.between_ms(0.99),
+        "batch": heard.counted.mean_batch(plan.model, "step"),
+        "server_us": heard.server_us,
+        "client_us": heard.client_us,
+    }
+    for name, loop in rivals.loops.items():
+        pace = await asyncio.to_thread(loop.pace, texts, min(number, max_batch(plan)), plan.seconds)
+        row[name] = heard.tokens_per_s / pace.with_encodes
+        if name == "bare":
+            row["bare_steps"] = heard.tokens_per_s / pace.steps_only
+    if rivals.echo:
+        echoed = await stream_round(rivals.echo, plan.model, texts, number, plan.seconds)
+        row["echo"] = heard.tokens_per_s / echoed.tokens_per_s
+    for name, server in rivals.naive.items():
+        row[name] = heard.tokens_per_s / (await naive_round(server, texts, number, plan.seconds)).tokens_per_s
+    return row
 
-        async def stream_on(start: int) -> None:
-            nonlocal num_tokens
-            for sentence in islice(cycle(sentences), start, None):
-                last = asked = time.perf_counter()
-                if asked - begin > seconds:
-                    return
-                async with client.stream_translate(sentence, model=model) as tokens:
-                    async for _ in tokens:
-                        now = time.perf_counter()
-                        (first if last == asked else between).append(now - last)
-                        num_tokens, last = num_tokens + 1, now
 
-        await asyncio.gather(*(stream_on(start) for start in range(number)))
-    return num_tokens / (time.perf_counter() - begin), first, between
+async def stream_round(
+    server: Running, model: str, texts: list[Text], number: int, seconds: float
+) -> Round:
+    async with AsyncClient(server.address) as client:
+        return await observe(server, stream_clients(client, model, texts, number), seconds)
 
 
-def mean_step_batch(metrics: str, model: str) -> float:
-    """Rows per batch of the graph `step`, from the server's own metrics."""
-    page = urllib.request.urlopen(metrics, timeout=10).read().decode()
-    names = ("sum", "count")
-    pattern = r'^seqserve_batch_size_{}{{graph="step",model="{}/[^"]*"}} ([0-9.e+]+)$'
-    total, count = (float(re.findall(pattern.format(n, re.escape(model)), page, re.M)[0]) for n in names)
-    return total / count
+async def naive_round(server: Running, texts: list[Text], number: int, seconds: float) -> Round:
+    async with AsyncExitStack() as stack:
+        channel = await stack.enter_async_context(grpc.aio.insecure_channel(server.address))
+        return await observe(server, naive_streams(NaiveCalls(channel), texts, number), seconds)
+
+
+def max_batch(plan: Plan) -> int:
+    """Rows of the server's largest batch."""
+    if "--max-batch" in plan.server:
+        return int(plan.server[plan.server.index("--max-batch") + 1])
+    return SchedulerSettings().max_batch
+
+
+def notes(texts: list[Text], plan: Plan) -> list[str]:
+    source = sum(len(text.source) for text in texts) / len(texts)
+    target = sum(text.num_tokens for text in texts) / len(texts)
+    return [
+        f"{len(texts)} texts of {source:.1f} subwords, translations of {target:.1f} tokens on average; "
+        f"medians of {plan.rounds} rounds of {plan.seconds:g} s, lowest and highest in brackets; ratios are taken within a round",
+        "the bare graphs encode each text once and take a step for its end, as the server has to; both run the same batch",
+    ]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,116 @@
+"""Servers in processes of their own, and what they cost."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that listens."""
+
+    address: str
+    process: "subprocess.Popen[bytes]"
+    metrics: str = ""
+    """URL of its metrics, where it has any."""
+
+    def cpu_s(self) -> float:
+        """Processor time of it and its children so far, where /proc tells; else 0."""
+        return sum(map(_cpu_s, _tree(self.process.pid)))
+
+    def thread_cpu_s(self) -> dict[str, float]:
+        """Processor time by thread id, over it and its children."""
+        return {
+            thread.name: _cpu_s_of(thread / "stat")
+            for pid in _tree(self.process.pid)
+            for thread in Path(f"/proc/{pid}/task").glob("*")
+        }
+
+
+@contextmanager
+def running_server(
+    models: Path, threads: int = 1, arguments: Sequence[str] = (), before: Sequence[str] = ()
+) -> Iterator[Running]:
+    """`seqserve serve` as it is installed, `before` put in front of the command."""
+    port, metrics = free_port(), free_port()
+    command = [*before, sys.executable, "-m", "service", "serve", "--models", str(models), "--port", str(port)]
+    command += ["--threads", str(threads), "--metrics-port", str(metrics), "--log-level", "warning", *arguments]
+    with running(command, port, f"http://127.0.0.1:{metrics}/metrics") as server:
+        yield server
+
+
+@contextmanager
+def running_module(module: str, *arguments: str) -> Iterator[Running]:
+    """`python -m module --port …`, until it listens."""
+    port = free_port()
+    with running([sys.executable, "-m", module, "--port", str(port), *arguments], port) as server:
+        yield server
+
+
+@contextmanager
+def running(command: Sequence[str], port: int, metrics: str = "") -> Iterator[Running]:
+    """Any command that listens on `port`."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        wait_until_listening(port, process)
+        yield Running(f"127.0.0.1:{port}", process, metrics)
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def wait_until_listening(port: int, process: "subprocess.Popen[bytes]", seconds: float = 60.0) -> None:
+    """Return as soon as somebody accepts connections there; RuntimeError when the process has ended."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            if process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"{process.args!r} does not listen on port {port}") from None
+            time.sleep(0.02)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def own_cpu_s() -> float:
+    """Processor time of this process so far."""
+    return time.process_time()
+
+
+def _tree(pid: int) -> list[int]:
+    """The process and all below it."""
+    try:
+        children = [int(c) for f in Path(f"/proc/{pid}/task").glob("*/children") for c in f.read_text().split()]
+    except OSError:
+        return [pid]
+    return [pid, *(below for child in children for below in _tree(child))]
+
+
+def _cpu_s(pid: int) -> float:
+    return _cpu_s_of(Path(f"/proc/{pid}/stat"))
+
+
+def _cpu_s_of(stat: Path) -> float:
+    try:
+        fields = stat.read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / TICKS

@@ -1,0 +1,71 @@
+"""The same model in other arithmetic: float32, row-wise int8, and what ONNX Runtime's own quantization makes of float32.
+
+The weights come from the folder of a training run, or are random: what a product takes does not depend on them.
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Literal
+
+import torch
+from onnxruntime.quantization import QuantType, quantize_dynamic
+
+from service.bundle import Bundle
+from training.config import Recipe, TranslationRecipe, load_recipe
+from training.export.arithmetic import ARITHMETICS
+from training.export.bundle import Run, build_model
+from training.export.classifier import ClassifierGraphs
+from training.export.seq2seq import Seq2SeqGraphs
+from training.models.classifier import Classifier
+from training.models.seq2seq import Seq2Seq
+
+RECIPES = Path(__file__).parent.parent / "training" / "recipes"
+
+Precision = Literal["fp32", "int8", "stock int8"]
+
+
+def model_of(bundle: Path, run: Path | None = None) -> tuple[Seq2Seq | Classifier, Recipe]:
+    """The trained model, or one of the shape that the recipe of the bundle's name says."""
+    if run:
+        trained = Run.read(run)
+        return trained.model, trained.recipe
+    read = Bundle.read(bundle)
+    recipe = load_recipe(RECIPES / f"{read.manifest.name}.toml")
+    torch.manual_seed(0)
+    return build_model(recipe, read.tokenizer.size, len(read.labels)).eval(), recipe
+
+
+def write_variant(bundle: Path, models: Path, precision: Precision, run: Path | None = None) -> Path:
+    """Write the bundle anew below `models` with graphs of that arithmetic; returns its folder."""
+    place = models / bundle.parent.name / bundle.name
+    shutil.copytree(bundle, place)
+    model, recipe = model_of(bundle, run)
+    numbers = ARITHMETICS["int8" if precision == "int8" else "fp32"]()
+    if isinstance(recipe, TranslationRecipe):
+        assert isinstance(model, Seq2Seq)
+        graphs = Seq2SeqGraphs(model, recipe.model, numbers).graphs()
+    else:
+        assert isinstance(model, Classifier)
+        graphs = ClassifierGraphs(model, recipe.model, numbers).graphs()
+    for graph, spec in graphs.values():
+        data = graph.model().SerializeToString()
+        (place / spec.file).write_bytes(_quantized(data) if precision == "stock int8" else data)
+    manifest = json.loads((place / "manifest.json").read_text("utf-8"))
+    manifest["graphs"] = {name: spec.model_dump() for name, (_, spec) in graphs.items()}
+    manifest["files"] = {
+        name: hashlib.sha256((place / name).read_bytes()).hexdigest() for name in manifest["files"]
+    }
+    (place / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    return place
+
+
+def _quantized(graph: bytes) -> bytes:
+    """As most people do it: one call, one scale for a whole batch."""
+    with tempfile.TemporaryDirectory() as folder:
+        before, after = Path(folder) / "before.onnx", Path(folder) / "after.onnx"
+        before.write_bytes(graph)
+        quantize_dynamic(before, after, weight_type=QuantType.QInt8, extra_options={"EnableSubgraph": True})
+        return after.read_bytes()
