@@ -19,26 +19,39 @@ class TritonPythonModel:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.x64quantprecision", "1")
         self._session = onnxruntime.InferenceSession(str(here / "graph.onnx"), options)
-        self._names = [before for before, _, _, _, _ in graph["states"]]
+        self._names = [before for before, *_ in graph["states"]]
         self._outputs = [graph["output"], *(after for _, after, _, _, _ in graph["states"])]
         self._first = [np.full(shape, first, dtype) for _, _, dtype, shape, first in graph["states"]]
         self._states = {}
 
     def execute(self, requests):
-        tokens, keys, states = [], [], []
-        for request in requests:
-            get = pb_utils.get_input_tensor_by_name
-            key = int(get(request, "CORRID").as_numpy().flat[0])
-            started = get(request, "START").as_numpy().flat[0]
-            tokens.append(get(request, "tokens").as_numpy().reshape(1))
-            states.append(self._first if started else self._states.get(key, self._first))
-            keys.append(key)
+        """A slot whose sequence has sent nothing comes too, READY false and holding anything."""
+        given = [Given(request) for request in requests]
+        ready = [one for one in given if one.ready]
+        states = [self._first if one.started else self._states.get(one.key, self._first) for one in ready]
         feeds = {name: np.stack(column) for name, column in zip(self._names, zip(*states))}
-        feeds |= {"tokens": np.stack(tokens), "lengths": np.ones(len(tokens), np.int64)}
+        feeds |= {"tokens": np.stack([one.token for one in ready]), "lengths": np.ones(len(ready), np.int64)}
         log_probs, *after = self._session.run(self._outputs, feeds)
-        for row, key in enumerate(keys):
-            self._states[key] = [array[row] for array in after]
+        for row, one in enumerate(ready):
+            self._states[one.key] = [array[row] for array in after]
+            one.answer = log_probs[row : row + 1]
+        empty = np.zeros_like(log_probs[:1])
         return [
-            pb_utils.InferenceResponse([pb_utils.Tensor("log_probs", log_probs[row : row + 1])])
-            for row in range(len(keys))
+            pb_utils.InferenceResponse([pb_utils.Tensor("log_probs", empty if one.answer is None else one.answer)])
+            for one in given
         ]
+
+
+class Given:
+    """What stands in a request."""
+
+    def __init__(self, request):
+        self.ready = bool(_first(request, "READY"))
+        self.started = bool(_first(request, "START"))
+        self.key = int(_first(request, "CORRID"))
+        self.token = pb_utils.get_input_tensor_by_name(request, "tokens").as_numpy().reshape(1)
+        self.answer = None
+
+
+def _first(request, name):
+    return pb_utils.get_input_tensor_by_name(request, name).as_numpy().flat[0]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -75,7 +76,8 @@ class Triton:
 @contextmanager
 def running_triton(python: Path | None, bundle: Bundle, folder: Path, threads: int) -> Iterator[Triton]:
     """A server with the graph `classify` of a bundle; NoTriton says why there is none."""
-    package, version = _find(python or Path(sys.executable))
+    python = python or Path(sys.executable)
+    package, version = _find(python)
     backends = _lay_out(package, version, bundle, folder, threads)
     grpc_port, http_port = free_port(), free_port()
     command = [
@@ -85,15 +87,17 @@ def running_triton(python: Path | None, bundle: Bundle, folder: Path, threads: i
         f"--grpc-port={grpc_port}",
         f"--http-port={http_port}",
         "--allow-metrics=false",
-        "--log-verbose=0",
+        "--exit-timeout-secs=1",
     ]
     libraries = f"{package.parent / 'nvidia_pytriton.libs'}:{os.environ.get('LD_LIBRARY_PATH', '')}"
-    environment = os.environ | {"LD_LIBRARY_PATH": libraries, "PYTHONPATH": str(package.parent)}
+    path = f"{python.absolute().parent}:{os.environ['PATH']}"  # the backend's Python finds its packages by it
+    environment = os.environ | {"LD_LIBRARY_PATH": libraries, "PATH": path}
+    environment.pop("PYTHONPATH", None)
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
     try:
         _wait(process, http_port, folder / "log")
-        yield Triton(python or Path(sys.executable), grpc_port, _told(http_port))
+        yield Triton(python, grpc_port, _told(http_port))
     finally:
         process.terminate()
         try:
@@ -146,8 +150,9 @@ def _wait(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
         except OSError:
             time.sleep(0.2)
     process.kill()
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    raise NoTriton("its server does not start: " + " | ".join(lines[-3:]))
+    text = log.read_text(errors="replace")
+    reasons = re.findall(r"(?:Internal: |error: ).*", text)
+    raise NoTriton(f"its server does not start: {reasons[0].strip(' |') if reasons else text[-300:]}")
 
 
 def _told(port: int) -> str:
