@@ -60,7 +60,9 @@ def one_round(models: Path, model: str, threads: int, server: list[str]) -> dict
         asyncio.run(first_token(served.address, model))
         token = time.perf_counter() - began
     began = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "benchmarks.cold_start", "bare", str(newest(models, model))], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "benchmarks.cold_start", "bare", str(newest(models, model))], check=True
+    )
     bare = time.perf_counter() - began
     return {"listening_s": listening, "token_s": token, "bare_s": bare, "ratio": token / bare}
 

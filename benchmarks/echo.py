@@ -21,7 +21,9 @@ class Echo(sequence_pb2_grpc.SequenceServiceServicer):
     """Answers of `num_tokens` tokens, and of these labels."""
 
     def __init__(self, labels: Sequence[str], num_tokens: int) -> None:
-        self._tokens = [decoding_pb2.Token(id=1000 + at, piece=" word", log_prob=-0.5) for at in range(num_tokens)]
+        self._tokens = [
+            decoding_pb2.Token(id=1000 + at, piece=" word", log_prob=-0.5) for at in range(num_tokens)
+        ]
         self._hypothesis = decoding_pb2.Hypothesis(
             text=" word" * num_tokens,
             score=-1.0,

@@ -43,7 +43,9 @@ def main(
     models: options.Models = Path("models"),
     model: options.Translator = "tatoeba-es-en",
     texts: options.Texts = None,
-    number: Annotated[int, typer.Option(help="Lines of the file; a shorter one is gone through again.")] = 2000,
+    number: Annotated[
+        int, typer.Option(help="Lines of the file; a shorter one is gone through again.")
+    ] = 2000,
     rounds: options.Rounds = 3,
     threads: options.Threads = 1,
     all_cores: Annotated[int, typer.Option(help="Threads of CTranslate2 where it may have all.")] = 2,
@@ -60,13 +62,14 @@ def main(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         bare = BareLoop(path, threads)
         lines = asyncio.run(texts_of(served.address, bare.bundle, sentences_of(texts, number)))
-        rivals = [
-            Transformer(folder / str(n), bare.bundle.tokenizer.size, n) for n in (threads, all_cores)
-        ]
+        rivals = [Transformer(folder / str(n), bare.bundle.tokenizer.size, n) for n in (threads, all_cores)]
         found = [one_round(served, model, lines, bare, rivals) for _ in range(rounds)]
     row: dict[str, Value] = {key: Figure.of(each[key] for each in found) for key in found[0]}
     report.rows.append({"threads": Figure.of([threads])} | row)
-    report.notes = [__doc__.split("\n\n")[1].replace("\n", " ").strip(), f"medians of {rounds} rounds, lowest and highest in brackets"]
+    report.notes = [
+        __doc__.split("\n\n")[1].replace("\n", " ").strip(),
+        f"medians of {rounds} rounds, lowest and highest in brackets",
+    ]
     publish([report], out)
 
 

@@ -49,7 +49,9 @@ class Naive:
             },
         )
 
-    async def begin(self, request: sequence_pb2.StreamTranslateRequest, context: Context) -> session_pb2.Opened:
+    async def begin(
+        self, request: sequence_pb2.StreamTranslateRequest, context: Context
+    ) -> session_pb2.Opened:
         key = uuid.uuid4().hex
         self._states[key] = self._encoded(request.text)
         return session_pb2.Opened(session_id=key)

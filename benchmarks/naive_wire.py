@@ -69,6 +69,7 @@ def naive_feeds(calls: NaiveCalls, requests: Sequence[Sequence[int]], number: in
 
 def naive_bursts(calls: NaiveCalls, texts: Sequence[Text], number: int) -> Client:
     """So many whole texts at once; the next burst when all are answered."""
+
     async def ask(text: Text, window: Window) -> None:
         asked = time.perf_counter()
         request = sequence_pb2.TranslateRequest(texts=[text.text])

@@ -12,14 +12,19 @@ Texts = Annotated[Path | None, typer.Option(help="Sentences to translate, one a 
 Numbers = Annotated[str, typer.Option(help="How many at once; several numbers, separated by commas.")]
 Rounds = Annotated[int, typer.Option(min=1, help="Rounds; the table shows their median.")]
 Seconds = Annotated[float, typer.Option(help="Length of a measurement in a round.")]
-Threads = Annotated[int, typer.Option(min=1, help="Threads of an engine, in the server and in what it is compared with.")]
+Threads = Annotated[
+    int, typer.Option(min=1, help="Threads of an engine, in the server and in what it is compared with.")
+]
 Run = Annotated[
-    Path | None, typer.Option(help="Folder of a training run for graphs in other arithmetic; else random weights.")
+    Path | None,
+    typer.Option(help="Folder of a training run for graphs in other arithmetic; else random weights."),
 ]
 Server = Annotated[str, typer.Option(help="More arguments for `seqserve serve`, as one string.")]
 Only = Annotated[str, typer.Option(help="Only what is named, separated by commas; empty: all.")]
 Out = Annotated[Path | None, typer.Option(help="Write every round as JSON, too.")]
-Quick = Annotated[bool, typer.Option("--quick", help="One short round: shows that it runs, measures nothing.")]
+Quick = Annotated[
+    bool, typer.Option("--quick", help="One short round: shows that it runs, measures nothing.")
+]
 
 QUICK_S = 0.2
 

@@ -41,8 +41,26 @@ def running_server(
 ) -> Iterator[Running]:
     """`seqserve serve` as it is installed, `before` put in front of the command."""
     port, metrics = free_port(), free_port()
-    command = [*before, sys.executable, "-m", "service", "serve", "--models", str(models), "--port", str(port)]
-    command += ["--threads", str(threads), "--metrics-port", str(metrics), "--log-level", "warning", *arguments]
+    command = [
+        *before,
+        sys.executable,
+        "-m",
+        "service",
+        "serve",
+        "--models",
+        str(models),
+        "--port",
+        str(port),
+    ]
+    command += [
+        "--threads",
+        str(threads),
+        "--metrics-port",
+        str(metrics),
+        "--log-level",
+        "warning",
+        *arguments,
+    ]
     with running(command, port, f"http://127.0.0.1:{metrics}/metrics") as server:
         yield server
 
@@ -98,7 +116,9 @@ def own_cpu_s() -> float:
 def _tree(pid: int) -> list[int]:
     """The process and all below it."""
     try:
-        children = [int(c) for f in Path(f"/proc/{pid}/task").glob("*/children") for c in f.read_text().split()]
+        children = [
+            int(c) for f in Path(f"/proc/{pid}/task").glob("*/children") for c in f.read_text().split()
+        ]
     except OSError:
         return [pid]
     return [pid, *(below for child in children for below in _tree(child))]

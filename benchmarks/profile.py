@@ -13,7 +13,7 @@ import subprocess
 import sysconfig
 import tempfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -79,27 +79,32 @@ def main(
     report = report_of(found, streams, model)
     if svg:
         figures = {str(row["what"]): row["us"].median for row in report.rows if isinstance(row["us"], Figure)}
-        svg.write_text(bars(f"A token of {model}, {streams} streams at once: µs of processor time", figures), "utf-8")
+        svg.write_text(
+            bars(f"A token of {model}, {streams} streams at once: µs of processor time", figures), "utf-8"
+        )
     publish([report], out)
 
 
-def one_round(served: Running, model: str, texts: list[Text], streams: int, seconds: float) -> dict[str, float]:
+def one_round(
+    served: Running, model: str, texts: list[Text], streams: int, seconds: float
+) -> dict[str, float]:
     """Microseconds of processor time for a token, by what they were spent on."""
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / "stacks"
-        spy = watched(served.process.pid, RAMP_S + seconds, raw)
+        watched_s = max(1, round(RAMP_S + seconds))
+        spy = watched(served.process.pid, watched_s, raw)
         heard = asyncio.run(stream_round(served, model, texts, streams, seconds))
         if spy.wait(60) or not raw.exists():
             raise SystemExit(f"py-spy failed: {spy.stderr.read().decode() if spy.stderr else ''}")
         samples = sorted_out(raw.read_text().splitlines())
-    return spent(heard, model, samples)
+    return spent(heard, model, {name: number / RATE / watched_s for name, number in samples.items()})
 
 
-def watched(pid: int, seconds: float, raw: Path) -> "subprocess.Popen[bytes]":
+def watched(pid: int, seconds: int, raw: Path) -> "subprocess.Popen[bytes]":
     program = shutil.which("py-spy", path=sysconfig.get_path("scripts")) or shutil.which("py-spy")
     if not program:
         raise SystemExit("py-spy is not installed: pip install 'seqserve[bench]'")
-    command = [program, "record", "--pid", str(pid), "--duration", str(max(1, round(seconds)))]
+    command = [program, "record", "--pid", str(pid), "--duration", str(seconds)]
     command += ["--rate", str(RATE), "--format", "raw", "--threads", "--nonblocking", "--output", str(raw)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
@@ -121,12 +126,16 @@ def what(stack: list[str]) -> str:
     return "other"
 
 
-def spent(heard: Round, model: str, samples: Counter[str]) -> dict[str, float]:
-    """Graphs and processes as they were counted; the rest of the server's Python as the samples divide it."""
+def spent(heard: Round, model: str, busy: Mapping[str, float]) -> dict[str, float]:
+    """Microseconds for a token; `busy` says on what the server's threads were, as shares of the time.
+
+    No more in all than the system says the server took: a thread that waits for a core looks busy, too.
+    """
     each = 1e6 / max(heard.num_tokens, 1)
     run_s = {name: heard.counted.run_s(model, graph) for name, graph in ((ENCODE, "encode"), (STEP, "step"))}
     running = sum(run_s.values()) or 1.0
-    sampled_s = {name: number / RATE for name, number in samples.items()}
+    most = heard.server_cpu_s / (heard.seconds * sum(busy.values()) or 1.0)
+    sampled_s = {name: heard.seconds * share * min(1.0, most) for name, share in busy.items()}
     graphs_s = sampled_s.pop("graphs", 0.0)
     found = {name: each * graphs_s * part / running for name, part in run_s.items()}
     found |= {name: each * value for name, value in sorted(sampled_s.items(), key=lambda pair: -pair[1])}

@@ -137,9 +137,7 @@ def running_naive(plan: Plan, folder: Path, precision: Any) -> Any:
     from benchmarks.variants import write_variant
 
     bundle = write_variant(plan.bundle, folder, precision, plan.run)
-    return running_module(
-        "benchmarks.naive", "--translator", str(bundle), "--threads", str(plan.threads)
-    )
+    return running_module("benchmarks.naive", "--translator", str(bundle), "--threads", str(plan.threads))
 
 
 async def one_round(
@@ -170,9 +168,7 @@ async def one_round(
     return row
 
 
-async def stream_round(
-    server: Running, model: str, texts: list[Text], number: int, seconds: float
-) -> Round:
+async def stream_round(server: Running, model: str, texts: list[Text], number: int, seconds: float) -> Round:
     async with AsyncClient(server.address) as client:
         return await observe(server, stream_clients(client, model, texts, number), seconds)
 

@@ -90,4 +90,5 @@ def _write(folder: Path, names: list[str]) -> None:
     spec.register_target_vocabulary(names)
     spec.validate()
     spec.optimize(quantization="int8")
+    folder.mkdir(parents=True)
     spec.save(str(folder))

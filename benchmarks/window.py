@@ -99,9 +99,7 @@ async def observe(server: Running, clients: Sequence[Client], seconds: float) ->
     spent, own, took = server.cpu_s() - cpu, own_cpu_s() - own, time.perf_counter() - began
     after = await asyncio.to_thread(Counters.read, server.metrics)
     await asyncio.gather(*tasks)
-    return Round(
-        took, window.num_tokens, window.first_s, window.between_s, spent, own, after.since(before)
-    )
+    return Round(took, window.num_tokens, window.first_s, window.between_s, spent, own, after.since(before))
 
 
 async def _still_running(tasks: "Sequence[asyncio.Future[None]]", seconds: float) -> None:

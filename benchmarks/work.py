@@ -46,8 +46,6 @@ def requests_of(bundle: Bundle, number: int = NUM_TEXTS) -> list[list[int]]:
     return [bundle.tokenizer.encode(text) for text in islice(cycle(REQUESTS), number)]
 
 
-
-
 def newest(models: Path, model: str) -> Path:
     """The folder of the newest version of a model."""
     found = sorted((models / model).glob("*/manifest.json"))

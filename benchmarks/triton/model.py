@@ -29,7 +29,10 @@ class TritonPythonModel:
         given = [Given(request) for request in requests]
         ready = [one for one in given if one.ready]
         states = [self._first if one.started else self._states.get(one.key, self._first) for one in ready]
-        feeds = {name: np.stack(column) for name, column in zip(self._names, zip(*states))}
+        feeds = {
+            name: np.stack(column)
+            for name, column in zip(self._names, zip(*states, strict=True), strict=True)
+        }
         feeds |= {"tokens": np.stack([one.token for one in ready]), "lengths": np.ones(len(ready), np.int64)}
         log_probs, *after = self._session.run(self._outputs, feeds)
         for row, one in enumerate(ready):
@@ -37,7 +40,9 @@ class TritonPythonModel:
             one.answer = log_probs[row : row + 1]
         empty = np.zeros_like(log_probs[:1])
         return [
-            pb_utils.InferenceResponse([pb_utils.Tensor("log_probs", empty if one.answer is None else one.answer)])
+            pb_utils.InferenceResponse(
+                [pb_utils.Tensor("log_probs", empty if one.answer is None else one.answer)]
+            )
             for one in given
         ]
 

@@ -110,7 +110,9 @@ def _find(python: Path) -> tuple[Path, str]:
     answer = subprocess.run([str(python), "-c", FIND], capture_output=True, text=True)
     if answer.returncode:
         last = (answer.stderr.strip().splitlines() or ["?"])[-1]
-        raise NoTriton(f"{python.name} cannot import nvidia-pytriton and onnxruntime ({last}); see benchmarks.triton")
+        raise NoTriton(
+            f"{python.name} cannot import nvidia-pytriton and onnxruntime ({last}); see benchmarks.triton"
+        )
     package, version = answer.stdout.split()
     return Path(package), version
 
@@ -159,6 +161,6 @@ def _told(port: int) -> str:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/v2", timeout=10) as page:
         version = json.load(page)["version"]
     return (
-        f"Triton {version}: sequence batcher (direct, {MAX_SEQUENCES} slots), Python backend that runs the same graph once "
-        "a batch; clients by tritonclient.grpc.aio in a process of their own"
+        f"Triton {version}: sequence batcher (direct, {MAX_SEQUENCES} slots), Python backend that runs the same graph "
+        "once a batch; clients by tritonclient.grpc.aio in a process of their own"
     )
