@@ -1,7 +1,7 @@
 """From nothing to the first translated token: `python -m benchmarks.cold_start`.
 
-The clock starts when `seqserve serve` is executed and stops when a client, which was there before, has a token. Beside it,
-in turns: a process that imports gRPC and ONNX Runtime, loads the translator's two graphs, runs them once and ends.
+The clock starts when `seqserve serve` is executed and stops when a client, which was there before, has a token. Beside
+it, in turns: a process that imports gRPC and ONNX Runtime, loads the translator's two graphs, runs them once and ends.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from benchmarks import options
 from benchmarks.bare import BareLoop
 from benchmarks.figures import Figure
 from benchmarks.processes import running_server
-from benchmarks.report import Column, Report, Value, publish
+from benchmarks.report import Column, Report, Value, publish, rounds_note
 from benchmarks.work import Text, newest
 from service.client import AsyncClient
 
@@ -47,7 +47,7 @@ def main(
     row: dict[str, Value] = {key: Figure.of(each[key] for each in found) for key in found[0]}
     report.rows.append(row)
     report.notes = [
-        f"medians of {rounds} rounds, lowest and highest in brackets; the files are in the system's cache",
+        f"{rounds_note(rounds)}; the files are in the system's cache",
         "the bare process imports gRPC and ONNX Runtime, loads the two graphs of the translator and runs each once",
     ]
     publish([report], out)

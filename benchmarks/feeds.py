@@ -1,4 +1,4 @@
-"""Closed-loop feeds: n sessions, each fed subword by subword, each as soon as the last is answered: `python -m benchmarks.feeds`.
+"""n sessions, each fed subword by subword, each as soon as the last is answered: `python -m benchmarks.feeds`.
 
 Beside the server, in turns: one that only echoes, the bare graph, the service that people write by hand, and Triton's
 sequence batcher with the same graph, where its binary can be started (`--triton PYTHON`, see `benchmarks.triton`).
@@ -25,7 +25,7 @@ from benchmarks.naive import first_state
 from benchmarks.naive_wire import NaiveCalls, naive_feeds
 from benchmarks.options import QUICK_S, chosen, numbers_of
 from benchmarks.processes import Running, running_module, running_server
-from benchmarks.report import Column, Report, publish
+from benchmarks.report import Column, Report, publish, rounds_note
 from benchmarks.triton import NoTriton, Triton, running_triton
 from benchmarks.variants import write_variant
 from benchmarks.window import Round, observe
@@ -108,10 +108,7 @@ async def measured(plan: Plan, numbers: list[int]) -> Report:
     with ExitStack() as stack:
         served = stack.enter_context(running_server(plan.bundle.parent.parent, plan.threads, plan.server))
         rivals = Rivals(BareLoop(plan.bundle, plan.threads))
-        report.notes.append(
-            f"medians of {plan.rounds} rounds of {plan.seconds:g} s, lowest and highest in brackets; "
-            "ratios are taken within a round; a feed is one subword"
-        )
+        report.notes.append(f"a feed is one subword; {rounds_note(plan.rounds, plan.seconds)}")
         report.notes += join_rivals(plan, rivals, stack)
         requests = requests_of(rivals.bare.bundle)
         for number in numbers:

@@ -1,8 +1,9 @@
 """A whole file through the server, beside CTranslate2 with int8 weights: `python -m benchmarks.files`.
 
 Our side is all of it: the client reads lines, the server makes subwords, encodes, writes, and the client has the text.
-CTranslate2 is given subwords, sorted and in full batches, in its own process's memory; its model is a Transformer (6 layers
-read, 2 write, width 256) with random weights, whose outputs are made as long as ours. Tokens of output count on both sides.
+CTranslate2 is given subwords, sorted and in full batches, in the process that measures; its model is a Transformer (6
+layers read, 2 write, width 256) with random weights, whose outputs are made as long as ours. Tokens of output count on
+both sides.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from benchmarks import options
 from benchmarks.bare import BareLoop
 from benchmarks.figures import Figure
 from benchmarks.processes import Running, own_cpu_s, running_server
-from benchmarks.report import Column, Report, Value, publish
+from benchmarks.report import Column, Report, Value, publish, rounds_note
 from benchmarks.transformer import Transformer
 from benchmarks.work import Text, newest, sentences_of, texts_of
 from service.client import AsyncClient
@@ -68,7 +69,7 @@ def main(
     report.rows.append({"threads": Figure.of([threads])} | row)
     report.notes = [
         __doc__.split("\n\n")[1].replace("\n", " ").strip(),
-        f"medians of {rounds} rounds, lowest and highest in brackets",
+        rounds_note(rounds),
     ]
     publish([report], out)
 

@@ -1,4 +1,4 @@
-"""Latency where requests come at random: Poisson arrivals at shares of the measured capacity: `python -m benchmarks.latency`.
+"""Latency where streams begin at random, at shares of the measured capacity: `python -m benchmarks.latency`.
 
 The capacity is what as many streams at once as `--streams` get in the same round. A request's time counts from the
 moment at which it was due, also where the clients were late themselves.
@@ -16,7 +16,7 @@ from benchmarks.clients import arrivals
 from benchmarks.figures import Figure
 from benchmarks.options import QUICK_S
 from benchmarks.processes import Running, running_server
-from benchmarks.report import Column, Report, publish
+from benchmarks.report import Column, Report, publish, rounds_note
 from benchmarks.streams import stream_round
 from benchmarks.window import observe
 from benchmarks.work import Text, newest, sentences_of, texts_of
@@ -89,7 +89,7 @@ async def measured(
     report.notes = [
         f"capacity: {capacity_.median:,.0f} tokens/s with {streams} streams at once, each round's own",
         "step: the mean time of a batch of the graph `step` under this load, by the server's own count",
-        f"medians of {rounds} rounds of {seconds:g} s, lowest and highest in brackets",
+        rounds_note(rounds, seconds),
     ]
     return report
 

@@ -1,4 +1,4 @@
-"""Everything at once on one server: streams, feeds and bursts of whole texts, each beside itself alone: `python -m benchmarks.mixed`."""
+"""Streams, feeds and bursts at once on one server, each beside itself alone: `python -m benchmarks.mixed`."""
 
 import asyncio
 import shlex
@@ -14,7 +14,7 @@ from benchmarks.clients import bursts, feeds, streams
 from benchmarks.figures import Figure
 from benchmarks.options import QUICK_S
 from benchmarks.processes import Running, running_server
-from benchmarks.report import Column, Report, publish
+from benchmarks.report import Column, Report, publish, rounds_note
 from benchmarks.window import Client, Round, observe
 from benchmarks.work import newest, requests_of, sentences_of, texts_of
 from service.bundle import Bundle
@@ -83,7 +83,7 @@ async def measured(
     report.notes = [
         f"the three shares add up to {shares.median:.2f} ({shares.low:.2f}–{shares.high:.2f}): above 1, sharing gains",
         "p99: between tokens of a stream, from feed to answer, from request to whole text",
-        f"medians of {rounds} rounds of {seconds:g} s, lowest and highest in brackets",
+        rounds_note(rounds, seconds),
     ]
     return report
 

@@ -74,9 +74,8 @@ class Naive:
     async def translate(
         self, request: sequence_pb2.TranslateRequest, context: Context
     ) -> decoding_pb2.Hypothesis:
-        state, tokens = self._encoded(request.texts[0]), []
-        for _ in range(request.options.max_length):
-            tokens.append(self._step(state))
+        state = self._encoded(request.texts[0])
+        tokens = [self._step(state) for _ in range(request.options.max_length)]
         return decoding_pb2.Hypothesis(text="".join(token.piece for token in tokens), tokens=tokens)
 
     def _encoded(self, text: str) -> Arrays:

@@ -13,7 +13,7 @@ from benchmarks.bare import BareLoop, Loop, Pace
 from benchmarks.eager import EagerLoop
 from benchmarks.figures import Figure
 from benchmarks.options import QUICK_S, numbers_of
-from benchmarks.report import Column, Report, publish
+from benchmarks.report import Column, Report, publish, rounds_note
 from benchmarks.variants import write_variant
 from benchmarks.work import Text, newest, sentences_of
 from service.bundle import Bundle
@@ -61,8 +61,8 @@ def main(
             paces = [{w: loop.pace(work, batch, seconds) for w, loop in loops.items()} for _ in range(rounds)]
             report.rows += [row_of(batch, what, paces) for what in loops]
     report.notes = [
-        f"{len(work)} texts, each translation as long as its text; medians of {rounds} rounds of {seconds:g} s, "
-        "lowest and highest in brackets; ratios are taken within a round",
+        f"{len(work)} texts, each translation as long as its text",
+        rounds_note(rounds, seconds),
         f"weights {f'of {run.name}' if run else 'are random'}",
     ]
     publish([report], out)

@@ -1,8 +1,8 @@
 """Where each microsecond of a token goes: `python -m benchmarks.profile`; a table, and with `--svg` a picture.
 
-A sampling profiler (py-spy; `pip install 'seqserve[bench]'`) looks at the server from outside while streams run. It may
-look at a process of another only with permission: as root, or after `sysctl kernel.yama.ptrace_scope=0`. What the graphs
-take is the server's own count, and what each process takes the system's; the samples only divide the rest.
+A sampling profiler (py-spy; `pip install 'seqserve[bench]'`) looks at the server from outside while streams run. It
+needs permission: root, or `sysctl kernel.yama.ptrace_scope=0`. What a process takes is what the system says, and how
+encoding and steps share the graphs' time is the server's own count; the samples divide the rest.
 """
 
 import asyncio

@@ -57,6 +57,14 @@ class Report:
         return {"title": self.title, "machine": describe(), "notes": self.notes, "rows": rows}
 
 
+def rounds_note(rounds: int, seconds: float | None = None) -> str:
+    """How the figures of a table came about."""
+    each = f" of {seconds:g} s" if seconds else ""
+    return (
+        f"medians of {rounds} rounds{each}, lowest and highest in brackets; ratios are taken within a round"
+    )
+
+
 def publish(reports: Sequence[Report], out: Path | None) -> None:
     """Print the tables; with `out`, write them there as JSON."""
     print("\n\n".join(report.markdown() for report in reports))

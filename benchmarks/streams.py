@@ -22,7 +22,7 @@ from benchmarks.figures import Figure
 from benchmarks.naive_wire import NaiveCalls, naive_streams
 from benchmarks.options import QUICK_S, chosen, numbers_of
 from benchmarks.processes import Running, running_module, running_server
-from benchmarks.report import Column, Report, publish
+from benchmarks.report import Column, Report, publish, rounds_note
 from benchmarks.window import Round, observe
 from benchmarks.work import Text, newest, sentences_of, texts_of
 from service.client import AsyncClient
@@ -190,9 +190,9 @@ def notes(texts: list[Text], plan: Plan) -> list[str]:
     source = sum(len(text.source) for text in texts) / len(texts)
     target = sum(text.num_tokens for text in texts) / len(texts)
     return [
-        f"{len(texts)} texts of {source:.1f} subwords, translations of {target:.1f} tokens on average; "
-        f"medians of {plan.rounds} rounds of {plan.seconds:g} s, lowest and highest in brackets; ratios are taken within a round",
-        "the bare graphs encode each text once and take a step for its end, as the server has to; both run the same batch",
+        f"{len(texts)} texts of {source:.1f} subwords, translations of {target:.1f} tokens on average",
+        rounds_note(plan.rounds, plan.seconds),
+        "the bare graphs encode each text once and take a step for its end, as the server has to, in batches as large",
     ]
 
 

@@ -1,4 +1,4 @@
-"""Clients of Triton, in a process and an environment of their own; what to do comes on stdin, what they heard goes out."""
+"""Clients of Triton, in a process and an environment of their own: orders on stdin, what was heard on stdout."""
 
 import asyncio
 import json
