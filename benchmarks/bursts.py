@@ -18,7 +18,7 @@ from benchmarks.processes import Running, running_server
 from benchmarks.report import Column, Report, publish
 from benchmarks.streams import Plan, Rivals, max_batch, notes, rivals_of
 from benchmarks.window import Round, observe
-from benchmarks.work import Text, sentences_of, texts_of
+from benchmarks.work import Text, num_texts, sentences_of, texts_of
 from service.client import AsyncClient
 
 COLUMNS = [
@@ -56,7 +56,7 @@ def main(
     if quick:
         rounds, seconds, at_once = 1, QUICK_S, "4"
     plan = Plan(models, model, rounds, seconds, threads, run, shlex.split(server), only)
-    publish([asyncio.run(measured(plan, sentences_of(texts), numbers_of(at_once)))], out)
+    publish([asyncio.run(measured(plan, sentences_of(texts, num_texts(quick)), numbers_of(at_once)))], out)
 
 
 async def measured(plan: Plan, sentences: list[str], numbers: list[int]) -> Report:

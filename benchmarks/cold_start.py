@@ -17,7 +17,7 @@ from benchmarks import options
 from benchmarks.bare import BareLoop
 from benchmarks.figures import Figure
 from benchmarks.processes import running_server
-from benchmarks.report import Column, Report, Value, publish, rounds_note
+from benchmarks.report import Column, Report, publish, rounds_note
 from benchmarks.work import Text, newest
 from service.client import AsyncClient
 
@@ -44,7 +44,7 @@ def main(
     found = [one_round(models, model, threads, shlex.split(server)) for _ in range(rounds)]
     num_models = len(list(models.glob("*/*/manifest.json")))
     report = Report(f"Cold start, {num_models} models in the repository", COLUMNS)
-    row: dict[str, Value] = {key: Figure.of(each[key] for each in found) for key in found[0]}
+    row = {key: Figure.of(each[key] for each in found) for key in found[0]}
     report.rows.append(row)
     report.notes = [
         f"{rounds_note(rounds)}; the files are in the system's cache",

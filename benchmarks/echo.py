@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import grpc
+from google.protobuf import duration_pb2
 
 from seqserve.v1 import decoding_pb2, model_pb2, sequence_pb2, sequence_pb2_grpc, session_pb2
 
@@ -51,6 +52,12 @@ class Echo(sequence_pb2_grpc.SequenceServiceServicer):
             hypotheses=[self._hypothesis],
         )
 
+    async def Classify(  # noqa: N802
+        self, request: sequence_pb2.ClassifyRequest, context: Context
+    ) -> sequence_pb2.ClassifyResponse:
+        one = sequence_pb2.Classification(labels=self._labels, num_tokens=9)
+        return sequence_pb2.ClassifyResponse(model=MODEL, classifications=[one] * len(request.texts))
+
     async def Session(  # noqa: N802
         self, request_iterator: AsyncIterator[session_pb2.SessionRequest], context: Context
     ) -> AsyncIterator[session_pb2.SessionResponse]:
@@ -63,7 +70,9 @@ class Echo(sequence_pb2_grpc.SequenceServiceServicer):
                 yield session_pb2.SessionResponse(output=output, turn=turn)
                 turn += 1
             elif kind == "open":
-                opened = session_pb2.Opened(session_id="0" * 32, model=MODEL, ttl={"seconds": 300})
+                opened = session_pb2.Opened(
+                    session_id="0" * 32, model=MODEL, ttl=duration_pb2.Duration(seconds=300)
+                )
                 opened.durability.mode = session_pb2.DURABILITY_MODE_NONE
                 yield session_pb2.SessionResponse(opened=opened)
             else:

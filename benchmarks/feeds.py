@@ -27,12 +27,12 @@ from benchmarks.options import QUICK_S, chosen, numbers_of
 from benchmarks.processes import Running, running_module, running_server
 from benchmarks.report import Column, Report, publish, rounds_note
 from benchmarks.triton import NoTriton, Triton, running_triton
-from benchmarks.variants import write_variant
+from benchmarks.variants import Precision, write_variant
 from benchmarks.window import Round, observe
 from benchmarks.work import newest, requests_of
 from service.client import AsyncClient
 
-NAIVE = {"naive fp32": "fp32", "naive int8": "stock int8"}
+NAIVE: dict[str, Precision] = {"naive fp32": "fp32", "naive int8": "stock int8"}
 
 COLUMNS = [
     Column("sessions", "sessions", "{:.0f}"),

@@ -20,7 +20,7 @@ from benchmarks import options
 from benchmarks.bare import BareLoop
 from benchmarks.figures import Figure
 from benchmarks.processes import Running, own_cpu_s, running_server
-from benchmarks.report import Column, Report, Value, publish, rounds_note
+from benchmarks.report import Column, Report, publish, rounds_note
 from benchmarks.transformer import Transformer
 from benchmarks.work import Text, newest, sentences_of, texts_of
 from service.client import AsyncClient
@@ -65,8 +65,8 @@ def main(
         lines = asyncio.run(texts_of(served.address, bare.bundle, sentences_of(texts, number)))
         rivals = [Transformer(folder / str(n), bare.bundle.tokenizer.size, n) for n in (threads, all_cores)]
         found = [one_round(served, model, lines, bare, rivals) for _ in range(rounds)]
-    row: dict[str, Value] = {key: Figure.of(each[key] for each in found) for key in found[0]}
-    report.rows.append({"threads": Figure.of([threads])} | row)
+    row = {key: Figure.of(each[key] for each in found) for key in found[0]}
+    report.rows.append({"threads": Figure.of([threads]), **row})
     report.notes = [
         __doc__.split("\n\n")[1].replace("\n", " ").strip(),
         rounds_note(rounds),

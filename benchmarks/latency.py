@@ -19,7 +19,7 @@ from benchmarks.processes import Running, running_server
 from benchmarks.report import Column, Report, publish, rounds_note
 from benchmarks.streams import stream_round
 from benchmarks.window import observe
-from benchmarks.work import Text, newest, sentences_of, texts_of
+from benchmarks.work import Text, newest, num_texts, sentences_of, texts_of
 from service.bundle import Bundle
 from service.client import AsyncClient
 
@@ -58,7 +58,9 @@ def main(
     shares = [float(share) for share in loads.split(",")]
     with running_server(models, threads, shlex.split(server)) as served:
         bundle = Bundle.read(newest(models, model))
-        measuring = measured(served, bundle, sentences_of(texts), shares, streams, rounds, seconds)
+        measuring = measured(
+            served, bundle, sentences_of(texts, num_texts(quick)), shares, streams, rounds, seconds
+        )
         publish([asyncio.run(measuring)], out)
 
 

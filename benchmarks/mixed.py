@@ -16,7 +16,7 @@ from benchmarks.options import QUICK_S
 from benchmarks.processes import Running, running_server
 from benchmarks.report import Column, Report, publish, rounds_note
 from benchmarks.window import Client, Round, observe
-from benchmarks.work import newest, requests_of, sentences_of, texts_of
+from benchmarks.work import newest, num_texts, requests_of, sentences_of, texts_of
 from service.bundle import Bundle
 from service.client import AsyncClient
 
@@ -50,7 +50,14 @@ def main(
         rounds, seconds, number = 1, QUICK_S, 4
     with running_server(models, threads, shlex.split(server)) as served:
         measuring = measured(
-            served, models, translator, classifier, sentences_of(texts), number, rounds, seconds
+            served,
+            models,
+            translator,
+            classifier,
+            sentences_of(texts, num_texts(quick)),
+            number,
+            rounds,
+            seconds,
         )
         publish([asyncio.run(measuring)], out)
 

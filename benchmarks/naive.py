@@ -32,22 +32,12 @@ class Naive:
     def handlers(self) -> grpc.GenericRpcHandler:
         """What it answers to."""
         methods = {
-            "Begin": (self.begin, sequence_pb2.StreamTranslateRequest),
-            "Next": (self.next, session_pb2.Resume),
-            "Feed": (self.feed, session_pb2.Feed),
-            "Translate": (self.translate, sequence_pb2.TranslateRequest),
+            "Begin": _unary(self.begin, sequence_pb2.StreamTranslateRequest.FromString),
+            "Next": _unary(self.next, session_pb2.Resume.FromString),
+            "Feed": _unary(self.feed, session_pb2.Feed.FromString),
+            "Translate": _unary(self.translate, sequence_pb2.TranslateRequest.FromString),
         }
-        return grpc.method_handlers_generic_handler(
-            SERVICE,
-            {
-                name: grpc.unary_unary_rpc_method_handler(
-                    method,
-                    request_deserializer=kind.FromString,
-                    response_serializer=lambda answer: answer.SerializeToString(),
-                )
-                for name, (method, kind) in methods.items()
-            },
-        )
+        return grpc.method_handlers_generic_handler(SERVICE, methods)
 
     async def begin(
         self, request: sequence_pb2.StreamTranslateRequest, context: Context
@@ -61,7 +51,7 @@ class Naive:
 
     async def feed(self, request: session_pb2.Feed, context: Context) -> session_pb2.Output:
         assert self._classifier
-        key = next(value for name, value in context.invocation_metadata() if name == "conversation")
+        key = next(value for name, value in context.invocation_metadata() or () if name == "conversation")
         state = self._states.get(str(key)) or first_state(self._classifier)
         tokens = np.array([list(request.token_ids.ids)], np.int64)
         given = state | {"tokens": tokens, "lengths": np.array([tokens.shape[1]])}
@@ -100,6 +90,12 @@ def first_state(classifier: BareLoop) -> Arrays:
         for tensor in classifier.bundle.manifest.graphs["classify"].inputs
         if tensor.role == "state"
     }
+
+
+def _unary(method: Any, read: Any) -> Any:
+    return grpc.unary_unary_rpc_method_handler(
+        method, request_deserializer=read, response_serializer=lambda answer: answer.SerializeToString()
+    )
 
 
 async def serve(port: int, naive: Naive) -> None:

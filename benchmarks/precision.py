@@ -15,7 +15,7 @@ from benchmarks.figures import Figure
 from benchmarks.options import QUICK_S, numbers_of
 from benchmarks.report import Column, Report, publish, rounds_note
 from benchmarks.variants import write_variant
-from benchmarks.work import Text, newest, sentences_of
+from benchmarks.work import Text, newest, num_texts, sentences_of
 from service.bundle import Bundle
 from service.bundle.tokenizer import EOS
 
@@ -47,7 +47,7 @@ def main(
     if quick:
         rounds, seconds, batches = 1, QUICK_S / 4, "2"
     path, report = newest(models, model), Report(f"Arithmetic of {model}, {threads} thread(s)", COLUMNS)
-    work = written(Bundle.read(path), sentences_of(texts))
+    work = written(Bundle.read(path), sentences_of(texts, num_texts(quick)))
     with tempfile.TemporaryDirectory() as folder:
         loops: dict[str, Loop] = {
             "fp32": BareLoop(write_variant(path, Path(folder) / "fp32", "fp32", run), threads),

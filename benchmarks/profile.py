@@ -27,7 +27,7 @@ from benchmarks.processes import Running, running_server
 from benchmarks.report import Column, Report, publish
 from benchmarks.streams import stream_round
 from benchmarks.window import RAMP_S, Round
-from benchmarks.work import Text, newest, sentences_of, texts_of
+from benchmarks.work import Text, newest, num_texts, sentences_of, texts_of
 from service.bundle import Bundle
 
 RATE = 400
@@ -74,7 +74,7 @@ def main(
         rounds, seconds, streams = 1, 5 * QUICK_S, 4
     with running_server(models, threads, shlex.split(server)) as served:
         bundle = Bundle.read(newest(models, model))
-        work = asyncio.run(texts_of(served.address, bundle, sentences_of(texts)))
+        work = asyncio.run(texts_of(served.address, bundle, sentences_of(texts, num_texts(quick))))
         found = [one_round(served, model, work, streams, seconds) for _ in range(rounds)]
     report = report_of(found, streams, model)
     if svg:

@@ -24,7 +24,7 @@ from benchmarks.options import QUICK_S, chosen, numbers_of
 from benchmarks.processes import Running, running_module, running_server
 from benchmarks.report import Column, Report, publish, rounds_note
 from benchmarks.window import Round, observe
-from benchmarks.work import Text, newest, sentences_of, texts_of
+from benchmarks.work import Text, newest, num_texts, sentences_of, texts_of
 from service.client import AsyncClient
 from service.config import SchedulerSettings
 
@@ -69,7 +69,7 @@ def main(
     if quick:
         rounds, seconds, streams = 1, QUICK_S, "4"
     plan = Plan(models, model, rounds, seconds, threads, run, shlex.split(server), only)
-    publish([asyncio.run(measured(plan, sentences_of(texts), numbers_of(streams)))], out)
+    publish([asyncio.run(measured(plan, sentences_of(texts, num_texts(quick)), numbers_of(streams)))], out)
 
 
 @dataclass(frozen=True)

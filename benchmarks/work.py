@@ -41,6 +41,11 @@ def sentences_of(file: Path | None, number: int = NUM_TEXTS) -> list[str]:
     return list(islice(cycle([line for line in lines if line.strip()]), number))
 
 
+def num_texts(quick: bool) -> int:
+    """How many to take."""
+    return 16 if quick else NUM_TEXTS
+
+
 def requests_of(bundle: Bundle, number: int = NUM_TEXTS) -> list[list[int]]:
     """Subwords of spoken requests, to be fed one by one."""
     return [bundle.tokenizer.encode(text) for text in islice(cycle(REQUESTS), number)]

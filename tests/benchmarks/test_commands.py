@@ -13,9 +13,9 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 
 COMMANDS: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
-    "streams": (streams.main, {}),
+    "streams": (streams.main, {"only": "bare,eager,echo"}),
     "feeds": (feeds.main, {}),
-    "bursts": (bursts.main, {"only": "bare,echo"}),
+    "bursts": (bursts.main, {"only": "naive"}),
     "mixed": (mixed.main, {}),
     "latency": (latency.main, {}),
     "files": (files.main, {}),
