@@ -1,10 +1,43 @@
 """What the scheduler asks of an engine."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from service.bundle.manifest import Manifest
-from service.step import Result, Step
+from service.step import Array, Arrays, Result, Step
+
+
+class Resident(Protocol):
+    """Rows of one graph that stay in their batch from run to run: only who comes and who goes is moved.
+
+    Rows lie in the slots 0, 1, …, without a gap. Called by one thread at a time.
+    """
+
+    def reseat(self, leaving: Sequence[int], joining: Sequence[Step]) -> list[int]:
+        """Let rows go and others in; returns who sits where now.
+
+        The answer holds, for each slot, the slot where its row sat before, or -1 - i for the i-th of those who join.
+        The inputs of joining steps matter for their shapes only. StepFailed, and nothing has changed, where one of
+        them does not fit the graph.
+        """
+        ...
+
+    def run(self, inputs: Mapping[str, Array], sizes: Mapping[str, int]) -> tuple[Arrays, Arrays]:
+        """Run all rows: (outputs, states after the step), each `[batch, …]`; inputs are `[batch, …]`, too.
+
+        The states stay the rows' own for the next run; nobody writes to what is returned. After StepFailed, every row
+        stands where it stood.
+        """
+        ...
+
+    @property
+    def states(self) -> Arrays:
+        """The rows' states, `[batch, …]`; nobody writes to them."""
+        ...
+
+    def step(self, slot: int, inputs: Arrays) -> Step:
+        """One row as a step of its own, so that it can be run elsewhere."""
+        ...
 
 
 class Engine(Protocol):
@@ -22,8 +55,12 @@ class Engine(Protocol):
         """Run the steps as one batch, results in their order; StepFailed where one of them cannot be run."""
         ...
 
+    def resident(self, graph: str) -> Resident:
+        """A batch without rows; StepFailed where there is no such graph."""
+        ...
+
     def warm_up(self) -> None:
-        """Run every graph once, so that the first request does not pay for it."""
+        """Run every graph as the first requests will, so that they do not pay for it."""
         ...
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 """Runs a bundle's graphs with ONNX Runtime; nothing else imports it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import onnxruntime
 from service.bundle import Bundle
 from service.bundle.manifest import GraphSpec, Manifest, TensorSpec
 from service.config import EngineSettings
+from service.engine.products import make_exact
+from service.engine.resident import ResidentRows
 from service.engine.rows import Rows
 from service.errors import BundleRefused, StepFailed
 from service.step import Array, Result, Step
@@ -32,9 +35,10 @@ class OnnxEngine:
         return self._manifest
 
     def run(self, graph: str, steps: Sequence[Step]) -> list[Result]:
-        if graph not in self._graphs:
-            raise StepFailed(f"there is no graph {graph!r}; there are {', '.join(self._graphs)}")
-        return self._graphs[graph].run(steps) if steps else []
+        return self._graph(graph).run(steps) if steps else []
+
+    def resident(self, graph: str) -> ResidentRows:
+        return self._graph(graph).resident()
 
     def warm_up(self) -> None:
         for name, spec in self._manifest.graphs.items():
@@ -42,6 +46,11 @@ class OnnxEngine:
 
     def close(self) -> None:
         self._graphs = {}
+
+    def _graph(self, name: str) -> "_Graph":
+        if name not in self._graphs:
+            raise StepFailed(f"there is no graph {name!r}; there are {', '.join(self._graphs)}")
+        return self._graphs[name]
 
 
 class _Graph:
@@ -59,11 +68,48 @@ class _Graph:
 
     def run(self, steps: Sequence[Step]) -> list[Result]:
         batch = self._rows.stack(steps)
-        try:
+        with _failing(self._name):
             arrays: list[Array] = self._session.run(self._outputs, dict(batch.feeds))
-        except Exception as error:  # ONNX Runtime's own errors have no common class
-            raise StepFailed(f"graph {self._name} failed: {_first_line(error)}") from error
         return self._rows.split(batch, arrays)
+
+    def resident(self) -> ResidentRows:
+        return ResidentRows(self._name, self._spec, _Binding(self._name, self._session))
+
+
+class _Binding:
+    """One IO binding of a graph. What is bound is kept alive here."""
+
+    def __init__(self, graph: str, session: Any) -> None:
+        self._graph = graph
+        self._session = session
+        self._io = session.io_binding()
+        self._bound: dict[str, Array] = {}
+
+    def bind(self, tensor: str, array: Array) -> None:
+        self._bound[tensor] = array = np.asarray(array, order="C")
+        self._io.bind_cpu_input(tensor, array)
+
+    def run(self, outputs: Mapping[str, Array | None]) -> list[Array]:
+        for tensor, array in outputs.items():
+            if array is None:
+                self._io.bind_output(tensor)
+            else:
+                self._io.bind_output(tensor, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+        with _failing(self._graph):
+            self._session.run_with_iobinding(self._io)
+        return [
+            value.numpy() if array is None else array
+            for array, value in zip(outputs.values(), self._io.get_outputs(), strict=True)
+        ]
+
+
+@contextmanager
+def _failing(graph: str) -> Iterator[None]:
+    """What ONNX Runtime raises inside is a failed step; its own errors have no common class."""
+    try:
+        yield
+    except Exception as error:
+        raise StepFailed(f"graph {graph} failed: {_first_line(error)}") from error
 
 
 def _session(bundle: Bundle, file: str, settings: EngineSettings) -> Any:
@@ -91,7 +137,7 @@ def _options(settings: EngineSettings) -> Any:
     options.enable_cpu_mem_arena = False
     options.log_severity_level = ERRORS_ONLY
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.x64quantprecision", "1")  # exact int8 also without VNNI
+    make_exact(options)
     return options
 
 

@@ -75,6 +75,13 @@ class Mailbox(Generic[T]):
         self._fresh.append(item)
         return len(self._fresh) == 1
 
+    def take(self, item: T) -> None:
+        """Take one item in, on the loop."""
+        if self._end is None:
+            self._arrived.append(item)
+            if self._reader is not None and not self._reader.done():
+                self._reader.set_result(None)
+
     def deliver(self, items: "Sequence[T | End]") -> None:
         """Take items in, on the loop."""
         for item in items:
@@ -94,6 +101,7 @@ class Post:
     def __init__(self) -> None:
         self._thread: int | None = None
         self._written: list[Mailbox[Any]] = []
+        self._letters: dict[asyncio.AbstractEventLoop, list[Letter]] = {}
 
     def adopt_thread(self) -> None:
         """Take the calling thread for the scheduler's."""
@@ -106,19 +114,26 @@ class Post:
         elif mailbox.lay(item):
             self._written.append(mailbox)
 
+    def send(self, loop: asyncio.AbstractEventLoop, opened: Callable[[Any], None], content: Any) -> None:
+        """Let a function be called on a loop, before what lies in the mailboxes; on the scheduler's thread."""
+        self._letters.setdefault(loop, []).append((opened, content))
+
     def flush(self) -> None:
         """Hand everything over, with one call for each event loop."""
         written, self._written = self._written, []
-        letters: dict[asyncio.AbstractEventLoop, list[tuple[Mailbox[Any], list[Any]]]] = {}
         for mailbox in written:
-            letters.setdefault(mailbox.loop, []).append((mailbox, mailbox.empty()))
+            self.send(mailbox.loop, mailbox.deliver, mailbox.empty())
+        letters, self._letters = self._letters, {}
         for loop, own in letters.items():
-            _call(loop, _deliver, own)
+            _call(loop, _open, own)
 
 
-def _deliver(letters: list[tuple[Mailbox[Any], list[Any]]]) -> None:
-    for mailbox, items in letters:
-        mailbox.deliver(items)
+Letter = tuple[Callable[[Any], None], Any]
+
+
+def _open(letters: list[Letter]) -> None:
+    for opened, content in letters:
+        opened(content)
 
 
 def _call(loop: asyncio.AbstractEventLoop, function: Callable[[Any], None], argument: Any) -> None:

@@ -1,6 +1,6 @@
 """Steps that wait, by graph, and which of them make the next batch."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from service.bundle.manifest import GraphSpec
@@ -30,8 +30,8 @@ class Queue:
         self._max_batch = settings.max_batch
         self._rulers = _rulers(spec, "input") or _rulers(spec, "context")
         self._pad = spec.pad
-        reads = bool(_rulers(spec, "input"))
-        self._max_tokens = settings.max_encode_tokens if reads else settings.max_context_tokens
+        self._reads = bool(_rulers(spec, "input"))
+        self._max_tokens = settings.max_encode_tokens if self._reads else settings.max_context_tokens
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -44,35 +44,36 @@ class Queue:
         """Forget the steps of runs that have ended."""
         self._waiting = [waiting for waiting in self._waiting if not waiting.run.ended]
 
-    def take(self) -> list[Waiting]:
-        """Take the next batch.
+    def take(self, max_tokens: float = float("inf")) -> list[Waiting]:
+        """Take the next batch; `max_tokens` bounds it further where sequences are read.
 
         The oldest step is always in it, so that nobody starves; then those of the most similar length, so that
         little is padded, as many as `max_batch` rows and the limit of padded tokens allow.
         """
-        if self._fits(self._waiting):
+        limit = min(self._max_tokens, max_tokens) if self._reads else self._max_tokens
+        if self._fits(self._waiting, limit):
             batch, self._waiting = self._waiting, []
         elif not self._rulers:
             batch, self._waiting = self._waiting[: self._max_batch], self._waiting[self._max_batch :]
         else:
-            batch = self._similar()
+            batch = self._similar(limit)
             taken = set(map(id, batch))
             self._waiting = [waiting for waiting in self._waiting if id(waiting) not in taken]
         return batch
 
-    def _fits(self, batch: Sequence[Waiting]) -> bool:
+    def _fits(self, batch: Sequence[Waiting], max_tokens: float) -> bool:
         if len(batch) > self._max_batch:
             return False
-        return not self._rulers or len(batch) * max(w.length for w in batch) <= self._max_tokens
+        return not self._rulers or len(batch) * max(w.length for w in batch) <= max_tokens
 
-    def _similar(self) -> list[Waiting]:
+    def _similar(self, max_tokens: float) -> list[Waiting]:
         oldest = self._waiting[0]
         batch, longest = [oldest], oldest.length
         for waiting in sorted(self._waiting[1:], key=lambda w: abs(w.length - oldest.length)):
             if len(batch) == self._max_batch:
                 break
             padded = max(longest, waiting.length)
-            if (len(batch) + 1) * padded <= self._max_tokens:
+            if (len(batch) + 1) * padded <= max_tokens:
                 batch.append(waiting)
                 longest = padded
         return batch
@@ -114,12 +115,14 @@ class Queues:
         for queue in self._queues.values():
             queue.purge()
 
-    def take(self) -> tuple[str, list[Waiting]]:
+    def take(
+        self, max_tokens: Callable[[str], float] = lambda graph: float("inf")
+    ) -> tuple[str, list[Waiting]]:
         """Take the next batch of the graph whose turn it is; an empty one where nothing waits."""
         for turn, graph in enumerate(self._turns):
             if self._queues[graph]:
                 self._turns = self._turns[turn + 1 :] + self._turns[: turn + 1]
-                return graph, self._queues[graph].take()
+                return graph, self._queues[graph].take(max_tokens(graph))
         return "", []
 
 

@@ -1,7 +1,8 @@
 """The loop that turns the steps of many jobs into batches: wait, admit, take, run, answer.
 
 submit ──▶ arrivals ─▶ begin ─▶ ┌ queue of graph encode ┐ take   run    answer: advance ─▶ queues, or the end
-(any thread)                    └ queue of graph step   ┘ ─────▶ engine ──▶     └▶ mailboxes ─▶ event loop
+(any thread)                    │ queue of graph step   │ ─────▶ engine ──▶     └▶ mailboxes ─▶ event loop
+                                └ benches of rollouts   ┘
 """
 
 import asyncio
@@ -18,8 +19,10 @@ from service.metrics import Metrics
 from service.scheduler.mailbox import Mailbox, Post
 from service.scheduler.meter import Meter
 from service.scheduler.queues import Queues, Waiting
+from service.scheduler.rollouts import Rollouts
 from service.scheduler.run import Run
-from service.step import Job, Result, Step
+from service.scheduler.turns import Turns
+from service.step import Ask, Job, Result, Rolled, Rollout, Step
 
 LAST_BATCH_S = 5.0
 """How long an engine may take over the batch that is running when everything is to end."""
@@ -40,6 +43,8 @@ class Scheduler:
         self._name = name
         self._max_jobs = settings.max_queue
         self._queues = Queues(engine.manifest.graphs, settings)
+        self._rollouts = Rollouts(engine, settings)
+        self._turns = Turns()
         self._meter = Meter(metrics, name, list(engine.manifest.graphs))
         self._post = Post()
         self._changed = threading.Condition()
@@ -50,7 +55,7 @@ class Scheduler:
         self._stopping = False
         self._closing = False
         self._someone_left = False
-        self._meter.watch(lambda: len(self._active), lambda: len(self._queues))
+        self._meter.watch(lambda: len(self._active), lambda: len(self._queues) + self._rollouts.num_waiting)
         self._thread = threading.Thread(target=self._loop, name=f"scheduler {name}", daemon=True)
         self._thread.start()
 
@@ -124,9 +129,43 @@ class Scheduler:
 
     def _cycle(self) -> None:
         self._admit()
-        graph, batch = self._queues.take()
+        self._seat()
+        if self._turns.is_for_rollouts(len(self._rollouts), len(self._queues)):
+            self._roll()
+        else:
+            self._step()
+
+    def _step(self) -> None:
+        """A batch of the queues."""
+        graph, batch = self._queues.take(partial(self._turns.max_tokens, num_rolling=len(self._rollouts)))
         if batch:
             self._answer(batch, self._run(graph, batch))
+
+    def _roll(self) -> None:
+        """One step of the bench whose turn it is."""
+        bench = self._rollouts.next()
+        if bench is None or not len(bench):
+            return
+        began, num, graph = time.monotonic(), len(bench), bench.wiring.graph
+        over = bench.run(self._post, self._run_apart)
+        self._meter.ran(graph, num, began)
+        self._turns.rolled(time.monotonic() - began)
+        for run, outcome in over:
+            self._conclude(run, outcome)
+
+    def _seat(self) -> None:
+        """Give the rollouts that have come their places."""
+        if self._rollouts.num_waiting:
+            seated, refused = self._rollouts.seat()
+            self._meter.started(seated)
+            for run, outcome in refused:
+                self._conclude(run, outcome)
+
+    def _conclude(self, run: Run, outcome: Rolled | SeqserveError) -> None:
+        if isinstance(outcome, SeqserveError):
+            self._fail(run, outcome)
+        else:
+            self._proceed(run, partial(run.job.advance, outcome))
 
     def _wait(self) -> bool:
         """Wait until there is something to do; False when that is nothing any more."""
@@ -135,7 +174,13 @@ class Scheduler:
             return not self._closing or bool(self._active)
 
     def _has_work(self) -> bool:
-        return bool(self._arrivals or len(self._queues) or (self._stopping and self._active) or self._closing)
+        return bool(
+            self._arrivals
+            or len(self._queues)
+            or len(self._rollouts)
+            or (self._stopping and self._active)
+            or self._closing
+        )
 
     def _admit(self) -> None:
         """Let go those who left and begin those who came."""
@@ -144,7 +189,7 @@ class Scheduler:
             left, self._someone_left = self._someone_left, False
             stopping = self._stopping
         if left:
-            self._queues.purge()
+            self._purge()
         if stopping:
             self._fail_all(Draining("the server is going away; this request was not finished"))
         for run in arrivals:
@@ -155,6 +200,8 @@ class Scheduler:
         began = time.monotonic()
         outcomes = self._try(graph, [waiting.step for waiting in batch])
         self._meter.ran(graph, len(batch), began)
+        num_tokens = len(batch) * max(waiting.length for waiting in batch)
+        self._turns.ran(graph, num_tokens, time.monotonic() - began)
         return outcomes
 
     def _try(self, graph: str, steps: Sequence[Step]) -> list[Result | SeqserveError]:
@@ -165,9 +212,15 @@ class Scheduler:
                 raise StepFailed(f"graph {graph} answered {len(results)} of {len(steps)} steps")
             return list(results)
         except BaseException as error:
-            self._meter.batch_failed(graph, len(steps), error)
-            if len(steps) == 1:
-                return [_as_seqserve(error, f"a step of graph {graph} could not be run")]
+            return self._run_apart(graph, steps, error)
+
+    def _run_apart(
+        self, graph: str, steps: Sequence[Step], error: BaseException
+    ) -> list[Result | SeqserveError]:
+        """Run the halves of what failed."""
+        self._meter.batch_failed(graph, len(steps), error)
+        if len(steps) == 1:
+            return [_as_seqserve(error, f"a step of graph {graph} could not be run")]
         half = len(steps) // 2
         return self._try(graph, steps[:half]) + self._try(graph, steps[half:])
 
@@ -179,20 +232,23 @@ class Scheduler:
             elif run.take_in(waiting.index, outcome):
                 self._proceed(run, partial(run.job.advance, run.results))
 
-    def _proceed(self, run: Run, call: Callable[[], Sequence[Step]]) -> None:
+    def _proceed(self, run: Run, call: Callable[[], Ask]) -> None:
         """Ask a job for its next steps; what it raises hurts nobody else."""
         if run.ended:
             return
         try:
-            steps = call()
-            run.expect(steps)
-            self._queues.put(run, steps)
+            ask = call()
+            if isinstance(ask, Rollout):
+                self._rollouts.join(run, ask)
+            else:
+                run.expect(ask)
+                self._queues.put(run, ask)
         except BaseException as error:
             if not isinstance(error, SeqserveError):
                 self._meter.bug("job_broke", error)
             self._fail(run, _as_seqserve(error, "a fault in the server; the request was not finished"))
             return
-        if not steps and self._claim(run):
+        if not ask and self._claim(run):
             self._forget(run, "done")
 
     def _fail(self, run: Run, error: SeqserveError) -> None:
@@ -208,7 +264,11 @@ class Scheduler:
             runs = list(self._active.values())
         for run in runs:
             self._fail(run, error)
+        self._purge()
+
+    def _purge(self) -> None:
         self._queues.purge()
+        self._rollouts.purge()
 
     def _claim(self, run: Run) -> bool:
         """Claim the right to end a run: one caller gets it, and no step of the run is started any more."""

@@ -117,6 +117,7 @@ class Conversation:
         try:
             async with aclosing(run_streaming(self._served.scheduler, program)) as all_progress:
                 async for progress in all_progress:
+                    writing.follow(progress.items)
                     tokens = writer.write(progress.items)
                     position += len(tokens)
                     self._session.steps += len(tokens)

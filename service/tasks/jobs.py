@@ -1,8 +1,9 @@
-"""Programs: a job written as a generator that yields steps and is sent their results.
+"""Programs: a job written as a generator that yields what it asks for and is sent what became of it.
 
     def program():
         results = yield [step]              # the scheduler runs the step in some batch
         results = yield [step, another]     # results come in the order of the steps
+        rolled = yield rollout              # a sequence that writes itself, resident in its batch until its end
         return answer                       # ends the job
 
 One program calls another with `yield from`: first the text is read, then the output is searched for.
@@ -12,17 +13,17 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from service.errors import SeqserveError
 from service.scheduler import Mailbox, Scheduler
-from service.step import Job, Result, Step
+from service.step import Ask, Job, Told
 
 T = TypeVar("T")
 U = TypeVar("U")
 
-Program = Generator[Sequence[Step], Sequence[Result], T]
-Emit = Callable[[U], None]
+Program = Generator[Ask, Any, T]
+"""What is sent to it is `Told`, of the kind that fits what it asked for."""
 
 
 class ProgramJob(Generic[T]):
@@ -35,19 +36,19 @@ class ProgramJob(Generic[T]):
         self._done = done
         self._failed = failed
 
-    def begin(self) -> Sequence[Step]:
+    def begin(self) -> Ask:
         return self._go_on(None)
 
-    def advance(self, results: Sequence[Result]) -> Sequence[Step]:
-        return self._go_on(results)
+    def advance(self, told: Told) -> Ask:
+        return self._go_on(told)
 
     def fail(self, error: SeqserveError) -> None:
         self._program.close()
         self._failed(error)
 
-    def _go_on(self, results: Sequence[Result] | None) -> Sequence[Step]:
+    def _go_on(self, told: Told | None) -> Ask:
         try:
-            return self._program.send(results)  # type: ignore[arg-type]  # the first send of a generator is None
+            return self._program.send(told)
         except StopIteration as end:
             self._done(end.value)
             return ()
@@ -79,24 +80,24 @@ class Progress(Generic[U, T]):
     answer: T | None
 
 
+class _Answer(NamedTuple):
+    """The last thing in the mailbox of a streaming program."""
+
+    value: Any
+
+
 async def run_streaming(
-    scheduler: Scheduler, program_with: Callable[[Emit[U]], Program[T]]
+    scheduler: Scheduler, program_with: Callable[[Mailbox[U]], Program[T]]
 ) -> AsyncGenerator[Progress[U, T], None]:
-    """What a program emits as it comes, and its answer. Close the iterator to cancel the program."""
-    mailbox: Mailbox[tuple[bool, U | T]] = scheduler.mailbox(asyncio.get_running_loop())
-    program = program_with(lambda item: mailbox.put((False, item)))
-    job = ProgramJob(program, lambda answer: mailbox.put((True, answer)), mailbox.fail)
+    """What a program puts into the mailbox as it comes, and its answer. Close the iterator to cancel the program."""
+    mailbox: Mailbox[Any] = scheduler.mailbox(asyncio.get_running_loop())
+    job = ProgramJob(program_with(mailbox), lambda answer: mailbox.put(_Answer(answer)), mailbox.fail)
     with _submitted(scheduler, [job]):
         async for items in mailbox:
-            yield _progress(items)
-            if items[-1][0]:
+            if isinstance(items[-1], _Answer):
+                yield Progress(items[:-1], items[-1].value)
                 return
-
-
-def _progress(items: Sequence[tuple[bool, U | T]]) -> "Progress[U, T]":
-    emitted = [item for is_answer, item in items if not is_answer]
-    is_over, last = items[-1]
-    return Progress(emitted, last if is_over else None)  # type: ignore[arg-type]  # the flag tells the two apart
+            yield Progress(items, None)
 
 
 def _numbered(index: int, program: Program[T], mailbox: "Mailbox[tuple[int, T]]") -> ProgramJob[T]:

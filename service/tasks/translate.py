@@ -4,12 +4,14 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from service.bundle.tokenizer import EOS
 from service.registry import Served
+from service.scheduler import Mailbox
 from service.sessions import NOTHING_READ
-from service.tasks.decoding import DecodingOptions, Found, ScoredToken, search
-from service.tasks.jobs import Emit, Program, run_all, run_streaming
+from service.tasks.decoding import DecodingOptions, Found, new_search
+from service.tasks.jobs import Program, run_all, run_streaming
 from service.tasks.outputs import Hypothesis, Token, TokenWriter, hypotheses_of
 from service.tasks.reader import Reader
 
@@ -36,7 +38,7 @@ async def translate(
     served: Served, texts: Sequence[Sequence[int]], options: DecodingOptions
 ) -> list[Translation]:
     """Translations in the order of the texts, which come as tokens; all or none."""
-    programs = [_translation(served, text, options, _keep_quiet) for text in texts]
+    programs = [_translation(served, text, options, None) for text in texts]
     found = await run_all(served.scheduler, programs)
     outputs = [hypotheses_of(served.bundle.tokenizer, each) for each in found]
     return [Translation(output, len(text)) for output, text in zip(outputs, texts, strict=True)]
@@ -58,12 +60,9 @@ async def stream_translate(
 
 
 def _translation(
-    served: Served, text: Sequence[int], options: DecodingOptions, emit: Emit[ScoredToken]
+    served: Served, text: Sequence[int], options: DecodingOptions, sink: Mailbox[Any] | None
 ) -> Program[list[Found]]:
     reader = Reader.of(served.manifest)
     reading = yield from reader.read([*text, EOS], NOTHING_READ)
-    return (yield from search(reading.state, reading.context(reader.ragged), options, emit))
-
-
-def _keep_quiet(token: ScoredToken) -> None:
-    """Nobody waits for single tokens."""
+    search = new_search(reading.state, reading.context(reader.ragged), options)
+    return (yield from search.program(sink))

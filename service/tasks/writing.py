@@ -1,11 +1,13 @@
 """Writing an output that can be gone on with: the text is read to its end, then a search runs."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from service.bundle.tokenizer import EOS
+from service.scheduler import Mailbox
 from service.sessions import Reading, Unfinished
-from service.tasks.decoding import DecodingOptions, Found, ScoredToken, new_search, running, search_from
-from service.tasks.jobs import Emit, Program
+from service.tasks.decoding import DecodingOptions, Found, ScoredToken, new_search, search_from
+from service.tasks.jobs import Program
 from service.tasks.reader import Reader
 
 
@@ -20,14 +22,21 @@ class Writing:
         self.written: Sequence[ScoredToken] = self._written_before()
         """Tokens that were certain before it was gone on with."""
 
-    def program(self, reading: Reading, rest: Sequence[int], emit: Emit[ScoredToken]) -> Program[list[Found]]:
-        """Emits the tokens after `written`."""
+    def program(
+        self, reading: Reading, rest: Sequence[int], sink: Mailbox[Any] | None
+    ) -> Program[list[Found]]:
+        """Puts the tokens after `written` into the sink."""
         if self._search is None:
             reading = yield from self._reader.read([*rest, EOS], reading)
             context = reading.context(self._reader.ragged)
             self._search = new_search(reading.state, context, self._options)
         self._unfinished.search = self._search
-        return (yield from running(self._search, emit))
+        return (yield from self._search.program(sink))
+
+    def follow(self, items: Sequence[Any]) -> None:
+        """Take note of what came out of the sink."""
+        if self._search is not None:
+            self._search.follow(items)
 
     def stop(self) -> None:
         """Leave a checkpoint that no longer changes, however far a step that is under way still comes."""

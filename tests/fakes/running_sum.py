@@ -13,6 +13,7 @@ from service.bundle.manifest import GraphSpec, Manifest, TensorSpec
 from service.engine.rows import Rows
 from service.errors import StepFailed
 from service.step import Array, Result, Step
+from tests.fakes.by_rows import ByRows
 
 POISON = -666
 """A number that makes the batch with it fail."""
@@ -80,6 +81,9 @@ class RunningSum:
         arrays = self._read(batch.feeds) if graph == "read" else self._step(batch.feeds)
         results = rows.split(batch, arrays)
         return results[:-1] if self.forgetful and len(steps) > 1 else results
+
+    def resident(self, graph: str) -> ByRows:
+        return ByRows(graph, self.run)
 
     def pause(self) -> None:
         """From now on every batch waits for `let_run`."""

@@ -1,13 +1,14 @@
 """A decoder that is a table: what may follow what was written, with random probabilities that depend on all of it."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from service.bundle.tokenizer import BOS, EOS
-from service.step import Arrays, Result, Step
+from service.step import Arrays, Chosen, Result, Rolled, Rollout, Row, Step
 from service.tasks.decoding import DecodingOptions, Finish, Found, ScoredToken
 from service.tasks.decoding.hypothesis import normalized
 from service.tasks.jobs import Program, T
@@ -51,14 +52,47 @@ class TableModel:
 
     def drive(self, program: Program[T]) -> T:
         """Run a program to its end."""
-        results: Sequence[Result] | None = None
+        answer = self.drive_for(10**6, program)
+        assert answer is not None, "the program never ended"
+        return answer
+
+    def drive_for(self, num_steps: int, program: Program[T]) -> T | None:
+        """Run so many steps of a program; its answer, if it has come to its end."""
+        told: Any = None
         while True:
             try:
-                steps = program.send(results)  # type: ignore[arg-type]
+                ask = program.send(told)
             except StopIteration as end:
                 answer: T = end.value
                 return answer
-            results = [self.run(step) for step in steps]
+            if isinstance(ask, Rollout):
+                told = self._roll(ask, num_steps)
+            else:
+                told = [self.run(step) for step in ask] if num_steps else None
+                num_steps -= 1
+            if told is None:
+                return None
+
+    def _roll(self, rollout: Rollout, num_steps: int) -> Rolled | None:
+        """Step by step what a bench does for many; None where the steps do not suffice."""
+        wiring, last, state = rollout.wiring, rollout.first, rollout.state
+        ids: list[int] = []
+        log_probs: list[float] = []
+        for number in range(min(num_steps, rollout.max_steps)):
+            inputs = {wiring.chosen: np.array(last), wiring.size: np.array(2)}
+            result = self.run(Step(wiring.graph, inputs, state, rollout.context))
+            state, ranked = result.state, result.outputs[wiring.choices].tolist()
+            rank = int(ranked[0] == rollout.stop and number < rollout.min_steps)
+            last, log_prob = ranked[rank], float(result.outputs[wiring.scores][rank])
+            ids, log_probs = [*ids, last], [*log_probs, log_prob]
+            row = Row({name: array[None] for name, array in state.items()}, 0)
+            if last == rollout.stop or number + 1 == rollout.max_steps:
+                if last != rollout.stop and rollout.sink:
+                    rollout.sink.take(Chosen(last, log_prob, row))
+                return Rolled(ids, log_probs, row)
+            if rollout.sink:
+                rollout.sink.take(Chosen(last, log_prob, row))
+        return None
 
     def all_outputs(self, options: DecodingOptions) -> list[Found]:
         """Every output that there is, best first."""
@@ -84,3 +118,19 @@ class TableModel:
 def num_outputs(num_words: int, max_length: int) -> int:
     """How many hypotheses there can be at once: all that ended, and all that live."""
     return sum(itertools.accumulate([num_words] * max_length, lambda a, b: a * b, initial=1))
+
+
+@dataclass
+class Told:
+    """A sink that remembers, in place of a mailbox."""
+
+    items: list[Any] = field(default_factory=list)
+
+    def take(self, item: Any) -> None:
+        self.items.append(item)
+
+    put = take
+
+    @property
+    def tokens(self) -> tuple[ScoredToken, ...]:
+        return tuple(ScoredToken(item.id, item.log_prob) for item in self.items)

@@ -19,6 +19,7 @@ from service.bundle.manifest import Manifest
 from service.bundle.tokenizer import BOS, EOS
 from service.errors import StepFailed
 from service.step import Array, Result, Step
+from tests.fakes.by_rows import ByRows
 from tests.fakes.toy_bundles import LABELS, VOCABULARY_SIZE
 
 OFFSET = 10
@@ -68,6 +69,9 @@ class ToyEngine:
         self.rows[graph] += len(steps)
         self.batches.append((graph, len(steps)))
         return results
+
+    def resident(self, graph: str) -> ByRows:
+        return ByRows(graph, self.run)
 
     def warm_up(self) -> None:
         pass

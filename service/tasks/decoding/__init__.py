@@ -4,7 +4,7 @@ from service.tasks.decoding.beam import BeamSearch
 from service.tasks.decoding.greedy import GreedySearch
 from service.tasks.decoding.hypothesis import Finish, Found, ScoredToken
 from service.tasks.decoding.options import DecodingOptions
-from service.tasks.decoding.search import Search, new_search, running, search, search_from
+from service.tasks.decoding.search import Search, new_search, search_from
 
 __all__ = [
     "BeamSearch",
@@ -15,7 +15,5 @@ __all__ = [
     "ScoredToken",
     "Search",
     "new_search",
-    "running",
-    "search",
     "search_from",
 ]

@@ -13,15 +13,15 @@ one as large as the number of all outputs it finds the best of them (tests prove
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
-from service.bundle.tokenizer import EOS
+from service.bundle.tokenizer import BOS, EOS
 from service.errors import StepFailed
+from service.scheduler import Mailbox
 from service.sessions.plain import Plain, under, within
 from service.step import Array, Arrays, Result, Step
-from service.tasks.decoding.greedy import FIRST_TOKEN
 from service.tasks.decoding.hypothesis import (
     Finish,
     Found,
@@ -35,6 +35,9 @@ from service.tasks.decoding.hypothesis import (
     tokens_to_plain,
 )
 from service.tasks.decoding.options import DecodingOptions
+from service.tasks.jobs import Program
+
+FIRST_TOKEN = np.array(BOS, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,17 @@ class BeamSearch:
         self._width: Array = np.array(options.beam_size + 1, dtype=np.int64)
         self._at = _Beam((Live((), 0.0, FIRST_TOKEN, state),))
         self.found: list[Found] | None = None
+
+    def program(self, sink: Mailbox[Any] | None) -> Program[list[Found]]:
+        while self.found is None:
+            tokens = self.advance((yield self.steps()))
+            if sink is not None:
+                for token in tokens:
+                    sink.put(token)
+        return self.found
+
+    def follow(self, items: Sequence[ScoredToken]) -> None:
+        """Nothing: it knows by itself, as it is one value that its program replaces in one go."""
 
     def steps(self) -> Sequence[Step]:
         return [

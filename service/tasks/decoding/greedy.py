@@ -1,101 +1,108 @@
 """The most probable token at every step."""
 
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from service.bundle.tokenizer import BOS, EOS
+from service.scheduler import Mailbox
 from service.sessions.plain import Plain, under, within
-from service.step import Array, Arrays, Result, Step
+from service.step import Arrays, Chosen, Rolled, Rollout, Row, Wiring
 from service.tasks.decoding.hypothesis import (
     Finish,
     Found,
     ScoredToken,
-    all_from_plain,
-    all_to_plain,
     normalized,
     tokens_from_plain,
     tokens_to_plain,
 )
 from service.tasks.decoding.options import DecodingOptions
+from service.tasks.jobs import Program
 
-FIRST_TOKEN = np.array(BOS, dtype=np.int64)
-_BEST = np.array(1, dtype=np.int64)
-_BEST_TWO = np.array(2, dtype=np.int64)
-"""Where the sentence may not end yet, the second best stands in for its end."""
+WIRING = Wiring("step", chosen="token", size="k", choices="top_tokens", scores="top_log_probs")
+"""Of every graph that writes tokens."""
 
 
 class GreedySearch:
-    """Chooses the best token, tells it, goes on. It runs for each token on the scheduler's thread: it does little.
+    """Chooses the best token and goes on: a rollout, whose batch does the choosing for all its members at once.
 
-    Where it stands is one tuple, replaced in one go, and tokens are only ever added: any thread may look at any time.
+    What it knows is what has come out of the sink; what was chosen after that is chosen again by who goes on.
     """
 
-    __slots__ = ("_at", "_context", "_options", "_tokens", "found")
+    __slots__ = ("_context", "_options", "_state", "_tokens", "_total", "found")
 
     def __init__(self, state: Arrays, context: Arrays, options: DecodingOptions) -> None:
         self._context = context
         self._options = options
+        self._state: Arrays | Row = state
+        """After the last token; a row of its batch where it has been told of one."""
         self._tokens: list[ScoredToken] = []
-        self._at: tuple[Arrays, Array, float, int] = (state, FIRST_TOKEN, 0.0, 0)
-        """State, the token chosen last, the sum of log-probabilities, tokens written."""
+        self._total = 0.0
+        """The sum of the log-probabilities."""
         self.found: list[Found] | None = None
 
-    def steps(self) -> Sequence[Step]:
-        state, chosen, _, position = self._at
-        width = _BEST if position >= self._options.min_length else _BEST_TWO
-        return (Step("step", {"token": chosen, "k": width}, state, self._context),)
+    def program(self, sink: Mailbox[Any] | None) -> Program[list[Found]]:
+        before, total = tuple(self._tokens), self._total
+        if len(before) == self._options.max_length:
+            return [self._whole(before, total, Rolled([], [], Row({}, 0)))]
+        rolled = yield self._rollout(sink)
+        return [self._whole(before, total, rolled)]
 
-    def advance(self, results: Sequence[Result]) -> Sequence[ScoredToken]:
-        state, _, total, position = self._at
-        outputs = results[0].outputs
-        top = outputs["top_tokens"]
-        rank = 0 if top[0] != EOS or position >= self._options.min_length else 1
-        chosen = top[rank, ...]
-        token = ScoredToken(int(chosen), float(outputs["top_log_probs"][rank]))
-        total += token.log_prob
-        if token.id == EOS:
-            self._end(total, position + 1, Finish.END)
-            return ()
-        self._tokens.append(token)
-        if position + 1 == self._options.max_length:
-            self._end(total, position + 1, Finish.LENGTH)
-        # Last, so that whoever sees that the output is whole also sees what was found.
-        self._at = ({**state, **results[0].state}, chosen, total, position + 1)
-        return (token,)
-
-    def _end(self, total: float, num_steps: int, finish: Finish) -> None:
-        score = normalized(total, num_steps, self._options.length_penalty)
-        self.found = [Found(tuple(self._tokens), score, finish)]
+    def follow(self, items: Sequence[Chosen]) -> None:
+        for item in items:
+            self._tokens.append(ScoredToken(item.id, item.log_prob))
+            self._total += item.log_prob
+        if items:
+            self._state = items[-1].state
 
     def written(self) -> Sequence[ScoredToken]:
-        return self._tokens[: self._at[3]]
+        return list(self._tokens)
 
     def checkpoint(self) -> Self:
-        copy = type(self)({}, self._context, self._options)
-        copy._at = self._at
-        copy._tokens = self._tokens[: copy._at[3]]
+        copy = type(self)(self._arrays(), self._context, self._options)
+        copy._tokens, copy._total = list(self._tokens), self._total
         copy.found = self.found
         return copy
 
     def to_plain(self) -> Plain:
-        state, chosen, total, position = self._at
         arrays = {
-            **under("state", state),
+            **under("state", self._arrays()),
             **under("context", self._context),
-            **tokens_to_plain("written", self._tokens[:position]),
-            "chosen": chosen,
-            "total": np.array(total, np.float64),
+            **tokens_to_plain("written", self._tokens),
+            "total": np.array(self._total, np.float64),
         }
-        return Plain({"kind": "greedy", "found": len(self.found or ())}, arrays | all_to_plain(self.found))
+        return Plain({"kind": "greedy"}, arrays)
 
     @classmethod
     def from_plain(cls, plain: Plain, options: DecodingOptions) -> Self:
         arrays = plain.arrays
-        search = cls({}, within("context", arrays), options)
+        search = cls(within("state", arrays), within("context", arrays), options)
         search._tokens = list(tokens_from_plain("written", arrays))
-        state, total = within("state", arrays), float(arrays["total"])
-        search._at = (state, arrays["chosen"], total, len(search._tokens))
-        search.found = all_from_plain(plain)
+        search._total = float(arrays["total"])
         return search
+
+    def _arrays(self) -> Arrays:
+        return self._state.taken() if isinstance(self._state, Row) else self._state
+
+    def _rollout(self, sink: Mailbox[Any] | None) -> Rollout:
+        num, options = len(self._tokens), self._options
+        return Rollout(
+            WIRING,
+            self._tokens[-1].id if num else BOS,
+            self._arrays(),
+            self._context,
+            stop=EOS,
+            max_steps=options.max_length - num,
+            min_steps=options.min_length - num,
+            sink=sink,
+        )
+
+    def _whole(self, before: Sequence[ScoredToken], total: float, rolled: Rolled) -> Found:
+        for log_prob in rolled.log_probs:  # in the order of the steps, as it was summed up before a resume
+            total += log_prob
+        has_ended = rolled.ids[-1:] == [EOS]
+        chosen = [ScoredToken(*pair) for pair in zip(rolled.ids, rolled.log_probs, strict=True)]
+        tokens = (*before, *(chosen[:-1] if has_ended else chosen))
+        score = normalized(total, len(before) + len(chosen), self._options.length_penalty)
+        return Found(tokens, score, Finish.END if has_ended else Finish.LENGTH)

@@ -1,37 +1,36 @@
 """What every search can do, and the choice between them."""
 
 from collections.abc import Sequence
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from service.errors import SnapshotRefused
+from service.scheduler import Mailbox
 from service.sessions.plain import HasPlain, Plain
-from service.step import Arrays, Result, Step
+from service.step import Arrays
 from service.tasks.decoding.beam import BeamSearch
 from service.tasks.decoding.greedy import GreedySearch
 from service.tasks.decoding.hypothesis import Found, ScoredToken
 from service.tasks.decoding.options import DecodingOptions
-from service.tasks.jobs import Emit, Program
+from service.tasks.jobs import Program
 
 
 class Search(Protocol):
-    """Looks for the best outputs, step by step, and can be stopped between any two steps and gone on with elsewhere.
+    """Looks for the best outputs, and can be stopped between any two steps and gone on with elsewhere.
 
-    One thread steps it; `written`, `checkpoint` and `to_plain` may be called from any other meanwhile, and tell of the
-    moment after some step.
+    Its program runs on the scheduler's thread and puts tokens of the output into the sink as they become certain: a
+    beam of 1 is certain of each as it is chosen, a larger one of all of them when the search has ended. Whoever takes
+    them out tells the search with `follow`. The other methods may be called on that side at any time.
     """
 
     found: list[Found] | None
-    """The best outputs, best first, once the search is over."""
+    """The best outputs, best first, once the search is over; of a search that is followed, what is known here."""
 
-    def steps(self) -> Sequence[Step]:
-        """What has to run next."""
+    def program(self, sink: Mailbox[Any] | None) -> Program[list[Found]]:
+        """Search to the end; the best outputs, best first."""
         ...
 
-    def advance(self, results: Sequence[Result]) -> Sequence[ScoredToken]:
-        """Take the results of the steps; return the tokens of the output that have become certain.
-
-        A beam of 1 is certain of each token as it is chosen, a larger one of all of them when the search has ended.
-        """
+    def follow(self, items: Sequence[Any]) -> None:
+        """Take note of what has come out of the sink."""
         ...
 
     def written(self) -> Sequence[ScoredToken]:
@@ -67,18 +66,3 @@ def search_from(saved: HasPlain, options: DecodingOptions) -> Search:
     if kind not in SEARCHES:
         raise SnapshotRefused(f"no search is called {kind!r}; there are: {', '.join(SEARCHES)}")
     return SEARCHES[kind].from_plain(plain, options)
-
-
-def running(search: Search, emit: Emit[ScoredToken]) -> Program[list[Found]]:
-    """Run a search to its end; the best outputs, best first."""
-    while search.found is None:
-        for token in search.advance((yield search.steps())):
-            emit(token)
-    return search.found
-
-
-def search(
-    state: Arrays, context: Arrays, options: DecodingOptions, emit: Emit[ScoredToken]
-) -> Program[list[Found]]:
-    """Search from the beginning; the best outputs, best first."""
-    return running(new_search(state, context, options), emit)

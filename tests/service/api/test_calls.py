@@ -125,7 +125,7 @@ async def test_a_fault_inside_a_job_fails_its_caller_only(
         raise ZeroDivisionError("a secret of the server")
 
     with monkeypatch.context() as patched:
-        patched.setattr(translate_task, "search", fail)
+        patched.setattr(translate_task, "new_search", fail)
         answer = await refused(toys.sequence.Translate(pb.TranslateRequest(model=model(), texts=["uno"])))
     assert (answer.code, answer.reason) == (grpc.StatusCode.INTERNAL, "STEP_FAILED")
     assert "secret" not in str(answer.status)

@@ -1,5 +1,7 @@
 """Beam search against a model small enough to write down all its outputs."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,13 +14,11 @@ from service.tasks.decoding import (
     Finish,
     Found,
     GreedySearch,
-    ScoredToken,
-    running,
-    search,
+    new_search,
 )
 from service.tasks.decoding.hypothesis import normalized
 from service.tasks.jobs import Program
-from tests.fakes.toy_table import TableModel, num_outputs
+from tests.fakes.toy_table import TableModel, Told, num_outputs
 
 models = st.builds(
     TableModel, num_words=st.integers(1, 3), seed=st.integers(0, 10**6), is_coarse=st.booleans()
@@ -27,7 +27,7 @@ penalties = st.floats(0, 5)
 
 
 def beam_search(options: DecodingOptions) -> Program[list[Found]]:
-    return running(BeamSearch(NOTHING, NOTHING, options), lambda token: None)
+    return BeamSearch(NOTHING, NOTHING, options).program(None)
 
 
 def beam(model: TableModel, **options: float) -> list[Found]:
@@ -55,10 +55,10 @@ def test_a_beam_of_one_is_greedy_search(
     model: TableModel, penalty: float, max_length: int, min_length: int
 ) -> None:
     options = DecodingOptions(1, 1, penalty, max_length, min(min_length, max_length))
-    emitted: list[ScoredToken] = []
-    [greedy] = model.drive(running(GreedySearch(NOTHING, NOTHING, options), emitted.append))
+    told: Any = Told()
+    [greedy] = model.drive(GreedySearch(NOTHING, NOTHING, options).program(told))
     assert model.drive(beam_search(options)) == [greedy]
-    assert tuple(emitted) == greedy.tokens
+    assert told.tokens == greedy.tokens
 
 
 @given(models, st.integers(1, 6), st.integers(1, 6), penalties, st.integers(1, 6), st.integers(0, 3))
@@ -125,11 +125,11 @@ def test_the_penalty_is_that_of_wu_et_al() -> None:
 
 def test_a_wide_search_emits_the_best_output_at_its_end() -> None:
     model = TableModel(num_words=3, seed=5)
-    emitted: list[ScoredToken] = []
+    told: Any = Told()
     options = DecodingOptions(3, 2, 1.0, 4, 2)
-    found = model.drive(search(NOTHING, NOTHING, options, emitted.append))
-    assert tuple(emitted) == found[0].tokens
-    assert len(emitted) >= 2
+    found = model.drive(new_search(NOTHING, NOTHING, options).program(told))
+    assert told.tokens == found[0].tokens
+    assert len(told.items) >= 2
 
 
 def test_a_model_that_answers_nonsense_is_a_failed_step() -> None:

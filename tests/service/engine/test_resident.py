@@ -1,0 +1,134 @@
+"""Rows that stay in their batch: whoever comes and goes, each row is as it would be alone."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.bundle import Bundle
+from service.config import EngineSettings
+from service.engine.onnx import OnnxEngine
+from service.engine.resident import seating
+from service.errors import StepFailed
+from service.step import Result, Step
+from tests.bundles import write_translator
+
+ONE = np.array(1)
+NUM_STEPS = 6
+
+
+@given(st.integers(0, 12), st.data(), st.integers(0, 12))
+def test_everyone_who_stays_or_joins_has_one_seat(num: int, data: st.DataObject, joining: int) -> None:
+    leaving = data.draw(st.sets(st.integers(0, max(0, num - 1)), max_size=num)) if num else set()
+    order = seating(num, sorted(leaving), joining)
+    stay = set(range(num)) - leaving
+    assert sorted(order) == sorted(stay | {-1 - i for i in range(joining)})
+    moved = sum(row != slot for slot, row in enumerate(order) if row >= 0)
+    assert moved <= max(0, len(leaving) - joining), "nobody moves but into gaps that nobody takes"
+    assert all(row >= slot for slot, row in enumerate(order) if row >= 0), "and only ever down"
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> OnnxEngine:
+    path = write_translator(tmp_path_factory.mktemp("models"))
+    return OnnxEngine(Bundle.read(path), EngineSettings())
+
+
+def encoded(engine: OnnxEngine, num: int) -> list[Result]:
+    """Texts of very different lengths, so that padding comes and goes."""
+    rng = np.random.default_rng(0)
+    texts = [rng.integers(4, 40, length) for length in rng.permutation(np.linspace(1, 90, num).astype(int))]
+    return [engine.run("encode", [Step("encode", {"tokens": text})])[0] for text in texts]
+
+
+def first(read: Result) -> Step:
+    return Step("step", {"token": np.array(2), "k": ONE}, read.state, read.context)
+
+
+def alone(engine: OnnxEngine, read: Result) -> list[bytes]:
+    """Every output and state of a row that is by itself."""
+    step, seen = first(read), []
+    for _ in range(NUM_STEPS):
+        [result] = engine.run("step", [step])
+        seen.append(written(result.outputs, result.state))
+        token = result.outputs["top_tokens"][0, ...]
+        step = Step("step", {"token": token, "k": ONE}, {**step.state, **result.state}, read.context)
+    return seen
+
+
+def written(*named: object) -> bytes:
+    return b"".join(
+        np.ascontiguousarray(arrays[name]).tobytes()
+        for arrays in named
+        if isinstance(arrays, dict)
+        for name in sorted(arrays)
+    )
+
+
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+def test_whoever_comes_and_goes_each_row_is_as_it_is_alone(engine: OnnxEngine, data: st.DataObject) -> None:
+    reads = encoded(engine, 10)
+    expected = [alone(engine, read) for read in reads]
+    resident, seated, tokens = engine.resident("step"), [], []
+    waiting, seen = list(range(len(reads))), {i: [] for i in range(len(reads))}
+    while waiting or seated:
+        leaving = [slot for slot, i in enumerate(seated) if len(seen[i]) == NUM_STEPS or _coin(data)]
+        coming = [waiting.pop() for _ in range(data.draw(st.integers(int(not seated), 4))) if waiting]
+        if leaving or coming:
+            order = resident.reseat(leaving, [first(reads[i]) for i in coming])
+            seated = [seated[row] if row >= 0 else coming[-1 - row] for row in order]
+            tokens = [tokens[row] if row >= 0 else 2 for row in order]
+        if seated:
+            outputs, states = resident.run({"token": np.array(tokens)}, {"k": 1})
+            tokens = outputs["top_tokens"][:, 0].tolist()
+            for slot, i in enumerate(seated):
+                own = ({name: array[slot] for name, array in part.items()} for part in (outputs, states))
+                seen[i].append(written(*own))
+    for i, rows in seen.items():
+        assert rows == expected[i][: len(rows)]
+
+
+def _coin(data: st.DataObject) -> bool:
+    return data.draw(st.integers(0, 9)) == 0
+
+
+def test_what_a_run_gave_stays_as_it_is(engine: OnnxEngine) -> None:
+    resident = engine.resident("step")
+    resident.reseat([], [first(read) for read in encoded(engine, 3)])
+    _, states = resident.run({"token": np.full(3, 2)}, {"k": 1})
+    before = written(dict(states))
+    for _ in range(3):
+        resident.run({"token": np.full(3, 5)}, {"k": 1})
+    resident.reseat([1], [])
+    assert written(dict(states)) == before
+
+
+def test_who_does_not_fit_is_refused_and_nobody_notices(engine: OnnxEngine) -> None:
+    reads = encoded(engine, 3)
+    resident = engine.resident("step")
+    resident.reseat([], [first(reads[0])])
+    crooked = Step("step", {"token": np.array(2), "k": ONE}, {}, {"keys": np.zeros((2, 2), np.float32)})
+    with pytest.raises(StepFailed):
+        resident.reseat([0], [first(reads[1]), crooked])
+    outputs, states = resident.run({"token": np.full(1, 2)}, {"k": 1})
+    own = ({name: array[0] for name, array in part.items()} for part in (outputs, states))
+    assert written(*own) == alone(engine, reads[0])[0]
+
+
+def test_a_row_can_be_run_elsewhere(engine: OnnxEngine) -> None:
+    reads = encoded(engine, 4)
+    resident = engine.resident("step")
+    resident.reseat([], [first(read) for read in reads])
+    outputs, _ = resident.run({"token": np.full(4, 2)}, {"k": 1})
+    for slot, read in enumerate(reads):
+        token = outputs["top_tokens"][slot, 0, ...]
+        [result] = engine.run("step", [resident.step(slot, {"token": token, "k": ONE})])
+        assert written(result.outputs, result.state) == alone(engine, read)[1]
+
+
+def test_there_is_no_batch_of_a_graph_that_is_not_there(engine: OnnxEngine) -> None:
+    with pytest.raises(StepFailed, match="no graph 'nowhere'"):
+        engine.resident("nowhere")
