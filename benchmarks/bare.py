@@ -19,6 +19,7 @@ import onnxruntime
 from benchmarks.work import Text
 from service.bundle import Bundle
 from service.bundle.tokenizer import BOS
+from service.engine.products import make_exact
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Arrays = dict[str, Array]
@@ -83,7 +84,7 @@ class BareLoop(Loop):
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.add_session_config_entry("session.x64quantprecision", "1")
+        make_exact(options)
         self._sessions = {
             name: onnxruntime.InferenceSession(self.bundle.read_file(spec.file), options)
             for name, spec in self.bundle.manifest.graphs.items()

@@ -17,7 +17,8 @@ class TritonPythonModel:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = graph["threads"]
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.add_session_config_entry("session.x64quantprecision", "1")
+        if not graph["exact"]:  # as the service does it
+            options.add_session_config_entry("session.x64quantprecision", "1")
         self._session = onnxruntime.InferenceSession(str(here / "graph.onnx"), options)
         self._names = [before for before, *_ in graph["states"]]
         self._outputs = [graph["output"], *(after for _, after, _, _, _ in graph["states"])]

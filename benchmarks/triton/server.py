@@ -16,6 +16,7 @@ from pathlib import Path
 from benchmarks.processes import free_port
 from service.bundle import Bundle
 from service.bundle.manifest import GraphSpec
+from service.engine.products import products_are_exact
 
 HERE = Path(__file__).parent
 START_S = 60.0
@@ -123,7 +124,8 @@ def _lay_out(package: Path, version: str, bundle: Bundle, folder: Path, threads:
     place = folder / "models" / "steps" / "1"
     place.mkdir(parents=True)
     (place / "graph.onnx").write_bytes(bundle.read_file(spec.file))
-    (place / "graph.json").write_text(json.dumps({"threads": threads, **_tensors(spec)}), "utf-8")
+    graph = {"threads": threads, "exact": products_are_exact(), **_tensors(spec)}
+    (place / "graph.json").write_text(json.dumps(graph), "utf-8")
     shutil.copy(HERE / "model.py", place / "model.py")
     config = CONFIG.format(max_batch=MAX_SEQUENCES, labels=len(bundle.labels))
     (place.parent / "config.pbtxt").write_text(config, "utf-8")
