@@ -7,23 +7,27 @@ both sides.
 """
 
 import asyncio
+import os
 import shlex
 import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from benchmarks import options
 from benchmarks.bare import BareLoop
 from benchmarks.figures import Figure
+from benchmarks.machine import has_avx512
 from benchmarks.processes import Running, own_cpu_s, running_server
 from benchmarks.report import Column, Report, publish, rounds_note
-from benchmarks.transformer import Transformer
 from benchmarks.work import Text, newest, sentences_of, texts_of
 from service.client import AsyncClient
+
+if TYPE_CHECKING:
+    from benchmarks.transformer import Transformer
 
 MAX_BATCH = 64
 
@@ -57,6 +61,10 @@ def main(
     """Measure and print a table in Markdown."""
     if quick:
         rounds, number = 1, 64
+    if has_avx512():  # which it does not choose by itself on every processor that has it
+        os.environ.setdefault("CT2_FORCE_CPU_ISA", "AVX512")
+    from benchmarks.transformer import Transformer
+
     path, report = newest(models, model), Report(f"A file of {number} lines through {model}", COLUMNS)
     with ExitStack() as stack:
         served = stack.enter_context(running_server(models, threads, shlex.split(server)))
@@ -75,7 +83,7 @@ def main(
 
 
 def one_round(
-    served: Running, model: str, lines: list[Text], bare: BareLoop, rivals: list[Transformer]
+    served: Running, model: str, lines: list[Text], bare: BareLoop, rivals: "list[Transformer]"
 ) -> dict[str, float]:
     """Everything once, one after the other."""
     cpu, own, began = served.cpu_s(), own_cpu_s(), time.perf_counter()

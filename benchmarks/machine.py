@@ -24,16 +24,28 @@ def describe() -> str:
     return "; ".join([*parts, *(f"{name} {_version(name)}" for name in PACKAGES)])
 
 
+def has_avx512() -> bool:
+    """Whether the processor has all of AVX-512 that libraries mean by the name."""
+    return {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"} <= set(
+        _cpuinfo().get("flags", "").split()
+    )
+
+
 def _processor() -> str:
+    flags = set(_cpuinfo().get("flags", "").split())
+    able = [name for flag, name in FLAGS.items() if flag in flags]
+    return f"{_cpuinfo().get('model name', platform.machine())} ({', '.join(able[:2])})"
+
+
+@cache
+def _cpuinfo() -> dict[str, str]:
+    """What Linux says of the first processor; nothing elsewhere."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        return platform.processor() or platform.machine()
-    found = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
-    values = {key.strip(): value.strip() for key, value in found.items()}
-    flags = set(values.get("flags", "").split())
-    able = [name for flag, name in FLAGS.items() if flag in flags]
-    return f"{values.get('model name', platform.machine())} ({', '.join(able[:2])})"
+        return {}
+    found = [line.split(":", 1) for line in reversed(lines) if ":" in line]
+    return {key.strip(): value.strip() for key, value in found}
 
 
 def _version(package: str) -> str:

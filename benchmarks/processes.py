@@ -97,7 +97,8 @@ def wait_until_listening(port: int, process: "subprocess.Popen[bytes]", seconds:
             return
         except OSError:
             if process.poll() is not None or time.monotonic() > until:
-                raise RuntimeError(f"{process.args!r} does not listen on port {port}") from None
+                status = "still runs" if process.poll() is None else f"ended with status {process.poll()}"
+                raise RuntimeError(f"{process.args!r} does not listen on port {port}; it {status}") from None
             time.sleep(0.02)
 
 
