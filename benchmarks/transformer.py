@@ -25,23 +25,29 @@ class Transformer:
         self._names = [*SPECIALS, *(f"t{token}" for token in range(len(SPECIALS), vocabulary))]
         _write(folder, self._names)
         self._translator = ctranslate2.Translator(
-            str(folder), compute_type="int8", inter_threads=1, intra_threads=threads
+            str(folder), compute_type="int8", inter_threads=threads, intra_threads=1
         )
 
     def tokens_per_s(self, texts: Sequence[Text]) -> float:
-        """Translate all texts once, 64 of the same length at a time, to as many tokens as ours has."""
+        """Translate all texts once, 64 of the same length at a time, to as many tokens as ours has.
+
+        Each thread takes a batch of its own: two threads in one product are slower than one.
+        """
         batches = [(self._sources(group), _mean_tokens(group)) for group in groups(texts, MAX_BATCH)]
-        began, num_tokens = time.perf_counter(), 0
-        for sources, length in batches:
-            found = self._translator.translate_batch(
-                sources,
-                beam_size=1,
-                max_batch_size=MAX_BATCH,
-                min_decoding_length=length,
-                max_decoding_length=length,
-            )
-            num_tokens += sum(len(each.hypotheses[0]) for each in found)
+        began = time.perf_counter()
+        under_way = [self._begin(sources, length) for sources, length in batches]
+        num_tokens = sum(len(each.result().hypotheses[0]) for batch in under_way for each in batch)
         return num_tokens / (time.perf_counter() - began)
+
+    def _begin(self, sources: list[list[str]], length: int) -> Any:
+        return self._translator.translate_batch(
+            sources,
+            beam_size=1,
+            max_batch_size=MAX_BATCH,
+            min_decoding_length=length,
+            max_decoding_length=length,
+            asynchronous=True,
+        )
 
     def _sources(self, group: Sequence[Text]) -> list[list[str]]:
         return [[self._names[token] for token in text.source] for text in group]
