@@ -42,12 +42,15 @@ def export(
     recipe: Annotated[
         Path | None, typer.Option(help="Take [export] from this recipe instead of the run's own copy.")
     ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of the recipe's data: measure on dev what int8 loses.")
+    ] = None,
 ) -> None:
     """Write a run's model as a bundle: models/<name>/<version>."""
     from training.export import bundle  # torch takes seconds to import
 
     try:
-        bundle.export(run, models, recipe, tell=lambda line: typer.echo(line, err=True))
+        bundle.export(run, models, recipe, data, tell=lambda line: typer.echo(line, err=True))
     except SeqserveError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None

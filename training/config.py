@@ -177,6 +177,10 @@ class ExportSection(Section):
     """Version of the bundle."""
     precision: Literal["fp32", "int8"] = "int8"
     """How the graphs multiply by weights."""
+    max_loss: Annotated[float, Field(ge=0)] = 0.1
+    """BLEU, or percent of right labels, that int8 may lose on dev against fp32; past it no bundle is written."""
+    gate_examples: Positive = 4000
+    """Most dev examples that this is measured on, evenly spaced."""
     beam_size: Annotated[int, Field(ge=1, le=16)] = 1
     """Default of requests."""
     length_penalty: Annotated[float, Field(ge=0, le=5)] = 1.0

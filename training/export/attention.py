@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from training.export.arithmetic import Arithmetic
+from training.export.arithmetic import Arithmetic, Factor
 from training.export.cells import weights_of
 from training.export.graph import Graph, Value
 from training.modules.attention import MASKED, BahdanauAttention, LuongAttention
@@ -29,7 +29,7 @@ class Attention(Protocol):
 
     def __init__(self, decoder: Decoder) -> None: ...
 
-    def context(self, graph: Graph, numbers: Arithmetic, outputs: Value) -> tuple[Value, Value]:
+    def context(self, graph: Graph, numbers: Arithmetic, outputs: Factor) -> tuple[Value, Value]:
         """Keys and values from the encoder's outputs [..., encoder]."""
         ...
 
@@ -57,7 +57,7 @@ class Luong:
         self._value = weights_of(decoder.readout.context)
         self.num_keys, self.num_values = len(self._key.matrix), len(self._value.matrix)
 
-    def context(self, graph: Graph, numbers: Arithmetic, outputs: Value) -> tuple[Value, Value]:
+    def context(self, graph: Graph, numbers: Arithmetic, outputs: Factor) -> tuple[Value, Value]:
         """Keys and values from the encoder's outputs [..., encoder]."""
         return numbers.linear(graph, outputs, self._key), numbers.linear(graph, outputs, self._value)
 
@@ -84,20 +84,22 @@ class Bahdanau:
         self._readout = weights_of(decoder.readout.context)
         self.num_keys, self.num_values = self._key.matrix.shape
 
-    def context(self, graph: Graph, numbers: Arithmetic, outputs: Value) -> tuple[Value, Value]:
+    def context(self, graph: Graph, numbers: Arithmetic, outputs: Factor) -> tuple[Value, Value]:
         """Keys and values from the encoder's outputs [..., encoder]."""
-        return numbers.linear(graph, outputs, self._key), outputs
+        return numbers.linear(graph, outputs, self._key), numbers.floats(graph, outputs)
 
     def scores(self, graph: Graph, numbers: Arithmetic, hidden: Value, keys: Value) -> Value:
         """`hidden` [batch, hidden] and keys to [batch, 1, source]."""
-        query = numbers.linear(graph, hidden, self._query)
+        query = numbers.linear(graph, numbers.bounded(graph, hidden), self._query)
         everywhere = graph.op("Unsqueeze", query, graph.constant([1], np.int64))
         mixed = graph.op("Tanh", graph.op("Add", everywhere, keys))
-        return graph.op("Transpose", numbers.linear(graph, mixed, self._energy), perm=[0, 2, 1])
+        return graph.op(
+            "Transpose", numbers.linear(graph, numbers.bounded(graph, mixed), self._energy), perm=[0, 2, 1]
+        )
 
     def to_readout(self, graph: Graph, numbers: Arithmetic, seen: Value) -> Value:
         """The readout's product with the values seen."""
-        return numbers.linear(graph, seen, self._readout)
+        return numbers.linear(graph, numbers.bounded(graph, seen), self._readout)
 
 
 ATTENTIONS: dict[str, type[Attention] | None] = {"none": None, "luong": Luong, "bahdanau": Bahdanau}

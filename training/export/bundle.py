@@ -22,6 +22,7 @@ from training.export.check_classifier import ClassifierCheck
 from training.export.check_seq2seq import Seq2SeqCheck
 from training.export.classifier import ClassifierGraphs
 from training.export.graph import Graph
+from training.export.loss import Dev, measure
 from training.export.seq2seq import Seq2SeqGraphs
 from training.models.classifier import Classifier
 from training.models.seq2seq import Seq2Seq
@@ -69,22 +70,25 @@ class Run:
         return sum(weight.numel() for weight in self.model.parameters())
 
 
-def export(folder: Path, models: Path, recipe: Path | None = None, tell: Tell = print) -> Path:
+def export(
+    folder: Path, models: Path, recipe: Path | None = None, data: Path | None = None, tell: Tell = print
+) -> Path:
     """Write the bundle of the run in `folder`; see `Run.read` and `write_bundle`."""
-    return write_bundle(Run.read(folder, recipe), models, tell)
+    run = Run.read(folder, recipe)
+    return write_bundle(run, models, tell, Dev.read(run.recipe, data) if data else None)
 
 
-def write_bundle(run: Run, models: Path, tell: Tell = print) -> Path:
+def write_bundle(run: Run, models: Path, tell: Tell = print, dev: Dev | None = None) -> Path:
     """Write `models/<name>/<version>` and return that path.
 
-    Raises ExportRefused when the graphs do not do what the model does, or when the place is taken; then nothing has
-    been written.
+    Raises ExportRefused when the graphs do not do what the model does, when eight bits lose more on `dev` than the
+    recipe allows, or when the place is taken; then nothing has been written.
     """
     wanted = run.recipe.export
     place = models / run.recipe.name / wanted.version
     if place.exists():
         raise ExportRefused(f"{place} is there already; give the recipe another export.version, or remove it")
-    graphs, streams = _checked_graphs(run, wanted.precision, tell)
+    graphs, streams = _checked_graphs(run, wanted.precision, tell, dev)
     _write(run, graphs, streams, place)
     size = sum(file.stat().st_size for file in place.iterdir())
     tell(f"{place}: {run.num_parameters / 1e6:.1f} M parameters, {size / 1e6:.1f} MB")
@@ -97,16 +101,24 @@ def build_model(recipe: Recipe, vocab_size: int, num_labels: int) -> Seq2Seq | C
     return Classifier(recipe.model, vocab_size, num_labels)
 
 
-def _checked_graphs(run: Run, precision: str, tell: Tell) -> tuple[Graphs, bool]:
+def _checked_graphs(run: Run, precision: str, tell: Tell, dev: Dev | None) -> tuple[Graphs, bool]:
     """The graphs in the wanted precision; those in float32 are checked against PyTorch first, whatever is wanted."""
-    graphs, streams = _graphs(run, "fp32")
-    difference = _check(run, graphs, TOLERANCE)
+    plain, streams = _graphs(run, "fp32")
+    fp32 = _runners(plain)
+    difference = _check(run, fp32, TOLERANCE)
     tell(f"fp32 graphs equal PyTorch (mean difference {difference:.1e}); rows are exact in any batch")
     if precision == "fp32":
-        return graphs, streams
+        return plain, streams
     graphs, streams = _graphs(run, precision)
-    difference = _check(run, graphs, None)
+    runners = _runners(graphs)
+    difference = _check(run, runners, None)
     tell(f"{precision} graphs: mean difference from PyTorch {difference:.1e}; rows are exact in any batch")
+    if dev is None:
+        tell("what that loses on dev was not measured: no --data was given")
+    else:
+        loss = measure(run.recipe, run.tokenizer, run.labels, dev, fp32, runners)
+        tell(str(loss))
+        loss.require_at_most(run.recipe.export.max_loss)
     return graphs, streams
 
 
@@ -121,8 +133,11 @@ def _graphs(run: Run, precision: str) -> tuple[Graphs, bool]:
     return classifier.graphs(), classifier.streams
 
 
-def _check(run: Run, graphs: Graphs, tolerance: float | None) -> float:
-    runners = {name: Runner(graph, spec) for name, (graph, spec) in graphs.items()}
+def _runners(graphs: Graphs) -> dict[str, Runner]:
+    return {name: Runner(graph, spec) for name, (graph, spec) in graphs.items()}
+
+
+def _check(run: Run, runners: Mapping[str, Runner], tolerance: float | None) -> float:
     if isinstance(run.model, Seq2Seq):
         return Seq2SeqCheck(run.model, runners, tolerance).run()
     return ClassifierCheck(run.model, runners, tolerance).run()

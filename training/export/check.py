@@ -16,6 +16,7 @@ import onnxruntime as ort
 import torch
 
 from service.bundle.manifest import GraphSpec
+from service.engine.products import make_exact
 from service.errors import SeqserveError
 from training.export.graph import Graph
 
@@ -38,7 +39,7 @@ class Runner:
     def __init__(self, graph: Graph, spec: GraphSpec) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
-        options.add_session_config_entry("session.x64quantprecision", "1")
+        make_exact(options)
         self.spec = spec
         self._session = ort.InferenceSession(graph.model().SerializeToString(), options)
 

@@ -31,6 +31,7 @@ class Seq2SeqCheck:
             encoded = self._encoded(texts)
             steps = self._steps(encoded, texts.lengths)
             self._agrees(texts, encoded, steps)
+            self._alike(texts, encoded, steps[0])
             for number in range(len(texts.lengths)):
                 self._alone(texts.row(number), number, encoded, steps)
                 if self._streams:
@@ -48,6 +49,14 @@ class Seq2SeqCheck:
             written = [token for token in range(self._vocab_size) if token not in NEVER_WRITTEN]
             self._differences.compare("step", unsorted[:, written], torch.log_softmax(logits, -1)[:, written])
             self._compare_states("step", ours, state)
+
+    def _alike(self, texts: Texts, encoded: Arrays, step: Arrays) -> None:
+        """The likeliest token is the first of the k likeliest, for every k."""
+        given = self._step.states(encoded) | {"source_lengths": texts.lengths}
+        for k in (1, 3):
+            few = self._step({"token": self._tokens(len(texts.lengths))[0], "k": np.array(k), **given})
+            first = {name: step[name][:, :k] for name in ("top_tokens", "top_log_probs")}
+            require_equal(f"step with k = {k} and with all", first, few)
 
     def _alone(self, text: Texts, number: int, encoded: Arrays, steps: list[Arrays]) -> None:
         alone = self._encoded(text)

@@ -10,10 +10,10 @@ import numpy as np
 
 from service.bundle.manifest import GraphSpec
 from training.config import ClassifierSection
-from training.export.arithmetic import Arithmetic, Weights
+from training.export.arithmetic import Arithmetic, Factor, Weights
 from training.export.cells import weights_of
-from training.export.graph import Graph, Value
-from training.export.recurrence import Run, Stack, real_positions
+from training.export.graph import Graph
+from training.export.recurrence import Rows, Run, Stack
 from training.export.tensors import Signature
 from training.models.classifier import Classifier
 from training.modules.attention import MASKED
@@ -46,10 +46,11 @@ class ClassifierGraphs:
         tokens = sign.input("tokens", "int64", ("batch", "time"))
         lengths = sign.lengths("lengths", of="time")
         state = sign.states_in("encoder", self._encoder) if self.streams else None
-        x = self._numbers.lookup(graph, graph.op("Transpose", tokens, perm=[1, 0]), self._table)
-        real = real_positions(graph, x, lengths)
-        run = self._encoder.scan(graph, self._numbers, x, real, state)
-        logits = self._numbers.linear(graph, self._pool(sign, run, real), weights_of(self._model.output))
+        turned = graph.op("Transpose", tokens, perm=[1, 0])
+        rows = Rows.of(graph, turned, lengths)
+        x = self._numbers.lookup(graph, turned, self._table)
+        run = self._encoder.scan(graph, self._numbers, x, rows, state)
+        logits = self._numbers.linear(graph, self._pool(sign, run, rows), weights_of(self._model.output))
         sign.output(
             "log_probs", graph.op("LogSoftmax", logits, axis=-1), ("batch", self._model.output.out_features)
         )
@@ -57,15 +58,15 @@ class ClassifierGraphs:
             sign.states_out("encoder", run.state, self._encoder)
         return graph, sign.spec("classify.onnx")
 
-    def _pool(self, sign: Signature, run: Run, real: Value) -> Value:
+    def _pool(self, sign: Signature, run: Run, rows: Rows) -> Factor:
         """One vector per text: [batch, directions * hidden]."""
-        graph = sign.graph
         if self._model.pooling == "last":
-            ways = run.state[-1][:: self._encoder.num_states]
-            return ways[0] if len(ways) == 1 else graph.op("Concat", *ways, axis=-1)
-        masked = graph.op("Where", real, run.outputs, graph.constant(MASKED, np.float32))
+            return run.top
+        graph = sign.graph
+        outputs = self._numbers.floats(graph, run.outputs)
+        masked = graph.op("Where", rows.real, outputs, graph.constant(MASKED, np.float32))
         largest = graph.op("ReduceMax", masked, graph.constant([0], np.int64), keepdims=0)
         if self.streams:
             largest = graph.op("Max", largest, sign.state(LARGEST, self._encoder.size, initial=MASKED))
             sign.output(LARGEST, largest, ("batch", self._encoder.size), role="state", initial=MASKED)
-        return largest
+        return self._numbers.bounded(graph, largest)

@@ -13,6 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 OPSET = 21
 IR_VERSION = 10
+CONTRIB = "com.microsoft"
+"""ONNX Runtime's own operators."""
 
 Value = str
 """A value in a graph is known by its name."""
@@ -52,7 +54,7 @@ class Graph:
         array = np.asarray(array, dtype)
         key = (array.dtype.str, array.shape, array.tobytes() if array.size <= 16 else id(array))
         if key not in self._constants:
-            value = self._fresh(name)
+            value = self.fresh(name)
             self._initializers.append(numpy_helper.from_array(np.ascontiguousarray(array), value))
             self._constants[key] = value, array  # kept alive, so that its id stays its own
         return self._constants[key][0]
@@ -63,13 +65,13 @@ class Graph:
 
     def split(self, kind: str, *inputs: Value, outputs: int, **attributes: Any) -> list[Value]:
         """A node with several outputs."""
-        names = [self._fresh(kind.lower()) for _ in range(outputs)]
+        names = [self.fresh(kind.lower()) for _ in range(outputs)]
         self._nodes.append(helper.make_node(kind, inputs, names, **attributes))
         return names
 
     def body(self, name: str) -> "Graph":
         """A graph inside this one, such as the body of a Scan; it sees this one's values."""
-        return Graph(self._fresh(name), parent=self)
+        return Graph(self.fresh(name), parent=self)
 
     def proto(self) -> onnx.GraphProto:
         """The graph alone."""
@@ -77,13 +79,14 @@ class Graph:
 
     def model(self) -> onnx.ModelProto:
         """The graph as a checked ONNX model."""
-        opsets = [helper.make_opsetid("", OPSET)]
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
         model = helper.make_model(
             self.proto(), opset_imports=opsets, ir_version=IR_VERSION, producer_name="seqserve"
         )
         onnx.checker.check_model(model)
         return model
 
-    def _fresh(self, stem: str) -> Value:
+    def fresh(self, stem: str) -> Value:
+        """A name that nothing has."""
         self._counts[stem] = self._counts.get(stem, 0) + 1
         return f"{stem}_{self._counts[stem]}"

@@ -9,17 +9,17 @@ A one-way encoder can be given a text in chunks: its state goes on, the contexts
 and the decoder's first state is that after the last chunk.
 """
 
-import numpy as np
 from torch import nn
 
 from service.bundle.manifest import GraphSpec
 from service.bundle.tokenizer import BOS, PAD, UNK
 from training.config import Seq2SeqSection
 from training.export import attention
-from training.export.arithmetic import Arithmetic, Weights
+from training.export.arithmetic import Arithmetic, Factor, Weights
 from training.export.cells import weights_of
 from training.export.graph import Graph, Value
-from training.export.recurrence import Stack, real_positions
+from training.export.likeliest import likeliest
+from training.export.recurrence import Rows, Stack
 from training.export.tensors import Signature
 from training.models.seq2seq import Seq2Seq
 from training.modules.attention import MASKED
@@ -57,16 +57,17 @@ class Seq2SeqGraphs:
         tokens = sign.input("tokens", "int64", ("batch", "source"))
         lengths = sign.lengths("lengths", of="source")
         state = sign.states_in("encoder", self._encoder) if self.streams else None
-        x = numbers.lookup(graph, graph.op("Transpose", tokens, perm=[1, 0]), self._source)
-        run = self._encoder.scan(graph, numbers, x, real_positions(graph, x, lengths), state)
+        turned = graph.op("Transpose", tokens, perm=[1, 0])
+        rows = Rows.of(graph, turned, lengths)
+        run = self._encoder.scan(graph, numbers, numbers.lookup(graph, turned, self._source), rows, state)
         if self._attention:
-            outputs = graph.op("Transpose", run.outputs, perm=[1, 0, 2])
+            outputs = numbers.held(graph.op("Transpose", run.outputs.value, perm=[1, 0, 2]))
             keys, values = self._attention.context(graph, numbers, outputs)
             sign.output("keys", keys, ("batch", "source", self._attention.num_keys), role="context")
             sign.output("values", values, ("batch", "source", self._attention.num_values), role="context")
         if self.streams:
             sign.states_out("encoder", run.state, self._encoder)
-        sign.states_out("decoder", self._bridge(graph, run.state), self._decoder)
+        sign.states_out("decoder", self._bridge(graph, run.top), self._decoder)
         return graph, sign.spec("encode.onnx")
 
     def step(self) -> tuple[Graph, GraphSpec]:
@@ -79,10 +80,10 @@ class Seq2SeqGraphs:
         x, seen = numbers.lookup(graph, token, self._target), None
         if self._attention and self._attention.before_cell:
             seen = self._look(sign, state[-1][0])
-            x = graph.op("Concat", x, seen, axis=-1)
+            x = numbers.factor(graph, graph.op("Concat", numbers.embedded(graph, x), seen, axis=-1))
         run = self._decoder.step(graph, numbers, x, state)
         if self._attention and not self._attention.before_cell:
-            seen = self._look(sign, run.outputs)
+            seen = self._look(sign, run.state[-1][0])
         tokens, log_probs = self._best(graph, self._readout(graph, run.outputs, seen), k)
         sign.output("top_tokens", tokens, ("batch", "k"), dtype="int64")
         sign.output("top_log_probs", log_probs, ("batch", "k"))
@@ -99,17 +100,15 @@ class Seq2SeqGraphs:
         scores = self._attention.scores(sign.graph, self._numbers, hidden, keys)
         return attention.look(sign.graph, scores, values, lengths)
 
-    def _bridge(self, graph: Graph, state: list[list[Value]]) -> list[list[Value]]:
+    def _bridge(self, graph: Graph, top: Factor) -> list[list[Value]]:
         """The decoder's first state by layer, from the encoder's last one."""
-        ways = state[-1][:: self._encoder.num_states]
-        top = ways[0] if len(ways) == 1 else graph.op("Concat", *ways, axis=-1)
         tensors = [part for part in self._model.decoder.bridge.children() if isinstance(part, nn.ModuleList)]
         return [
             [graph.op("Tanh", self._numbers.linear(graph, top, weights_of(linear))) for linear in layer]
             for layer in zip(*tensors, strict=True)
         ]
 
-    def _readout(self, graph: Graph, hidden: Value, seen: Value | None) -> Value:
+    def _readout(self, graph: Graph, hidden: Factor, seen: Value | None) -> Value:
         mixed = self._numbers.linear(graph, hidden, weights_of(self._model.decoder.readout.hidden))
         if self._attention and seen:
             mixed = graph.op("Add", mixed, self._attention.to_readout(graph, self._numbers, seen))
@@ -119,9 +118,7 @@ class Seq2SeqGraphs:
         """The k likeliest tokens and their log-probabilities, best first."""
         bias = self._model.output.bias.detach().float().numpy().copy()
         bias[list(NEVER_WRITTEN)] = MASKED
-        logits = self._numbers.linear(graph, readout, Weights(self._output.matrix, bias))
-        wanted = graph.op("Unsqueeze", k, graph.constant([0], np.int64))
-        log_probs, tokens = graph.split(
-            "TopK", graph.op("LogSoftmax", logits, axis=-1), wanted, outputs=2, axis=-1
+        logits = self._numbers.linear(
+            graph, self._numbers.bounded(graph, readout), Weights(self._output.matrix, bias)
         )
-        return tokens, log_probs
+        return likeliest(graph, graph.op("LogSoftmax", logits, axis=-1), len(bias), k)

@@ -17,12 +17,12 @@ from service.bundle import Bundle
 from tests.bundles import write_classifier, write_translator
 from training.config import ClassifierSection, Seq2SeqSection
 from training.export import attention, bundle
-from training.export.arithmetic import ARITHMETICS, Arithmetic, Float32, RowwiseInt8, Weights
+from training.export.arithmetic import ARITHMETICS, Arithmetic, Factor, Float32, RowwiseInt8, Weights
 from training.export.check import TOLERANCE, ExportRefused, Runner
 from training.export.check_classifier import ClassifierCheck
 from training.export.check_seq2seq import Seq2SeqCheck
 from training.export.classifier import ClassifierGraphs
-from training.export.graph import ELEMENTS, Graph, Value
+from training.export.graph import Graph, Value
 from training.export.seq2seq import Seq2SeqGraphs
 from training.models.classifier import Classifier
 from training.models.seq2seq import Seq2Seq
@@ -98,11 +98,9 @@ def test_graphs_of_other_weights_are_refused() -> None:
 class BatchwiseInt8(RowwiseInt8):
     """The stock recipe: one scale for the whole batch."""
 
-    def _quantize_rows(self, graph: Graph, x: Value) -> tuple[Value, Value]:
+    def bounded(self, graph: Graph, x: Value) -> Factor:
         largest = graph.op("ReduceMax", graph.op("Abs", x), keepdims=0)
-        stretched = graph.op("Div", graph.op("Mul", x, graph.constant(127, np.float32)), largest)
-        shifted = graph.op("Add", graph.op("Round", stretched), graph.constant(128, np.float32))
-        return graph.op("Cast", shifted, to=ELEMENTS["uint8"]), largest
+        return super().bounded(graph, graph.op("Div", x, largest))
 
 
 def test_a_scale_shared_by_the_batch_is_refused() -> None:
@@ -119,7 +117,12 @@ def test_padding_that_changes_the_order_of_a_sum_is_refused(monkeypatch: pytest.
 def product(numbers: Arithmetic, weights: Weights) -> ort.InferenceSession:
     graph = Graph("product")
     x = graph.input("x", "float32", ["batch", weights.matrix.shape[1]])
-    graph.output(numbers.linear(graph, x, weights), "y", "float32", ["batch", len(weights.matrix)])
+    graph.output(
+        numbers.linear(graph, numbers.factor(graph, x), weights),
+        "y",
+        "float32",
+        ["batch", len(weights.matrix)],
+    )
     return ort.InferenceSession(graph.model().SerializeToString())
 
 
