@@ -30,8 +30,17 @@ class Member:
     rollout: Rollout
     length: int
     """Of its context."""
+    facts: Array
+    """What `Columns` keeps of it."""
     ids: list[int] = field(default_factory=list)
     log_probs: list[float] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, run: Run, rollout: Rollout) -> Self:
+        """Raises where the rollout holds what is no number or no array."""
+        length = max((array.shape[0] for array in rollout.context.values() if array.ndim), default=1)
+        facts = (rollout.first, rollout.max_steps, rollout.min_steps, rollout.stop)
+        return cls(run, rollout, length, np.array(facts, np.int64))
 
     def first_step(self) -> Step:
         wiring, rollout = self.rollout.wiring, self.rollout
@@ -95,7 +104,7 @@ class Bench:
         return member.run, Rolled(member.ids, member.log_probs, Row(states, slot))
 
     def _seat(self, order: Sequence[int], joining: Sequence[Member]) -> None:
-        self._columns = self._columns.reseated(order, [member.rollout for member in joining])
+        self._columns = self._columns.reseated(order, [member.facts for member in joining])
         self.members = [self.members[row] if row >= 0 else joining[-1 - row] for row in order]
         self._leaving = []
         by_loop: dict[Any, list[tuple[int, Any]]] = {}
@@ -150,13 +159,12 @@ class Columns:
         self._stop = stop
 
     @classmethod
-    def of(cls, rollouts: Sequence[Rollout]) -> Self:
-        """Before their first steps."""
-        facts = np.array([(r.first, r.max_steps, r.min_steps, r.stop) for r in rollouts], np.int64)
-        last, left, must, stop = facts.reshape(-1, 4).T.copy()
-        return cls(last, left, must, stop, np.zeros(len(rollouts), np.float32))
+    def of(cls, facts: Sequence[Array]) -> Self:
+        """Before their first steps: first, most steps, least steps, stop of each."""
+        last, left, must, stop = np.array(facts, np.int64).reshape(-1, 4).T.copy()
+        return cls(last, left, must, stop, np.zeros(len(facts), np.float32))
 
-    def reseated(self, order: Sequence[int], joining: Sequence[Rollout]) -> Self:
+    def reseated(self, order: Sequence[int], joining: Sequence[Array]) -> Self:
         """In another order; -1 - i is the i-th who joins."""
         both, num = self.of(joining), len(self.last)
         rows = np.array([row if row >= 0 else num - 1 - row for row in order], np.int64)
@@ -180,7 +188,7 @@ class Columns:
         self.last = np.ascontiguousarray(last)
         self._left, self._must = self._left - 1, self._must - 1
         stopped = self.last == self._stop
-        return stopped, stopped | (self._left == 0)
+        return stopped, stopped | (self._left <= 0)
 
 
 class Rollouts:
@@ -192,6 +200,7 @@ class Rollouts:
         self._max_tokens = settings.max_context_tokens
         self._waiting: list[Member] = []
         self._benches: list[Bench] = []
+        self._checked: set[Wiring] = set()
 
     def __len__(self) -> int:
         return len(self._waiting) + sum(map(len, self._benches))
@@ -201,9 +210,11 @@ class Rollouts:
         return len(self._waiting)
 
     def join(self, run: Run, rollout: Rollout) -> None:
-        """Add a run, which is seated before the next step."""
-        length = max((array.shape[0] for array in rollout.context.values() if array.ndim), default=1)
-        self._waiting.append(Member(run, rollout, length))
+        """Add a run, which is seated before the next step; raises where nobody could run its rollout."""
+        if rollout.wiring not in self._checked:
+            _check(self._engine, rollout.wiring)
+            self._checked.add(rollout.wiring)
+        self._waiting.append(Member.of(run, rollout))
 
     def purge(self) -> None:
         """Forget the runs that have ended."""
@@ -266,6 +277,16 @@ class Rollouts:
 
 MIN_PADDED_TOKENS = 2048
 """Padding of contexts up to here is not worth a batch of its own."""
+
+
+def _check(engine: Engine, wiring: Wiring) -> None:
+    """StepFailed where the graph or its tensors are not there, or its rows cannot stay in a batch."""
+    engine.resident(wiring.graph)
+    spec = engine.manifest.graphs[wiring.graph]
+    names = {tensor.name for tensor in (*spec.inputs, *spec.outputs)}
+    for name in (wiring.chosen, wiring.size, wiring.choices, wiring.scores):
+        if name not in names:
+            raise StepFailed(f"graph {wiring.graph} has no {name!r}; it has {', '.join(sorted(names))}")
 
 
 def _inputs(wiring: Wiring, chosen: int, width: int) -> Arrays:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from service.bundle.manifest import GraphSpec, Manifest, TensorSpec
+from service.engine import Resident
 from service.engine.rows import Rows
 from service.errors import StepFailed
 from service.step import Array, Result, Step
@@ -64,25 +65,20 @@ class RunningSum:
         self.broken = False
         self.forgetful = False
         """Whether it answers one step too few."""
-        self._rows = {name: Rows(name, spec) for name, spec in MANIFEST.graphs.items()}
+        self._rows = {name: Rows(name, spec) for name, spec in self.manifest.graphs.items()}
         self._paused = False
         self._reached = threading.Semaphore(0)
         self._go = threading.Semaphore(0)
 
     def run(self, graph: str, steps: Sequence[Step]) -> list[Result]:
-        if self._paused:
-            self._reached.release()
-            assert self._go.acquire(timeout=PATIENCE_S), "nobody let the batch run"
-        self.batches.append((graph, len(steps)))
-        if self.broken:
-            raise RuntimeError("the engine is broken")
+        self._begin(graph, len(steps))
         rows = self._rows[graph]
         batch = rows.stack(steps)
         arrays = self._read(batch.feeds) if graph == "read" else self._step(batch.feeds)
         results = rows.split(batch, arrays)
         return results[:-1] if self.forgetful and len(steps) > 1 else results
 
-    def resident(self, graph: str) -> ByRows:
+    def resident(self, graph: str) -> Resident:
         return ByRows(graph, self.run)
 
     def pause(self) -> None:
@@ -105,6 +101,14 @@ class RunningSum:
 
     def close(self) -> None:
         self.resume()
+
+    def _begin(self, graph: str, num_rows: int) -> None:
+        if self._paused:
+            self._reached.release()
+            assert self._go.acquire(timeout=PATIENCE_S), "nobody let the batch run"
+        self.batches.append((graph, num_rows))
+        if self.broken:
+            raise RuntimeError("the engine is broken")
 
     def _read(self, feeds: dict[str, Array] | object) -> list[Array]:
         assert isinstance(feeds, dict)

@@ -1,0 +1,512 @@
+"""Sequences that write themselves: whoever comes, goes, fails or leaves, each of the others is as it is alone."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.config import SchedulerSettings
+from service.errors import Draining, InvalidInput, StepFailed
+from service.metrics import Metrics
+from service.scheduler import Scheduler
+from service.scheduler.rollouts import MIN_PADDED_TOKENS, Bench
+from service.step import Ask, Rolled, Rollout, Step, Told
+from tests.fakes.rolling_sum import WIRING, Door, Heard, Rolling, RollingSum, alone, rollout
+from tests.service.scheduler.conftest import RollingBench
+
+MakeBench = Callable[..., RollingBench]
+NEVER = -1
+"""No choice is this one: a rollout with this stop goes on to its last step."""
+BOMB = 7777
+"""The context of those who are to blame."""
+
+lists = st.lists(st.integers(1, 50), min_size=1, max_size=20)
+rollouts = st.builds(
+    lambda context, first, total, stop, limits: rollout(
+        context, first=first, total=total, stop=stop, min_steps=limits[0], max_steps=limits[1]
+    ),
+    lists,
+    st.integers(0, 10),
+    st.integers(0, 99),
+    st.integers(0, 10),
+    st.tuples(st.integers(-2, 15), st.integers(1, 15)),
+)
+
+
+def heard(work: Rollout, door: Door | None = None) -> tuple[Rollout, Heard]:
+    sink = Heard(door)
+    return replace(work, sink=sink), sink
+
+
+def told(work: Rollout) -> list[int]:
+    """What its sink is told: all but the stop."""
+    return [chosen for chosen in alone(work)[0] if chosen != work.stop]
+
+
+def many(num: int, **parts: Any) -> list[Rollout]:
+    return [rollout([n + 1, 5], first=n % 11, total=3 * n, stop=NEVER, **parts) for n in range(num)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(rollouts, st.integers(0, 3), st.booleans()), min_size=1, max_size=14),
+    st.integers(1, 8),
+    st.booleans(),
+)
+def test_whoever_joins_or_leaves_when_each_rollout_is_as_it_is_alone(
+    work: list[tuple[Rollout, int, bool]], max_batch: int, in_slots: bool
+) -> None:
+    engine = RollingSum(in_slots=in_slots)
+    scheduler = Scheduler(engine, SchedulerSettings(max_batch=max_batch), Metrics(), "test")
+    sinks = [Heard() for _ in work]
+    jobs = [Rolling(replace(each, sink=sink)) for (each, _, _), sink in zip(work, sinks, strict=True)]
+    engine.pause()
+    try:
+        for job, (_, batches_before, _) in zip(jobs, work, strict=True):
+            scheduler.submit(job)
+            for _ in range(batches_before):
+                engine.let_run()
+        for job, (_, _, leaves) in zip(jobs, work, strict=True):
+            if leaves:
+                scheduler.cancel(job)
+        engine.resume()
+        for job, sink, (each, _, leaves) in zip(jobs, sinks, work, strict=True):
+            if leaves:
+                assert sink.ids == told(each)[: len(sink.ids)]
+            else:
+                assert job.rolled() == alone(each)
+                assert (sink.ids, job.ends) == (told(each), 1)
+        assert all(rows <= max_batch for _, rows in engine.batches)
+    finally:
+        engine.resume()
+        scheduler.close()
+
+
+def test_the_fake_can_stop_early_be_kept_from_it_and_run_to_its_limit() -> None:
+    """Or the tests above show less than they seem to."""
+    free = rollout([4], first=1, stop=6, max_steps=9)
+    assert alone(free)[0] == [0, 0, 0, 0, 0, 0, 0, 0, 0]
+    assert alone(rollout([4], first=1, stop=0))[0] == [0]
+    assert alone(rollout([4], first=1, stop=0, min_steps=2, max_steps=9))[0][:2] == [1, 7]
+
+
+def test_a_sink_is_told_of_everything_but_the_stop_with_the_state_after_it(rolling: MakeBench) -> None:
+    b = rolling()
+    work = [heard(rollout([n, 3], first=n, stop=5, max_steps=20)) for n in range(1, 8)]
+    jobs = [Rolling(each) for each, _ in work]
+    b.submit(*jobs)
+    for job, (each, sink) in zip(jobs, work, strict=True):
+        ids, log_probs, _ = job.rolled()
+        assert sink.ids == told(each)
+        assert [item.log_prob for item in sink.items] == log_probs[: len(sink.items)]
+        sums = np.cumsum([each.first, *ids])[: len(sink.items)].tolist()
+        assert [int(item.state.taken()["sum"]) for item in sink.items] == sums
+    assert any(job.rolled()[0][-1] == 5 for job in jobs), "one of them stops"
+
+
+class Answering(Rolling):
+    """Puts its answer into a mailbox that is its sink, too."""
+
+    def __init__(self, scheduler: Scheduler, work: Rollout) -> None:
+        self.mailbox: Any = scheduler.mailbox(Door())  # type: ignore[arg-type]
+        super().__init__(replace(work, sink=self.mailbox))
+
+    def advance(self, told: Told) -> Ask:
+        self.mailbox.put("answer")
+        return super().advance(told)
+
+
+def test_the_answer_comes_after_all_that_was_told_on_the_way(rolling: MakeBench) -> None:
+    b = rolling()
+    work = many(5, max_steps=7)
+    jobs = [Answering(b.scheduler, each) for each in work]
+    b.submit(*jobs)
+    for job in jobs:
+        job.wait()
+    assert b.scheduler.drain(5)
+    b.scheduler.close()
+    for job, each in zip(jobs, work, strict=True):
+        *items, answer = job.mailbox._arrived
+        assert answer == "answer"
+        assert [item.id for item in items] == told(each)
+
+
+def test_one_step_of_a_whole_batch_crosses_over_in_one_call_for_each_loop(rolling: MakeBench) -> None:
+    b = rolling()
+    doors = [Door(), Door()]
+    sinks = [Heard(doors[n % 2]) for n in range(10)]
+    jobs = [Rolling(replace(work, sink=sink)) for work, sink in zip(many(10), sinks, strict=True)]
+    b.submit(*jobs)
+    for job in jobs:
+        job.wait()
+    assert sum(len(sink.items) for sink in sinks) == 10 * 12
+    assert all(door.calls <= len(b.engine.batches) for door in doors)
+
+
+def test_nobody_is_told_after_it_left_but_of_the_step_that_was_under_way(rolling: MakeBench) -> None:
+    b = rolling()
+    (leaving, gone), (staying, here) = (heard(work) for work in many(2, max_steps=30))
+    leaver, stayer = Rolling(leaving), Rolling(staying)
+    b.engine.pause()
+    b.scheduler.submit(leaver)
+    b.scheduler.submit(stayer)
+    for _ in range(6):
+        b.engine.wait_for_batch()
+        b.engine.let_run()
+    b.engine.wait_for_batch()
+    b.scheduler.cancel(leaver)
+    before, batches = len(gone.items), len(b.engine.batches)
+    b.engine.resume()
+    assert stayer.rolled() == alone(staying)
+    assert here.ids == told(staying)
+    assert len(gone.items) <= before + 1
+    assert gone.ids == told(leaving)[: len(gone.items)]
+    assert (leaver.ends, leaver.told) == (0, [])
+    assert all(rows == 1 for _, rows in b.engine.batches[batches + 1 :]), "its row is run no more"
+
+
+def test_who_leaves_before_it_was_seated_is_never_run(rolling: MakeBench) -> None:
+    b = rolling()
+    b.engine.pause()
+    staying, leaving = many(2)
+    b.scheduler.submit(stayer := Rolling(staying))
+    b.engine.wait_for_batch()
+    b.scheduler.submit(leaver := Rolling(leaving))
+    b.scheduler.cancel(leaver)
+    b.engine.resume()
+    assert stayer.rolled() == alone(staying)
+    assert {rows for _, rows in b.engine.batches} == {1}
+
+
+@pytest.mark.parametrize("at", [0, 3, 6])
+def test_who_poisons_its_batch_in_the_middle_is_blamed_alone_and_nobody_is_told_twice(
+    rolling: MakeBench, at: int
+) -> None:
+    b = rolling()
+    b.engine.refuses = lambda total, heard: heard == BOMB and total > 20
+    work = [heard(each) for each in many(6, max_steps=25)]
+    bomb, ticking = heard(rollout([BOMB], first=1, stop=NEVER, max_steps=30))
+    jobs = [Rolling(each) for each, _ in work]
+    bad = Rolling(bomb)
+    b.submit(*jobs[:at], bad, *jobs[at:])
+    assert isinstance(bad.wait().error, StepFailed)
+    assert (bad.ends, bad.told) == (1, [])
+    for job, (each, sink) in zip(jobs, work, strict=True):
+        assert job.rolled() == alone(each)
+        assert (sink.ids, job.ends) == (told(each), 1)
+    good = [int(np.cumsum([1, *alone(bomb)[0]])[n]) for n in range(30)]
+    assert ticking.ids == told(bomb)[: sum(total <= 20 for total in good)], "as far as it could be run"
+
+
+def test_two_who_poison_at_once_and_all_but_one_are_found(rolling: MakeBench) -> None:
+    b = rolling()
+    b.engine.refuses = lambda total, heard: heard == BOMB and total > 20
+    bombs = [Rolling(rollout([BOMB], first=1, stop=NEVER, max_steps=30)) for _ in range(5)]
+    [work] = many(1, max_steps=20)
+    good = Rolling(work)
+    b.submit(*bombs[:2], good, *bombs[2:])
+    assert good.rolled() == alone(work)
+    assert all(isinstance(bomb.wait().error, StepFailed) and bomb.ends == 1 for bomb in bombs)
+
+
+def test_an_engine_that_can_only_run_rows_alone_still_brings_all_to_their_ends(rolling: MakeBench) -> None:
+    b = rolling()
+    b.engine.most_rows = 1
+    work = [heard(rollout([n, 9], first=n, stop=4, max_steps=9)) for n in range(1, 6)]
+    jobs = [Rolling(each) for each, _ in work]
+    b.submit(*jobs)
+    for job, (each, sink) in zip(jobs, work, strict=True):
+        assert job.rolled() == alone(each)
+        assert sink.ids == told(each)
+
+
+def test_a_broken_engine_fails_each_rollout_once_and_serves_again_when_it_works_again(
+    rolling: MakeBench,
+) -> None:
+    b = rolling(max_batch=3)
+    work = [heard(each) for each in many(8)]
+    jobs = [Rolling(each) for each, _ in work]
+    b.engine.broken = True
+    b.submit(*jobs)
+    for job, (_, sink) in zip(jobs, work, strict=True):
+        error = job.wait().error
+        assert isinstance(error, StepFailed)
+        assert "broken" not in str(error), "an unknown exception's text is for the log only"
+        assert (job.ends, sink.items) == (1, [])
+    b.engine.broken = False
+    again = Rolling(work[0][0])
+    b.scheduler.submit(again)
+    assert again.rolled() == alone(work[0][0])
+
+
+def test_an_engine_that_breaks_in_the_middle_leaves_what_was_told_true(rolling: MakeBench) -> None:
+    b = rolling()
+    work, sink = heard(many(1, max_steps=20)[0])
+    b.engine.pause()
+    b.scheduler.submit(job := Rolling(work))
+    for _ in range(4):
+        b.engine.wait_for_batch()
+        b.engine.let_run()
+    b.engine.wait_for_batch()
+    b.engine.broken = True
+    b.engine.resume()
+    assert isinstance(job.wait().error, StepFailed)
+    assert sink.ids == told(work)[:4]
+
+
+def step(total: int, number: int) -> list[Step]:
+    return [
+        Step(
+            "write",
+            {"number": np.array(number), "k": np.array(1)},
+            {"sum": np.array(total)},
+            {"list": np.array([1])},
+        )
+    ]
+
+
+def test_a_job_may_ask_for_steps_and_rollouts_by_turns(rolling: MakeBench) -> None:
+    b = rolling()
+    first, second = many(2)
+    jobs = [Rolling(step(1, 2), first, step(5, 6), step(7, 7), second, second, step(1, 1)) for _ in range(5)]
+    b.submit(*jobs)
+    for job in jobs:
+        assert (job.rolled(1), job.rolled(4), job.rolled(5)) == (alone(first), alone(second), alone(second))
+        assert [job.total(n) for n in (0, 2, 3, 6)] == [3, 11, 14, 2]
+        assert job.ends == 1
+
+
+def test_more_than_a_batch_holds_are_all_brought_to_their_ends_in_fair_turns(rolling: MakeBench) -> None:
+    b = rolling(max_batch=4)
+    sinks = [Heard(door) for door in [Door()] * 18]
+    work = [replace(each, sink=sink) for each, sink in zip(many(18, max_steps=15), sinks, strict=True)]
+    jobs = [Rolling(each) for each in work]
+    apart: list[int] = []
+    watch = Heard(sinks[0].loop, lambda num: apart.append(min(len(s.items) for s in sinks)))  # type: ignore[arg-type]
+    jobs[0] = Rolling(replace(work[0], sink=watch))
+    b.engine.pause()
+    blocker = Rolling(step(1, 1))
+    b.scheduler.submit(blocker)
+    b.engine.wait_for_batch()
+    sinks.remove(sinks[0])
+    for job in jobs:
+        b.scheduler.submit(job)
+    b.engine.resume()
+    for job, each in zip(jobs, work, strict=True):
+        assert job.rolled() == alone(each)
+    assert max(rows for _, rows in b.engine.batches) == 4
+    assert all(at + 1 - least <= 1 for at, least in enumerate(apart)), "no bench is a step ahead of another"
+
+
+def test_places_on_a_full_bench_go_to_those_who_come_later(rolling: MakeBench) -> None:
+    b = rolling(max_batch=4)
+    short, long = many(4, max_steps=2), many(4, max_steps=40)
+    jobs = [Rolling(each) for pair in zip(short, long, strict=True) for each in pair]
+    b.submit(*jobs)
+    for job in jobs:
+        assert job.wait().error is None
+    late = [Rolling(each) for each in many(3)]
+    b.submit(*late)
+    for job in late:
+        job.wait()
+    assert len(b.scheduler._rollouts._benches) <= 1, "those that are empty are cleared away"
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.sampled_from([1, 2, 7, 60, 500, 900, 3000]), min_size=2, max_size=24), st.data())
+def test_short_and_long_contexts_are_not_padded_together_beyond_the_bound(
+    lengths: list[int], data: st.DataObject
+) -> None:
+    max_tokens = data.draw(st.sampled_from([64, 4096, 16384]))
+    engine = RollingSum()
+    scheduler = Scheduler(engine, SchedulerSettings(max_context_tokens=max_tokens), Metrics(), "test")
+    work = [rollout([n + 1] * length, stop=NEVER, max_steps=3) for n, length in enumerate(lengths)]
+    jobs = [Rolling(each) for each in work]
+    engine.pause()
+    for job in jobs:
+        scheduler.submit(job)
+    engine.resume()
+    try:
+        assert [job.rolled() for job in jobs] == [alone(each) for each in work]
+        for rows, padded, own in engine.padded:
+            bound = min(max_tokens, max(MIN_PADDED_TOKENS, 2 * own))
+            slack = 2 * bound  # who left may have been up to twice as long
+            assert rows == 1 or rows * (padded - 3) <= slack
+    finally:
+        engine.resume()
+        scheduler.close()
+
+
+def test_a_long_context_does_not_share_its_batch_with_many_short_ones(rolling: MakeBench) -> None:
+    b = rolling()
+    long = rollout([1] * 3000, stop=NEVER, max_steps=6)
+    short = [rollout([n + 1], stop=NEVER, max_steps=6) for n in range(10)]
+    jobs = [Rolling(each) for each in (*short[:5], long, *short[5:])]
+    b.submit(*jobs)
+    assert [job.rolled() for job in jobs] == [alone(each) for each in (*short[:5], long, *short[5:])]
+    assert all(rows <= 2 for rows, padded, _ in b.engine.padded if padded >= 3000), "one is not worth a batch"
+    assert any(rows >= 9 for rows, _, _ in b.engine.padded)
+
+
+CROOKED = [
+    replace(rollout([1]), context={}),
+    replace(rollout([1]), context={"list": np.zeros((2, 2), np.int64)}),
+    replace(rollout([1]), context={"list": np.zeros(0, np.int64)}),
+    replace(rollout([1]), context={"list": np.zeros(3, np.float32)}),
+    replace(rollout([1]), context={"list": "no array"}),
+    replace(rollout([1]), state={"sum": np.zeros(3, np.int64)}),
+    replace(rollout([1]), first=2**70),
+    replace(rollout([1]), stop=2**70),
+    replace(rollout([1]), max_steps=None),
+    replace(rollout([1]), wiring=replace(WIRING, graph="nowhere")),
+    replace(rollout([1]), wiring=replace(WIRING, graph="read")),
+    replace(rollout([1]), wiring=replace(WIRING, chosen="nothing")),
+    replace(rollout([1]), wiring=replace(WIRING, choices="nothing")),
+    replace(rollout([1]), wiring=None),
+]
+
+
+@pytest.mark.parametrize("crooked", CROOKED, ids=lambda each: "")
+def test_a_crooked_rollout_is_refused_and_hurts_nobody(crooked: Rollout) -> None:
+    engine = RollingSum()
+    scheduler = Scheduler(engine, SchedulerSettings(), Metrics(), "test")
+    work = [heard(each) for each in many(6, max_steps=20)]
+    jobs = [Rolling(each) for each, _ in work]
+    bad = [Rolling(crooked), Rolling(crooked)]
+    engine.pause()
+    try:
+        for job in (*jobs[:2], bad[0], jobs[2]):
+            scheduler.submit(job)
+        for _ in range(5):
+            engine.wait_for_batch()
+            engine.let_run()
+        for job in (jobs[3], bad[1], *jobs[4:]):
+            scheduler.submit(job)
+        engine.resume()
+        for job, (each, sink) in zip(jobs, work, strict=True):
+            assert job.rolled() == alone(each)
+            assert sink.ids == told(each)
+        assert all(isinstance(job.wait().error, StepFailed) and job.ends == 1 for job in bad)
+    finally:
+        engine.resume()
+        scheduler.close()
+
+
+def test_a_rollout_without_steps_left_ends(rolling: MakeBench) -> None:
+    b = rolling()
+    job = Rolling(rollout([1], stop=NEVER, max_steps=0))
+    b.scheduler.submit(job)
+    assert len(job.rolled()[0]) <= 1
+
+
+def test_a_drain_lets_rollouts_end(rolling: MakeBench) -> None:
+    b = rolling()
+    work = many(3, max_steps=20)
+    jobs = [Rolling(each) for each in work]
+    b.engine.pause()
+    for job in jobs:
+        b.scheduler.submit(job)
+    b.engine.wait_for_batch()
+    threading.Timer(0.02, b.engine.resume).start()
+    assert b.scheduler.drain(10)
+    assert [job.rolled() for job in jobs] == [alone(each) for each in work]
+
+
+@pytest.mark.parametrize("end", ["drain", "close"])
+def test_a_drain_whose_time_is_over_and_a_close_fail_the_rollouts_that_are_left(
+    rolling: MakeBench, end: str
+) -> None:
+    b = rolling(max_batch=2)
+    work = [heard(each) for each in many(5, max_steps=10**6)]
+    jobs = [Rolling(each) for each, _ in work]
+    b.engine.pause()
+    for job in jobs:
+        b.scheduler.submit(job)
+    b.engine.wait_for_batch()
+    threading.Timer(0.1, b.engine.resume).start()
+    if end == "drain":
+        assert not b.scheduler.drain(0.02)
+    else:
+        b.scheduler.close()
+    for job, (each, sink) in zip(jobs, work, strict=True):
+        assert isinstance(job.wait().error, Draining)
+        assert (job.ends, job.told) == (1, [])
+        short = replace(each, max_steps=len(sink.items), sink=None)
+        assert not sink.items or sink.ids == told(short)
+    b.scheduler.close()
+    assert not b.scheduler._thread.is_alive()
+
+
+def test_a_fault_on_the_bench_fails_those_who_sit_there_once_and_the_next_are_served(
+    rolling: MakeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    b = rolling()
+    jobs = [Rolling(each) for each in many(4)]
+
+    def faulty(*args: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Bench, "run", faulty)
+        b.submit(*jobs)
+        for job in jobs:
+            assert isinstance(job.wait().error, StepFailed)
+            assert (job.ends, job.told) == (1, [])
+    [work] = many(1)
+    b.scheduler.submit(job := Rolling(work))
+    assert job.rolled() == alone(work)
+
+
+def test_a_sink_whose_loop_is_closed_hurts_nobody(rolling: MakeBench) -> None:
+    b = rolling()
+    closed = Door()
+    (dead, unheard), (living, sink) = heard(many(1)[0], closed), heard(many(2)[1])
+    closed.is_closed = True
+    jobs = [Rolling(dead), Rolling(living)]
+    b.submit(*jobs)
+    assert [job.rolled() for job in jobs] == [alone(dead), alone(living)]
+    assert (unheard.items, sink.ids) == ([], told(living))
+
+
+def test_what_a_job_raises_at_the_end_of_its_rollout_fails_that_job_alone(rolling: MakeBench) -> None:
+    class Wrong(Rolling):
+        def advance(self, told: Told) -> Ask:
+            raise InvalidInput("wrong")
+
+    b = rolling()
+    bad, good = many(2)
+    wrong, right = Wrong(bad), Rolling(good)
+    b.submit(wrong, right)
+    assert isinstance(wrong.wait().error, InvalidInput)
+    assert right.rolled() == alone(good)
+
+
+def test_what_was_told_keeps_no_batch_alive_once_it_was_taken(rolling: MakeBench) -> None:
+    b = rolling()
+    work = [heard(each) for each in many(8)]
+    jobs = [Rolling(each) for each, _ in work]
+    b.submit(*jobs)
+    for job, (_, sink) in zip(jobs, work, strict=True):
+        rolled = job.wait().told[0]
+        assert isinstance(rolled, Rolled)
+        for row in (rolled.state, *(item.state for item in sink.items)):
+            assert all(array.base is None and array.nbytes == 8 for array in row.taken().values())
+
+
+def test_the_scheduler_counts_the_rows_of_rollouts(rolling: MakeBench) -> None:
+    b = rolling()
+    jobs: Sequence[Rolling] = [Rolling(each) for each in many(6, max_steps=10)]
+    b.submit(*jobs)
+    for job in jobs:
+        job.wait()
+    assert b.scheduler.drain(5)
+    value = b.metrics.registry.get_sample_value
+    model = {"model": "rolling-sum/1"}
+    assert value("seqserve_steps_total", {**model, "graph": "write"}) == 60
+    assert value("seqserve_queue_wait_seconds_count", model) == 6
+    assert value("seqserve_jobs_total", {**model, "outcome": "done"}) == 6
