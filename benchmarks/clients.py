@@ -5,10 +5,15 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import grpc
 
 from benchmarks.window import Client, Window
 from benchmarks.work import Text
+from seqserve.v1.model_pb2 import ModelSelector
+from seqserve.v1.sequence_pb2_grpc import SequenceServiceStub
+from seqserve.v1.session_pb2 import Feed, Open, SessionRequest, TokenIds
 from service.client import AsyncClient
 
 T = TypeVar("T")
@@ -60,6 +65,33 @@ def feeds(client: AsyncClient, model: str, requests: Sequence[Sequence[int]], nu
                         asked = time.perf_counter()
                         await session.feed_ids([token], end_of_input=at == len(ids))
                         window.next(asked)
+
+        return feed_on
+
+    return [feeding(start) for start in range(number)]
+
+
+def stub_feeds(
+    channel: grpc.aio.Channel, model: str, requests: Sequence[Sequence[int]], number: int
+) -> list[Client]:
+    """As `feeds`, by the generated stubs alone: no resuming, no deadlines, nothing kept to be sent again."""
+    stub: Any = SequenceServiceStub(channel)
+
+    def feeding(start: int) -> Client:
+        async def feed_on(window: Window) -> None:
+            call = stub.Session()
+            await call.write(SessionRequest(open=Open(model=ModelSelector(name=model))))
+            await call.read()
+            for ids in spread(requests, start, number):
+                for at, token in enumerate(ids, 1):
+                    if window.over:
+                        call.cancel()
+                        return
+                    asked = time.perf_counter()
+                    fed = Feed(token_ids=TokenIds(ids=[token]), end_of_input=at == len(ids))
+                    await call.write(SessionRequest(feed=fed))
+                    await call.read()
+                    window.next(asked)
 
         return feed_on
 

@@ -19,7 +19,8 @@ import typer
 
 from benchmarks import options
 from benchmarks.bare import BareLoop
-from benchmarks.clients import feeds as feed_clients
+from benchmarks.clients import feeds as library_feeds
+from benchmarks.clients import stub_feeds
 from benchmarks.figures import Figure
 from benchmarks.naive import first_state
 from benchmarks.naive_wire import NaiveCalls, naive_feeds
@@ -65,13 +66,18 @@ def main(
     triton: Annotated[
         Path | None, typer.Option(help="A Python that has nvidia-pytriton and onnxruntime installed.")
     ] = None,
+    stubs: Annotated[
+        bool, typer.Option("--stubs", help="Clients by the generated stubs alone, not by the client library.")
+    ] = False,
     quick: options.Quick = False,
     out: options.Out = None,
 ) -> None:
     """Measure and print a table in Markdown; --only takes echo, bare, naive, triton."""
     if quick:
         rounds, seconds, sessions = 1, QUICK_S, "4"
-    plan = Plan(newest(models, model), rounds, seconds, threads, run, shlex.split(server), only, triton)
+    plan = Plan(
+        newest(models, model), rounds, seconds, threads, run, shlex.split(server), only, triton, stubs
+    )
     publish([asyncio.run(measured(plan, numbers_of(sessions)))], out)
 
 
@@ -87,6 +93,7 @@ class Plan:
     server: list[str]
     only: str
     triton: Path | None
+    stubs: bool
 
     @property
     def model(self) -> str:
@@ -108,7 +115,8 @@ async def measured(plan: Plan, numbers: list[int]) -> Report:
     with ExitStack() as stack:
         served = stack.enter_context(running_server(plan.bundle.parent.parent, plan.threads, plan.server))
         rivals = Rivals(BareLoop(plan.bundle, plan.threads))
-        report.notes.append(f"a feed is one subword; {rounds_note(plan.rounds, plan.seconds)}")
+        by = "the generated stubs" if plan.stubs else "the client library"
+        report.notes = [f"a feed is one subword; clients by {by}", rounds_note(plan.rounds, plan.seconds)]
         report.notes += join_rivals(plan, rivals, stack)
         requests = requests_of(rivals.bare.bundle)
         for number in numbers:
@@ -142,7 +150,7 @@ async def one_round(
     plan: Plan, served: Running, rivals: Rivals, requests: list[list[int]], number: int
 ) -> dict[str, float]:
     """Everything once, one after the other."""
-    heard = await feed_round(served, plan.model, requests, number, plan.seconds)
+    heard = await feed_round(plan, served, requests, number)
     rate = heard.tokens_per_s
     row = {
         "sessions": number,
@@ -154,7 +162,7 @@ async def one_round(
         "client_us": heard.client_us,
     }
     if rivals.echo:
-        echoed = await feed_round(rivals.echo, plan.model, requests, number, plan.seconds)
+        echoed = await feed_round(plan, rivals.echo, requests, number)
         row["echo"] = rate / echoed.tokens_per_s
     if chosen(plan.only, "bare"):
         row["bare"] = rate / await asyncio.to_thread(bare_rate, rivals.bare, number, plan.seconds / 2)
@@ -166,11 +174,12 @@ async def one_round(
     return row
 
 
-async def feed_round(
-    server: Running, model: str, requests: list[list[int]], number: int, seconds: float
-) -> Round:
+async def feed_round(plan: Plan, server: Running, requests: list[list[int]], number: int) -> Round:
+    if plan.stubs:
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            return await observe(server, stub_feeds(channel, plan.model, requests, number), plan.seconds)
     async with AsyncClient(server.address) as client:
-        return await observe(server, feed_clients(client, model, requests, number), seconds)
+        return await observe(server, library_feeds(client, plan.model, requests, number), plan.seconds)
 
 
 async def naive_round(server: Running, requests: list[list[int]], number: int, seconds: float) -> Round:

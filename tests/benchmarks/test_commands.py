@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COMMANDS: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
     "streams": (streams.main, {"only": "bare,eager,echo"}),
     "feeds": (feeds.main, {}),
+    "feeds by stubs": (feeds.main, {"stubs": True, "only": "echo"}),
     "bursts": (bursts.main, {"only": "naive"}),
     "mixed": (mixed.main, {}),
     "latency": (latency.main, {}),
