@@ -97,7 +97,7 @@ class Stack:
     def step(self, graph: Graph, numbers: Arithmetic, x: Factor, state: Sequence[Sequence[Value]]) -> Run:
         """`x` [batch, in] and the state by layer, through every layer once.
 
-        Rows of h are measured here, since a state may come from outside; it gives back half of the BLEU that int8 loses.
+        Rows of h are measured, since a state may come from outside; it gives back half of the BLEU that int8 loses.
         """
         final = []
         for (cell,), start in zip(self.layers, state, strict=True):
