@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -203,6 +204,7 @@ class Server:
 def serve(settings: Settings, on_start: Callable[[Server], None] | None = None) -> None:
     """Serve until SIGTERM or SIGINT, then drain; a second signal ends what still runs. `on_start` is called once."""
     logs.configure(settings.log.level, settings.log.format)
+    sys.setswitchinterval(float(__import__('os').environ.get('SWI','0.005')))
     asyncio.run(_serve(Server(settings), on_start or (lambda server: None)))
 
 

@@ -2,13 +2,14 @@
 
     scheduler's thread                     │  event loop
     job → put → fresh ─┐                   │
-    job → put → fresh ─┴─ Post.flush ──────┼─▶ one call for each loop → arrived → async for items in mailbox
+    job → put → fresh ─┴─ Post.flush ──────┼─▶ Route: one call for all → arrived → async for items in mailbox
 
 No state is shared: `_fresh` belongs to the scheduler's thread, the rest to the loop; only whole lists cross over.
 """
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -101,7 +102,8 @@ class Post:
     def __init__(self) -> None:
         self._thread: int | None = None
         self._written: list[Mailbox[Any]] = []
-        self._letters: dict[asyncio.AbstractEventLoop, list[Letter]] = {}
+        self._letters: list[tuple[asyncio.AbstractEventLoop, Letter]] = []
+        self._routes: dict[asyncio.AbstractEventLoop, Route] = {}
 
     def adopt_thread(self) -> None:
         """Take the calling thread for the scheduler's."""
@@ -116,26 +118,78 @@ class Post:
 
     def send(self, loop: asyncio.AbstractEventLoop, opened: Callable[[Any], None], content: Any) -> None:
         """Let a function be called on a loop, before what lies in the mailboxes; on the scheduler's thread."""
-        self._letters.setdefault(loop, []).append((opened, content))
+        self._letters.append((loop, (opened, content)))
 
     def flush(self) -> None:
-        """Hand everything over, with one call for each event loop."""
+        """Hand everything over."""
         written, self._written = self._written, []
+        letters, self._letters = self._letters, []
+        bags: dict[asyncio.AbstractEventLoop, list[Letter]] = {}
+        for loop, letter in letters:
+            bags.setdefault(loop, []).append(letter)
         for mailbox in written:
-            self.send(mailbox.loop, mailbox.deliver, mailbox.empty())
-        letters, self._letters = self._letters, {}
-        for loop, own in letters.items():
-            _call(loop, _open, own)
+            bags.setdefault(mailbox.loop, []).append((mailbox.deliver, mailbox.empty()))
+        for loop, bag in bags.items():
+            self._route(loop).carry(bag)
+
+    def _route(self, loop: asyncio.AbstractEventLoop) -> "Route":
+        if loop not in self._routes:
+            self._routes = {known: route for known, route in self._routes.items() if not known.is_closed()}
+            self._routes[loop] = Route(loop)
+        return self._routes[loop]
 
 
 Letter = tuple[Callable[[Any], None], Any]
 
 
-def _open(letters: list[Letter]) -> None:
-    for opened, content in letters:
-        opened(content)
+class Route:
+    """The way to one event loop, which gives at most half of its time to what comes this way.
+
+    While a bag is being worked on, and as long again, the next ones wait and then come together. So where many read,
+    each of them is woken once for several tokens, and the loop is never behind by more than what it is working on.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._bags: deque[list[Letter]] = deque()
+        self._is_awake = False
+
+    def carry(self, bag: list[Letter]) -> None:
+        """Bring a bag on its way; on the scheduler's thread."""
+        self._bags.append(bag)
+        if not self._is_awake:
+            self._is_awake = True
+            _call(self._loop, self._deliver)
+
+    def _deliver(self) -> None:
+        """On the loop: open what is there, and rest for as long as those who are woken need for their turn."""
+        began = self._loop.time()
+        for _ in range(len(self._bags)):
+            for opened, content in self._bags.popleft():
+                opened(content)
+        self._loop.call_soon(self._rest, began)
+
+    def _rest(self, began: float) -> None:
+        took = self._loop.time() - began
+        if took < SHORT_S:
+            self._look_again()
+        else:
+            self._loop.call_later(min(took * REST, LONGEST_REST_S), self._look_again)
+
+    def _look_again(self) -> None:
+        if not self._bags:
+            self._is_awake = False
+        if self._bags:  # also what came in between, and saw that the loop was awake
+            self._is_awake = True
+            self._deliver()
 
 
-def _call(loop: asyncio.AbstractEventLoop, function: Callable[[Any], None], argument: Any) -> None:
+SHORT_S = 0.001
+"""Work for which the loop need not rest."""
+REST = float(__import__('os').environ.get('REST','1.0'))
+LONGEST_REST_S = 0.05
+
+
+def _call(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: Any) -> None:
     with suppress(RuntimeError):  # the loop is closed: nobody is left to read
-        loop.call_soon_threadsafe(function, argument)
+        loop.call_soon_threadsafe(function, *arguments)

@@ -116,13 +116,13 @@ class Queues:
             queue.purge()
 
     def take(
-        self, max_tokens: Callable[[str], float] = lambda graph: float("inf")
+        self, max_tokens: Callable[[str, int], float] = lambda graph, num: float("inf")
     ) -> tuple[str, list[Waiting]]:
         """Take the next batch of the graph whose turn it is; an empty one where nothing waits."""
         for turn, graph in enumerate(self._turns):
-            if self._queues[graph]:
+            if num := len(self._queues[graph]):
                 self._turns = self._turns[turn + 1 :] + self._turns[: turn + 1]
-                return graph, self._queues[graph].take(max_tokens(graph))
+                return graph, self._queues[graph].take(max_tokens(graph, num))
         return "", []
 
 

@@ -1,7 +1,8 @@
 """Whose turn it is: texts that are to be read, or sequences that are being written.
 
 Reading a text takes as long as many steps of writing. So that those who write do not wait for every text that comes,
-reading gets two thirds of the time while somebody writes, in portions about as long as two steps of writing.
+reading gets two thirds of the time while somebody writes, in portions about as long as two steps of writing; in larger
+ones where many wait beside few who write, since texts are read faster together.
 """
 
 READING_SHARE = 2 / 3
@@ -26,11 +27,12 @@ class Turns:
             return num_rolling > 0
         return self._owed_s > 0
 
-    def max_tokens(self, graph: str, num_rolling: int) -> float:
+    def max_tokens(self, graph: str, num_waiting: int, num_rolling: int) -> float:
         """Padded tokens that may be read in one batch."""
         if not num_rolling or graph not in self._s_per_token:
             return float("inf")
-        return self._roll_s * READING_SHARE / (1 - READING_SHARE) / self._s_per_token[graph]
+        portion_s = self._roll_s * READING_SHARE / (1 - READING_SHARE)
+        return portion_s * (1 + 2 * num_waiting / num_rolling) / self._s_per_token[graph]
 
     def rolled(self, seconds: float) -> None:
         """A step of writing took so long."""
