@@ -82,14 +82,20 @@ class Sessions:
         return Durability(Mode.EVERY_N_STEPS, self._table.settings.default_durability_steps)
 
     async def open(
-        self, owner: str, served: Served, ttl_s: float | None = None, durability: Durability = NEVER
+        self,
+        owner: str,
+        served: Served,
+        ttl_s: float | None = None,
+        durability: Durability = NEVER,
+        *,
+        affinity: str = "",
     ) -> Session:
         """A new session that nobody holds yet; it is in the store where it is to be durable."""
         if durability.mode is not Mode.NONE and self._keeper is None:
             raise NotPossible(
                 "this server has no store for sessions, so they end with it: open without durability"
             )
-        session = self._table.open(owner, served, ttl_s)
+        session = self._table.open(owner, served, ttl_s, affinity)
         session.durability = durability
         await self._create(session)
         return session

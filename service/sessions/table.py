@@ -1,7 +1,6 @@
 """All sessions of this server, in memory."""
 
 import asyncio
-import secrets
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -12,6 +11,7 @@ from service.config import SessionSettings
 from service.errors import InvalidInput, Overloaded, SessionBusy, SessionNotFound
 from service.registry import Served
 from service.sessions.holding import Holding, Why
+from service.sessions.ids import affinity_of, new_id
 from service.sessions.session import Session
 from service.sessions.turns import TurnLog
 
@@ -75,17 +75,17 @@ class SessionTable:
         """What streams hold now."""
         return list(self._held.values())
 
-    def open(self, owner: str, served: Served, ttl_s: float | None = None) -> Session:
+    def open(self, owner: str, served: Served, ttl_s: float | None = None, affinity: str = "") -> Session:
         """A new session that nobody holds yet; Overloaded when there is no room."""
         ttl_s = self._valid_ttl(ttl_s)
         log = TurnLog(self.settings)
-        session = Session(secrets.token_urlsafe(18), owner, served, ttl_s, log=log)
+        session = Session(new_id(affinity), owner, served, ttl_s, log=log)
         self.put(session)
         return session
 
     def fork(self, session: Session) -> Session:
         """Another session of the same owner that stands where this one stands; Overloaded when there is no room."""
-        fork = session.fork(secrets.token_urlsafe(18))
+        fork = session.fork(new_id(affinity_of(session.id)))
         self.put(fork)
         return fork
 
