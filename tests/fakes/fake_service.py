@@ -235,10 +235,14 @@ DESCRIPTIONS = [
 ]
 
 
+MAX_STREAMS = 64
+"""Calls at once; a session's stream is one for as long as it is held, and one too many would wait for ever."""
+
+
 @contextmanager
 def served(fake: FakeService) -> Iterator[str]:
     """Serve it on a free port; gives the address."""
-    server = grpc.server(ThreadPoolExecutor(16))
+    server = grpc.server(ThreadPoolExecutor(MAX_STREAMS))
     sequence_pb2_grpc.add_SequenceServiceServicer_to_server(fake, server)
     model_pb2_grpc.add_ModelServiceServicer_to_server(fake, server)
     session_pb2_grpc.add_SessionServiceServicer_to_server(fake, server)
