@@ -79,10 +79,19 @@ class SchedulerSettings(Piece):
 class SessionSettings(Piece):
     """How many sessions are kept, and for how long."""
 
-    max_sessions: int = Field(10_000, ge=1)
-    """Sessions kept in all."""
-    max_sessions_per_owner: int = Field(10_000, ge=1)
-    """Sessions kept for one owner."""
+    max_sessions: int = Field(100_000, ge=1)
+    """Sessions kept in memory; past it, the one idle for longest goes to the store only, and without one new sessions
+    are refused."""
+    max_memory_bytes: int = Field(1024 * 1024 * 1024, ge=1024 * 1024)
+    """Memory of these sessions, with all that they keep; past it, as above."""
+    max_sessions_per_owner: int = Field(100_000, ge=1)
+    """Sessions of one owner, in memory and in the store."""
+    compact_after_s: float = Field(10.0, ge=0)
+    """How long after its stream has ended a session is packed into the least memory; then it keeps only `stored_turns`
+    of the turns that can be gone back to."""
+    max_silence_s: float = Field(3600.0, gt=0)
+    """How long a client may say nothing on a stream that holds a session, before the session is ended; `keep_alive`
+    starts it again."""
     default_ttl_s: float = Field(300.0, gt=0)
     """How long a session is kept while no stream holds it, where the client does not say."""
     max_ttl_s: float = Field(3600.0, gt=0)

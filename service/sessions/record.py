@@ -136,6 +136,7 @@ def _standing_from(facts: Facts, arrays: Arrays) -> Standing:
         pieces=(context,) if context else (),
         outputs={name: arrays[key] for name, key in facts["outputs"].items()},
         num_tokens=int(facts["num_tokens"]),
+        context_bytes=sum(array.nbytes for array in context.values()),
     )
     return Standing(reading, facts["pending"], bool(facts["is_over"]), *map(int, facts["at"]))
 

@@ -5,7 +5,7 @@ held by a stream ── idle in memory ── cold, in the store only
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -30,6 +30,13 @@ from service.sessions.snapshot import Snapshot
 from service.sessions.stores.base import Claimed
 from service.sessions.table import SessionTable
 from service.sessions.tickets import Tickets
+
+EVICTED_AT_ONCE = 100
+EXPIRED_AT_ONCE = 100
+PACKED_AT_ONCE = 4
+"""As many take half a millisecond."""
+PACKING_PAUSE_S = 0.002
+"""So packing takes at most a fifth of the event loop's time."""
 
 log = structlog.get_logger("seqserve.sessions")
 
@@ -139,7 +146,7 @@ class Sessions:
                     session.durability = NEVER
                 self._table.put(session)
                 try:
-                    await self._create(session)
+                    await self._create(session, is_new=False)
                 except Parted as parted:
                     raise TicketOutdated(
                         f"the session of this ticket is not there any more: {parted}"
@@ -159,6 +166,7 @@ class Sessions:
 
     async def moved_on(self, session: Session) -> None:
         """An answer of the session is about to leave: returns once it may, as its durability demands."""
+        self._table.moved_on(session)
         if self._keeper is None:
             return
         self._keeper.notice(session)
@@ -196,22 +204,51 @@ class Sessions:
 
     def count(self, served: Served) -> int:
         """How many sessions in this memory are of a model version."""
-        return sum(session.served is served for session in self._table)
+        return self._table.count(served)
 
     async def evict(self, served: Served) -> None:
-        """End the sessions of a model version; their streams are told. What is in the store of them stays there."""
+        """End the sessions of a model version; their streams are told.
+
+        What is in the store of them stays there until its time to live is over: another server may still serve the
+        version, and this one may again.
+        """
         name = f"{served.manifest.name}/{served.manifest.version}"
-        for session in [session for session in self._table if session.served is served]:
-            self._table.lose(session, Why.MODEL_UNLOADED, f"{name} is no longer served")
+        for number, session_id in enumerate(self._table.of_model(served)):
+            self._table.evict(session_id, Why.MODEL_UNLOADED, f"{name} is no longer served")
+            if number % EVICTED_AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     async def upkeep(self) -> None:
-        """To be called every second, so that nothing is forgotten in the store that streams hold here."""
+        """To be called every second: what clients left silent is ended, what they hold is kept alive in the store."""
+        for holding in self._table.silent():
+            await self._end_silent(holding.session)
         if self._keeper is not None:
             await self._keeper.upkeep([holding.session for holding in self._table.held()])
 
-    def expire(self) -> None:
-        """Forget what nobody came back for."""
-        self._table.expire()
+    async def _end_silent(self, session: Session) -> None:
+        message = f"its client has said nothing for {self._table.settings.max_silence_s:g} seconds"
+        self._table.lose(session, Why.EXPIRED, message)
+        self.tickets.closed(session.id)
+        if self._keeper is not None:
+            with suppress(
+                Fenced, SessionNotFound, StoreAway
+            ):  # then it is another server's, or ends by itself
+                await self._keeper.delete(session, only_mine=True)
+
+    async def tidy(self) -> None:
+        """To be called every second: forget what nobody came back for, and pack what nobody speaks in.
+
+        A little at a time, in between the requests of others.
+        """
+        while self._table.expire(EXPIRED_AT_ONCE):  # noqa: ASYNC110 - a pause between pieces, no waiting
+            await asyncio.sleep(0)
+        while self._table.compact(PACKED_AT_ONCE):  # noqa: ASYNC110 - as above
+            await asyncio.sleep(PACKING_PAUSE_S)
+
+    async def num_cold(self) -> int | None:
+        """How many sessions are in the store only; None where it cannot say."""
+        num = await self._keeper.store.count() if self._keeper else 0
+        return None if num is None else max(0, num - self._table.num_stored)
 
     def drain(self) -> None:
         """Ask the streams of durable sessions to let go; the others may end by themselves."""
@@ -223,7 +260,9 @@ class Sessions:
         """Save all that is not, as far as there is time, and let go of the store."""
         if self._keeper is None:
             return
-        unsaved = [s for s in self._table if s.durability.mode is not Mode.NONE and not s.is_stored]
+        unsaved = [
+            s for s in self._table.unpacked() if s.durability.mode is not Mode.NONE and not s.is_stored
+        ]
         saves = [asyncio.ensure_future(self._keeper.settle(session)) for session in unsaved]
         if saves:
             await asyncio.wait(saves, timeout=timeout_s)
@@ -303,18 +342,24 @@ class Sessions:
             ) from None
         return from_snapshot(snapshot, session_id, owner, served, self._table.settings)
 
-    async def _create(self, session: Session) -> None:
+    async def _create(self, session: Session, *, is_new: bool = True) -> None:
         if self._keeper is not None and session.durability.mode is not Mode.NONE:
             try:
-                await self._settle(session)
+                if is_new:
+                    await self._settled(self._keeper.create(session))
+                else:
+                    await self._settle(session)
             except BaseException:
                 self._table.close(session)
                 raise
 
     async def _settle(self, session: Session) -> None:
         assert self._keeper is not None
+        await self._settled(self._keeper.settle(session))
+
+    async def _settled(self, writing: Awaitable[None]) -> None:
         try:
-            await self._keeper.settle(session)
+            await writing
         except StoreAway:
             if not self._serves_on:
                 raise

@@ -6,7 +6,7 @@ from typing import Literal, TypeVar
 
 import structlog
 
-from service.errors import Fenced, NotFound, SeqserveError, StoreAway
+from service.errors import Fenced, NotFound, Overloaded, SeqserveError, StoreAway
 from service.metrics import Metrics
 from service.sessions.stores.base import REMEMBER_S, Claimed, Health, Page, Store, Stored
 
@@ -57,11 +57,19 @@ class Breaker:
         revision: int = 0,
         data: bytes | None = None,
         summary: str = "",
+        max_of_owner: int | None = None,
     ) -> int:
         return await self._through(
             "create",
             lambda: self._store.create(
-                session_id, owner, ttl_s, epoch=epoch, revision=revision, data=data, summary=summary
+                session_id,
+                owner,
+                ttl_s,
+                epoch=epoch,
+                revision=revision,
+                data=data,
+                summary=summary,
+                max_of_owner=max_of_owner,
             ),
         )
 
@@ -95,6 +103,9 @@ class Breaker:
 
     async def list(self, owner: str, limit: int, after: str = "") -> Page:
         return await self._through("list", lambda: self._store.list(owner, limit, after))
+
+    async def count(self) -> int | None:
+        return await self._through("count", self._store.count)
 
     async def sweep(self) -> int:
         return await self._through("sweep", self._store.sweep)
@@ -185,4 +196,6 @@ def _outcome_of(error: SeqserveError) -> str:
         return "away"
     if isinstance(error, Fenced):
         return "fenced"
+    if isinstance(error, Overloaded):
+        return "full"
     return "not_found" if isinstance(error, NotFound) else "invalid"
