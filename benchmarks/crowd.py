@@ -4,37 +4,40 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Sequence
+from itertools import chain
 
 import grpc
 from rich.progress import track
 
 from seqserve.v1 import model_pb2, sequence_pb2_grpc
-from seqserve.v1.session_pb2 import Close, Feed, Open, Resume, SessionRequest, SessionResponse
+from seqserve.v1.session_pb2 import Close, Feed, Fork, Open, Resume, SessionRequest, SessionResponse
 
 AT_ONCE = 64
 WORDS = ("play", "some", "jazz", "music", "on", "the", "radio", "please", "cat", "garden", "dog", "mat")
 
 
-async def opened(address: str, model: str, number: int, feeds: int, what: str) -> list[str]:
-    """Ids of so many new sessions, each fed `feeds` words over a stream of its own, which has ended."""
+async def opened(address: str, model: str, number: int, forks: int, what: str) -> list[str]:
+    """Ids of so many new sessions: each stream opens one, feeds it a word, forks it so often, and ends."""
     words = random.Random(0)
 
     async def requests() -> AsyncIterator[SessionRequest]:
         yield SessionRequest(open=Open(model=model_pb2.ModelSelector(name=model)))
-        for _ in range(feeds):
-            yield SessionRequest(feed=Feed(text=words.choice(WORDS) + " "))
+        yield SessionRequest(feed=Feed(text=words.choice(WORDS) + " "))
+        for _ in range(forks):
+            yield SessionRequest(fork=Fork())
 
     async with grpc.aio.insecure_channel(address) as channel:
         stub = sequence_pb2_grpc.SequenceServiceStub(channel)
 
-        async def one() -> str:
+        async def some() -> list[str]:
             answers = [answer async for answer in stub.Session(requests())]
-            assert len(answers) == 1 + feeds
-            return str(answers[0].opened.session_id)
+            assert len(answers) == 2 + forks
+            return [answers[0].opened.session_id, *(answer.forked.session_id for answer in answers[2:])]
 
         ids: list[str] = []
-        for start in track(range(0, number, AT_ONCE), f"opening sessions ({what})"):
-            ids += await asyncio.gather(*(one() for _ in range(min(AT_ONCE, number - start))))
+        each = AT_ONCE * (1 + forks)
+        for _ in track(range(0, number, each), f"opening sessions ({what})"):
+            ids += chain.from_iterable(await asyncio.gather(*(some() for _ in range(AT_ONCE))))
         return ids
 
 

@@ -2,7 +2,8 @@
 
 `python -m benchmarks.idle_sessions` takes about five minutes. Idle sessions are of a classifier whose state is that of
 an LSTM of 2 layers of 512 (8 KiB); the active ones stream translations, token by token, before and beside them. In
-`memory` all sessions lie packed in the server's memory; in the stores' rows the memory is so small that all are cold.
+`memory` all sessions lie packed in the server's memory, each with a copy of its state; in the rows of the stores the
+memory is so small that all are cold.
 """
 
 import asyncio
@@ -50,7 +51,6 @@ class Row:
 
     tier: str
     sessions: int
-    feeds: int
     opened_per_s: float
     bytes_per_session: float | None
     overhead: float | None
@@ -82,7 +82,7 @@ def main(
     sessions: Annotated[int, typer.Option(help="Idle sessions in memory.")] = 100_000,
     cold: Annotated[int, typer.Option(help="Cold sessions in each store.")] = 20_000,
     tiers: Annotated[str, typer.Option(help="Where they lie.")] = "memory,sqlite,redis",
-    feeds: Annotated[int, typer.Option(help="Words fed to each.")] = 1,
+    forks: Annotated[int, typer.Option(help="Sessions that are forks of each that is opened and fed.")] = 4,
     streams: Annotated[int, typer.Option(help="Active streams.")] = 16,
     seconds: Annotated[float, typer.Option(help="Length of a round of theirs; there are three.")] = 4.0,
     models: Annotated[Path, typer.Option(help="Where the translator lies.")] = Path("models"),
@@ -99,19 +99,19 @@ def main(
                 continue
             number = sessions if tier == "memory" else cold
             with server(Path(folder), repository, tier) as running:
-                rows.append(asyncio.run(measured(running, tier, number, feeds, (model, streams, seconds))))
+                rows.append(asyncio.run(measured(running, tier, number, forks, (model, streams, seconds))))
             print(markdown(rows[-1:]), flush=True)
     print(markdown(rows))
     if out:
         out.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", "utf-8")
 
 
-async def measured(running: Running, tier: str, number: int, feeds: int, load: tuple[str, int, float]) -> Row:
+async def measured(running: Running, tier: str, number: int, forks: int, load: tuple[str, int, float]) -> Row:
     """Active streams alone, idle sessions opened, active streams beside them, idle ones resumed."""
     before, rss = await active(running, *load), running.rss()
     began = time.perf_counter()
-    ids = await opened(running.address, MODEL, number, feeds, tier)
-    rate = number / (time.perf_counter() - began)
+    ids = await opened(running.address, MODEL, number, forks, tier)
+    number, rate = len(ids), len(ids) / (time.perf_counter() - began)
     await settled(running)
     grown = (running.rss() - rss) / number
     beside = await active(running, *load)
@@ -121,7 +121,6 @@ async def measured(running: Running, tier: str, number: int, feeds: int, load: t
     return Row(
         tier=tier,
         sessions=number,
-        feeds=feeds,
         opened_per_s=rate,
         bytes_per_session=grown if in_memory else None,
         overhead=grown / STATE_BYTES if in_memory else None,

@@ -13,6 +13,7 @@ from service.registry import Served
 from service.sessions import NEVER, Durability, Mode, Parted, Session, SessionTable
 from service.sessions.packing import pack, unpack
 from service.sessions.stores.memory import MemoryStore
+from service.sessions.weight import weight_of
 from service.step import Result
 from tests.fakes.replica import Replica
 from tests.service.sessions.test_table import Clock
@@ -80,6 +81,21 @@ def test_packing_loses_nothing(translator: Served, num_turns: int) -> None:
     here = ("steps", "revision", "saved_steps", "durable_turn", "stored_at", "epoch", "durability", "ttl_s")
     assert [getattr(again, name) for name in here] == [getattr(session, name) for name in here]
     assert again.is_stored
+
+
+def test_packing_again_and_again_takes_no_more(translator: Served) -> None:
+    """What standings share of a context is shared again when they come back."""
+    session = Idle(translator).open(6)
+    sizes, weights = [], []
+    for _ in range(4):
+        packed = pack(session, SessionSettings())
+        session = unpack(packed, translator, SessionSettings())
+        sizes.append(len(packed))
+        weights.append(weight_of(session))
+    assert max(sizes) - min(sizes) < 10
+    assert len(set(weights)) == 1
+    before = [turn.standing.reading for turn in session.log if turn.standing]
+    assert before[0].pieces[0] is before[1].pieces[0] is session.standing.reading.pieces[0]
 
 
 def test_packing_keeps_as_many_turns_as_a_snapshot(translator: Served) -> None:
