@@ -75,7 +75,7 @@ class Directory:
                 return page, "s" if self._keeper else ""
         if self._keeper is None:
             return [], ""
-        found = await self._keeper.store.list(owner, limit, token[1:])
+        found = await self._keeper.store.list(owner, limit, token[1:] if token.startswith("s") else "")
         stored = [self._of_stored(owner, stored) for stored in found.sessions]
         return stored, f"s{found.after}" if found.after else ""
 

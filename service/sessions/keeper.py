@@ -253,3 +253,8 @@ def summary_of(session: Session) -> str:
         },
         separators=(",", ":"),
     )
+
+
+def next_turn_of(summary: str) -> int:
+    """The turn that comes next, as a summary has it."""
+    return int(json.loads(summary)["next_turn"])

@@ -23,7 +23,7 @@ from service.errors import (
 from service.registry import Served
 from service.sessions.durability import NEVER, Durability, Mode
 from service.sessions.holding import Holding, Parted, Why
-from service.sessions.keeper import Keeper
+from service.sessions.keeper import Keeper, next_turn_of
 from service.sessions.record import from_snapshot
 from service.sessions.session import Session
 from service.sessions.snapshot import Snapshot
@@ -74,7 +74,8 @@ class Sessions:
         self._keeper = keeper
         self._find_model = find_model
         self._serves_on = serves_on
-        self._turnstiles: dict[str, _Turnstile] = {}
+        self._turnstiles: dict[tuple[str, str], _Turnstile] = {}
+        """By owner and id: who has got hold of another owner's id keeps nobody waiting."""
         if keeper is not None:
             keeper.lose = self._lose
 
@@ -116,7 +117,7 @@ class Sessions:
     @asynccontextmanager
     async def hold(self, owner: str, session_id: str) -> AsyncIterator[Holding]:
         """Hold a session while inside, fetched from the store where it is not here; it is saved on the way out."""
-        async with self._resuming(session_id):
+        async with self._resuming(owner, session_id):
             await self._fetch(owner, session_id)
             holding = await self._table.take(owner, session_id)
         try:
@@ -133,7 +134,8 @@ class Sessions:
         """
         snapshot = self.tickets.take(ticket, owner)
         session_id = snapshot.session_id
-        async with self._resuming(session_id):
+        async with self._resuming(owner, session_id):
+            await self._check_not_older(owner, snapshot)
             known = await self._known(owner, session_id)
             if known is not None:
                 self.tickets.check_newest(snapshot, known.log.next_turn)
@@ -152,6 +154,16 @@ class Sessions:
                         f"the session of this ticket is not there any more: {parted}"
                     ) from None
         return session_id
+
+    async def _check_not_older(self, owner: str, snapshot: Snapshot) -> None:
+        """TicketOutdated where that can be told without taking the session from whoever holds it."""
+        held = self._table.find(owner, snapshot.session_id)
+        if held is not None:
+            self.tickets.check_newest(snapshot, held.log.next_turn)
+        if self._keeper is not None:
+            with suppress(SessionNotFound, StoreAway):
+                stored = await self._keeper.store.describe(snapshot.session_id, owner)
+                self.tickets.check_newest(snapshot, next_turn_of(stored.summary))
 
     async def _known(self, owner: str, session_id: str) -> Session | None:
         """The session as this server, or the store, knows it; its stream has let go of it."""
@@ -272,8 +284,8 @@ class Sessions:
         await self._keeper.close()
 
     @asynccontextmanager
-    async def _resuming(self, session_id: str) -> AsyncIterator[None]:
-        turnstile = self._turnstiles.setdefault(session_id, _Turnstile())
+    async def _resuming(self, owner: str, session_id: str) -> AsyncIterator[None]:
+        turnstile = self._turnstiles.setdefault((owner, session_id), _Turnstile())
         turnstile.num_waiting += 1
         try:
             async with turnstile.lock:
@@ -281,7 +293,7 @@ class Sessions:
         finally:
             turnstile.num_waiting -= 1
             if not turnstile.num_waiting:
-                del self._turnstiles[session_id]
+                del self._turnstiles[owner, session_id]
 
     async def _fetch(self, owner: str, session_id: str) -> None:
         """See that the session is in memory, and that it is this server's."""
