@@ -97,13 +97,13 @@ class SessionSettings(Piece):
     max_ttl_s: float = Field(3600.0, gt=0)
     """The longest that a client may ask for."""
     kept_turns: int = Field(16, ge=1, le=1024)
-    """Turns of a session that can be gone back to with `rewind`; each keeps its state."""
+    """Turns of a session that can be gone back to with `rewind`, while it is in use; each keeps its state."""
     kept_answers: int = Field(32, ge=1, le=4096)
     """Turns of a session whose answers are kept, so that a request that comes again is answered and not run again."""
     kept_outputs: int = Field(4096, ge=1, le=1_000_000)
     """Outputs (tokens) in these answers in all; the answer of the newest turn is kept whatever its length."""
     stored_turns: int = Field(4, ge=1, le=1024)
-    """Of the turns that can be gone back to, how many are in a snapshot, and so also after a resume elsewhere."""
+    """Of the turns that can be gone back to, how many are in a snapshot, and so also after a pause, or elsewhere."""
     default_ticket_ttl_s: float = Field(3600.0, gt=0)
     """How long a ticket is good for, where the client does not say."""
     max_ticket_ttl_s: float = Field(86_400.0, gt=0)
