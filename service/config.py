@@ -141,7 +141,7 @@ class StoreSettings(Piece):
     breaker_failures: int = Field(3, ge=1)
     """Failures in a row after which the store counts as away."""
     breaker_open_s: float = Field(2.0, gt=0)
-    """How long it is then left alone before one operation tries whether it is back."""
+    """How long it is then left alone at most before one operation tries whether it is back; at first 0.1 s."""
 
 
 class KeySettings(Piece):
