@@ -5,8 +5,8 @@ held by a stream ── idle in memory ── cold, in the store only
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 
 import structlog
@@ -199,7 +199,8 @@ class Sessions:
         """Put the session into the store now; StoreAway."""
         if self._keeper is None or session.durability.mode is Mode.NONE:
             raise NotPossible("this session is not durable: it has no place in a store")
-        await self._keeper.settle(session)
+        with _parting():
+            await self._keeper.settle(session)
 
     async def keep_alive(self, session: Session) -> None:
         """Let the session's time to live begin again, in the store too."""
@@ -371,14 +372,22 @@ class Sessions:
 
     async def _settled(self, writing: Awaitable[None]) -> None:
         try:
-            await writing
+            with _parting():
+                await writing
         except StoreAway:
             if not self._serves_on:
                 raise
-        except Fenced:
-            raise Parted(Why.CLAIMED, "another server has claimed this session; it goes on there") from None
-        except SessionNotFound:
-            raise Parted(Why.CLOSED, "the session was closed") from None
 
     def _lose(self, session: Session, why: Why, message: str) -> None:
         self._table.lose(session, why, message)
+
+
+@contextmanager
+def _parting() -> Iterator[None]:
+    """The stream that holds a session lets go of it where a write finds that it is no longer this server's."""
+    try:
+        yield
+    except Fenced:
+        raise Parted(Why.CLAIMED, "another server has claimed this session; it goes on there") from None
+    except SessionNotFound:
+        raise Parted(Why.CLOSED, "the session was closed") from None

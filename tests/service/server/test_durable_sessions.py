@@ -109,6 +109,22 @@ async def test_a_session_that_was_claimed_by_another_server_has_moved(tmp_path: 
             assert (await other.generate())[-1].hypotheses[0].text == "one two"
 
 
+async def test_a_snapshot_of_a_session_that_another_server_has_claimed_says_that_it_has_moved(
+    tmp_path: Path,
+) -> None:
+    """Were it refused as fenced, its client could take that for a break, and take the session back."""
+    durability = session_pb2.Durability(mode=session_pb2.DURABILITY_MODE_EVERY_N_STEPS, num_steps=100)
+    async with (
+        serving(tmp_path) as first,
+        serving(tmp_path) as second,
+        talking(first, durability=durability) as (talk, opened),
+    ):
+        await talk.feed("uno ")
+        async with talking(second, session_id=opened.session_id) as (_, _):
+            moved = await talk.say(snapshot=session_pb2.Snapshot())
+            assert moved.reason == session_pb2.MOVED_REASON_CLAIMED
+
+
 async def test_a_store_that_cannot_be_opened_does_not_stop_the_server(tmp_path: Path) -> None:
     store = {"kind": "sqlite", "path": str(tmp_path / "no such folder" / "sessions.sqlite")}
     async with serve_toys(tmp_path / "models", store=store) as toys:
