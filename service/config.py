@@ -140,7 +140,7 @@ class StoreSettings(Piece):
     """While the store is away: serve on, without durability, or refuse requests of sessions that asked for it."""
     breaker_failures: int = Field(3, ge=1)
     """Failures in a row after which the store counts as away."""
-    breaker_open_s: float = Field(2.0, gt=0)
+    breaker_open_s: float = Field(0.5, gt=0)
     """How long it is then left alone at most before one operation tries whether it is back; at first 0.1 s."""
 
 
