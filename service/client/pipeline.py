@@ -56,7 +56,7 @@ class Pipeline(Generic[R]):
             self._end(error)
 
     def _end(self, error: BaseException | None) -> None:
-        """No text will come any more; an error that keeps what is left from being sent counts like one of the source."""
+        """No text will come any more. What keeps the rest from being sent counts like an error of the source."""
         with self._changed:
             self._failure = error
             self._batches.ended = True

@@ -106,7 +106,7 @@ class FakeSessions(dict[str, Conversation]):
     def __init__(self) -> None:
         self.store: dict[str, Conversation] = {}
         self.plan: deque[str] = deque()
-        """`ok`; `cut`: the stream breaks, the answer is lost; `crash`: the memory too; `moved`: another has claimed it."""
+        """`ok`; `cut`: the stream breaks, the answer is lost; `crash`: the memory too; `moved`: another took it."""
         self.has_moved = False
         self.num_run = 0
         self.num_answered_again = 0
