@@ -38,7 +38,7 @@ MEBIBYTE = 1024 * 1024
 
 @dataclass(frozen=True)
 class Active:
-    """What the active streams got: medians of three rounds."""
+    """What the active streams got: medians of five rounds."""
 
     tokens_per_s: float
     between_p50_ms: float
@@ -80,11 +80,11 @@ class Running:
 
 def main(
     sessions: Annotated[int, typer.Option(help="Idle sessions in memory.")] = 100_000,
-    cold: Annotated[int, typer.Option(help="Cold sessions in each store.")] = 20_000,
+    cold: Annotated[int, typer.Option(help="Cold sessions in each store.")] = 10_000,
     tiers: Annotated[str, typer.Option(help="Where they lie.")] = "memory,sqlite,redis",
-    forks: Annotated[int, typer.Option(help="Sessions that are forks of each that is opened and fed.")] = 4,
+    forks: Annotated[int, typer.Option(help="Sessions that are forks of each that is opened and fed.")] = 1,
     streams: Annotated[int, typer.Option(help="Active streams.")] = 16,
-    seconds: Annotated[float, typer.Option(help="Length of a round of theirs; there are three.")] = 4.0,
+    seconds: Annotated[float, typer.Option(help="Length of a round of theirs; there are five.")] = 3.0,
     models: Annotated[Path, typer.Option(help="Where the translator lies.")] = Path("models"),
     model: Annotated[str, typer.Option(help="The translator of the active streams.")] = "tatoeba-es-en",
     out: Annotated[Path | None, typer.Option(help="Write the table as JSON, too.")] = None,
@@ -132,8 +132,8 @@ async def measured(running: Running, tier: str, number: int, forks: int, load: t
 
 
 async def active(running: Running, model: str, streams: int, seconds: float) -> Active:
-    """What so many streams of translations get; the median of three rounds."""
-    rounds = [await a_round(running.address, model, streams, SENTENCES, seconds) for _ in range(3)]
+    """What so many streams of translations get; the median of five rounds."""
+    rounds = [await a_round(running.address, model, streams, SENTENCES, seconds) for _ in range(5)]
     return Active(
         tokens_per_s=statistics.median(rate for rate, _, _ in rounds),
         between_p50_ms=statistics.median(statistics.median(gaps) for _, _, gaps in rounds) * 1000,

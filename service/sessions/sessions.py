@@ -33,10 +33,10 @@ from service.sessions.tickets import Tickets
 
 EVICTED_AT_ONCE = 100
 EXPIRED_AT_ONCE = 100
-PACKED_AT_ONCE = 4
-"""As many take half a millisecond."""
-PACKING_PAUSE_S = 0.002
-"""So packing takes at most a fifth of the event loop's time."""
+PACKED_AT_ONCE = 8
+"""As many take a millisecond."""
+PACKING_PAUSE_S = 0.003
+"""So packing takes at most a quarter of the event loop's time."""
 
 log = structlog.get_logger("seqserve.sessions")
 
@@ -226,10 +226,11 @@ class Sessions:
         version, and this one may again.
         """
         name = f"{served.manifest.name}/{served.manifest.version}"
-        for number, session_id in enumerate(self._table.of_model(served)):
-            self._table.evict(session_id, Why.MODEL_UNLOADED, f"{name} is no longer served")
-            if number % EVICTED_AT_ONCE == 0:
-                await asyncio.sleep(0)
+        while session_ids := self._table.of_model(served):
+            for number, session_id in enumerate(session_ids):
+                self._table.evict(session_id, Why.MODEL_UNLOADED, f"{name} is no longer served")
+                if number % EVICTED_AT_ONCE == 0:
+                    await asyncio.sleep(0)
 
     async def upkeep(self) -> None:
         """To be called every second: what clients left silent is ended, what they hold is kept alive in the store."""

@@ -347,12 +347,9 @@ class SessionTable:
         return session_id is not None
 
     def _fresh_and_stored(self) -> str | None:
-        """One of the first that is whole in the store; others that were looked at go to the end of the row."""
-        for session_id, entry in list(islice(self._fresh.items(), MAX_TRIED)):
-            if entry.session.is_stored:
-                return session_id
-            self._fresh[session_id] = self._fresh.pop(session_id)
-        return None
+        """One of the first that is whole in the store; the others are packed soon, or go to the end of the row."""
+        first = islice(self._fresh.items(), MAX_TRIED)
+        return next((session_id for session_id, entry in first if entry.session.is_stored), None)
 
     def _check_room(self, owner: str, weight: int, is_new: bool) -> None:
         settings = self.settings
