@@ -10,7 +10,7 @@ import pytest
 from service.config import SessionSettings
 from service.errors import Overloaded, SessionNotFound
 from service.registry import Served
-from service.sessions import NEVER, Durability, Mode, Parted, Session, SessionTable
+from service.sessions import NEVER, Durability, Mode, Parted, Session, SessionTable, Why
 from service.sessions.packing import pack, unpack
 from service.sessions.stores.memory import MemoryStore
 from service.sessions.weight import weight_of
@@ -115,6 +115,7 @@ async def test_a_packed_session_is_what_it_was(translator: Served) -> None:
     assert idle.table.find("bob", session.id) is None
     with pytest.raises(SessionNotFound):
         await idle.table.take("bob", session.id)
+    assert not list(idle.table.unpacked())  # nor does it cost anything
     looked_at = idle.table.find("ann", session.id)
     assert looked_at is not None
     assert written(looked_at) == before
@@ -185,6 +186,25 @@ async def test_a_session_that_lives_on_does_not_end_when_it_would_have(translato
     idle.clock.now += 41
     assert idle.table.expire() == 1
     assert len(idle.table) == 0
+
+
+async def test_a_session_that_lived_on_ends_when_its_new_time_is_over(translator: Served) -> None:
+    idle = Idle(translator, default_ttl_s=100)
+    session = idle.open()
+    idle.clock.now += 80
+    await idle.settle(session)
+    idle.clock.now += 50
+    assert idle.table.expire() == 0
+    idle.clock.now += 51
+    assert idle.table.expire() == 1
+
+
+def test_a_packed_session_that_another_server_has_is_forgotten(translator: Served) -> None:
+    idle = Idle(translator)
+    session = idle.open(is_stored=True)
+    idle.pack_all()
+    idle.table.lose(session, Why.CLAIMED, "")
+    assert (session.id in idle.table, idle.table.idle_bytes, idle.gone) == (False, 0, {"claimed": 1})
 
 
 async def test_past_the_bytes_the_one_idle_for_longest_makes_room(translator: Served) -> None:
