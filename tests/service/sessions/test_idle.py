@@ -66,7 +66,7 @@ def written(session: Session) -> list[object]:
     arrays = [{**each.reading.state, **each.reading.outputs} for each in standings]
     return [
         [(each.pending, each.input_position, each.output_position, each.text_is_over) for each in standings],
-        [{name: array.tobytes() for name, array in each.items()} for each in arrays + joined],  # type: ignore[operator]
+        [{name: array.tobytes() for name, array in each.items()} for each in arrays + joined],
         [(turn.number, turn.digest, turn.answer, turn.num_outputs) for turn in session.log],
         session.log.next_turn,
     ]
