@@ -58,6 +58,7 @@ def _told(event: "Reconnecting | Resumed") -> str:
     from service.client import Resumed
 
     if isinstance(event, Resumed):
-        again = "" if not event.num_replayed else f", {event.num_replayed} requests sent again"
+        again = f", {event.num_replayed} sent again" if event.num_replayed else ""
         return f"… resumed after {event.seconds:.1f} s: nothing lost, nothing done twice{again}"
-    return f"{event.error}; reconnecting …" if event.attempt == 1 else ""
+    what = str(event.error).partition(" (")[0]  # without gRPC's words for it
+    return f"{what}; reconnecting …" if event.attempt == 1 else ""

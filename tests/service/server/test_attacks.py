@@ -94,7 +94,8 @@ async def scene(folder: Path, keys: str = KEYS) -> AsyncIterator[tuple[Scene, Vi
         toys.engine().let(2)
         await victim.write()
         store = folder / "sessions.sqlite"
-        yield Scene(toys, store, victim.session_id, *victim.tickets, idle_ids, other), victim
+        old, new = victim.tickets
+        yield Scene(toys, store, victim.session_id, old, new, idle_ids, other), victim
 
 
 async def undisturbed(folder: Path) -> Said:
