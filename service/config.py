@@ -79,22 +79,31 @@ class SchedulerSettings(Piece):
 class SessionSettings(Piece):
     """How many sessions are kept, and for how long."""
 
-    max_sessions: int = Field(10_000, ge=1)
-    """Sessions kept in all."""
-    max_sessions_per_owner: int = Field(10_000, ge=1)
-    """Sessions kept for one owner."""
+    max_sessions: int = Field(100_000, ge=1)
+    """Sessions kept in memory; past it, the one idle for longest goes to the store only, and without one new sessions
+    are refused."""
+    max_memory_bytes: int = Field(1024 * 1024 * 1024, ge=1024 * 1024)
+    """Memory of these sessions, with all that they keep; past it, as above."""
+    max_sessions_per_owner: int = Field(100_000, ge=1)
+    """Sessions of one owner, in memory and in the store."""
+    compact_after_s: float = Field(10.0, ge=0)
+    """How long after its stream has ended a session is packed into the least memory; then it keeps only `stored_turns`
+    of the turns that can be gone back to."""
+    max_silence_s: float = Field(3600.0, gt=0)
+    """How long a client may say nothing on a stream that holds a session, before the session is ended; `keep_alive`
+    starts it again."""
     default_ttl_s: float = Field(300.0, gt=0)
     """How long a session is kept while no stream holds it, where the client does not say."""
     max_ttl_s: float = Field(3600.0, gt=0)
     """The longest that a client may ask for."""
     kept_turns: int = Field(16, ge=1, le=1024)
-    """Turns of a session that can be gone back to with `rewind`; each keeps its state."""
+    """Turns of a session that can be gone back to with `rewind`, while it is in use; each keeps its state."""
     kept_answers: int = Field(32, ge=1, le=4096)
     """Turns of a session whose answers are kept, so that a request that comes again is answered and not run again."""
     kept_outputs: int = Field(4096, ge=1, le=1_000_000)
     """Outputs (tokens) in these answers in all; the answer of the newest turn is kept whatever its length."""
     stored_turns: int = Field(4, ge=1, le=1024)
-    """Of the turns that can be gone back to, how many are in a snapshot, and so also after a resume elsewhere."""
+    """Of the turns that can be gone back to, how many are in a snapshot, and so also after a pause, or elsewhere."""
     default_ticket_ttl_s: float = Field(3600.0, gt=0)
     """How long a ticket is good for, where the client does not say."""
     max_ticket_ttl_s: float = Field(86_400.0, gt=0)
@@ -131,8 +140,8 @@ class StoreSettings(Piece):
     """While the store is away: serve on, without durability, or refuse requests of sessions that asked for it."""
     breaker_failures: int = Field(3, ge=1)
     """Failures in a row after which the store counts as away."""
-    breaker_open_s: float = Field(2.0, gt=0)
-    """How long it is then left alone before one operation tries whether it is back."""
+    breaker_open_s: float = Field(0.5, gt=0)
+    """How long it is then left alone at most before one operation tries whether it is back; at first 0.1 s."""
 
 
 class KeySettings(Piece):

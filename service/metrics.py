@@ -33,7 +33,21 @@ class Metrics:
         )
         self.jobs = Counter("seqserve_jobs", "Jobs ended, by how.", ["model", "outcome"], registry=r)
         self.requests = Counter("seqserve_requests", "Requests answered.", ["method", "code"], registry=r)
-        self.sessions_active = Gauge("seqserve_sessions_active", "Sessions kept.", registry=r)
+        self.sessions = Gauge(
+            "seqserve_sessions",
+            "Sessions: held by a stream, idle in memory, cold (in the store only; not told by redis).",
+            ["tier"],
+            registry=r,
+        )
+        self.session_bytes = Gauge(
+            "seqserve_session_bytes", "Memory of sessions, with all that they keep.", ["tier"], registry=r
+        )
+        self.sessions_evicted = Counter(
+            "seqserve_sessions_evicted",
+            "Sessions that left the memory without their owner's asking; memory: they made room and are in the store.",
+            ["reason"],
+            registry=r,
+        )
         self.sessions_unsaved = Gauge(
             "seqserve_sessions_unsaved",
             "Sessions that could not be saved, and will be tried again.",

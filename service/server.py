@@ -4,7 +4,7 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import grpc
@@ -27,7 +27,7 @@ from service.bundle import Bundle
 from service.config import Settings
 from service.engine import Engine
 from service.engine.onnx import OnnxEngine
-from service.errors import ConfigRefused
+from service.errors import ConfigRefused, StoreAway
 from service.metrics import Metrics
 from service.registry import Registry, Served
 from service.scheduler import Scheduler
@@ -43,8 +43,10 @@ SERVICES = (
     session_pb2.DESCRIPTOR.services_by_name["SessionService"].full_name,
     model_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
 )
-SWEEP_EVERY_S = 5.0
-"""How often sessions that nobody came back for are forgotten."""
+TIDY_EVERY_S = 1.0
+"""How often sessions that nobody came back for are forgotten, and idle ones packed."""
+SWEEP_EVERY_S = 10.0
+"""How often the store is swept, where it does not do so by itself, and its sessions are counted."""
 UPKEEP_EVERY_S = 1.0
 """How often the store is asked whether it is there, and told which sessions streams hold."""
 STORE = "store"
@@ -63,7 +65,7 @@ class Server:
         self.settings = settings
         self.metrics = Metrics()
         self.registry = Registry(self._serve_bundle)
-        ring, table = Keyring.from_settings(settings.keys), SessionTable(settings.sessions)
+        ring, table = Keyring.from_settings(settings.keys), self._make_table()
         self._keeper = self._make_keeper(ring)
         self.sessions = Sessions(
             table,
@@ -82,7 +84,6 @@ class Server:
         self._health = health.aio.HealthServicer()
         self._tasks: list[asyncio.Task[None]] = []
         self._stop_metrics: Callable[[], None] = lambda: None
-        self.metrics.sessions_active.set_function(lambda: len(self.sessions))
 
     @property
     def address(self) -> str:
@@ -104,7 +105,12 @@ class Server:
             raise
         await self._grpc.start()
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
-        self._tasks += [asyncio.create_task(self._sweep()), asyncio.create_task(self._upkeep())]
+        for work, every_s in (
+            (self.sessions.tidy, TIDY_EVERY_S),
+            (self._sweep, SWEEP_EVERY_S),
+            (self._upkeep, UPKEEP_EVERY_S),
+        ):
+            self._tasks.append(asyncio.create_task(self._repeat(work, every_s)))
         log.info("started", address=self.address, models=self._names(), seconds=_rounded_since(started))
         return self.port
 
@@ -129,6 +135,17 @@ class Server:
         """End the calls that still run, with UNAVAILABLE."""
         log.info("turning out", calls=len(self._calls))
         self._calls.turn_out()
+
+    def _make_table(self) -> SessionTable:
+        metrics = self.metrics
+        table = SessionTable(
+            self.settings.sessions, on_gone=lambda why: metrics.sessions_evicted.labels(why).inc()
+        )
+        metrics.sessions.labels("held").set_function(lambda: table.num_held)
+        metrics.sessions.labels("idle").set_function(lambda: len(table) - table.num_held)
+        metrics.session_bytes.labels("held").set_function(lambda: table.held_bytes)
+        metrics.session_bytes.labels("idle").set_function(lambda: table.idle_bytes)
+        return table
 
     def _make_keeper(self, ring: Keyring | None) -> Keeper | None:
         store = open_store(self.settings.store, self.metrics)
@@ -178,18 +195,30 @@ class Server:
         for service in ("", *SERVICES):
             await self._health.set(service, status)
 
-    async def _sweep(self) -> None:
+    async def _repeat(self, work: Callable[[], Awaitable[None]], every_s: float) -> None:
+        """For as long as the server runs, whatever fails."""
         while True:
-            await asyncio.sleep(SWEEP_EVERY_S)
-            self.sessions.expire()
+            try:
+                await work()
+            except Exception:
+                log.exception("what has to be done again and again failed once", what=work.__name__)
+            await asyncio.sleep(every_s)
+
+    async def _sweep(self) -> None:
+        """Sweep the store, and count what is in it."""
+        if self._keeper is not None:
+            with suppress(StoreAway):
+                await self._keeper.store.sweep()
+                num_cold = await self.sessions.num_cold()
+                if num_cold is not None:
+                    self.metrics.sessions.labels("cold").set(num_cold)
 
     async def _upkeep(self) -> None:
         """Keep up with the store, and say in health whether it is there."""
-        while self._keeper is not None:
-            await self.sessions.upkeep()
+        await self.sessions.upkeep()
+        if self._keeper is not None:
             status = health_pb2.HealthCheckResponse
             await self._health.set(STORE, status.NOT_SERVING if self._keeper.is_away else status.SERVING)
-            await asyncio.sleep(UPKEEP_EVERY_S)
 
     async def _end_parts(self) -> None:
         for task in self._tasks:

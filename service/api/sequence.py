@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 
 from seqserve.v1 import model_pb2, sequence_pb2, sequence_pb2_grpc, session_pb2
+from service.api.affinity import affinity_key
 from service.api.calls import Calls
 from service.api.converters import (
     classification_to_proto,
@@ -85,7 +86,8 @@ class SequenceServicer(sequence_pb2_grpc.SequenceServiceServicer):
         self, request_iterator: AsyncIterator[session_pb2.SessionRequest], context: Context
     ) -> AsyncGenerator[session_pb2.SessionResponse, None]:
         owner = self._owners.owner_of(context)
-        stream = SessionStream(self._registry, self._sessions, self._limits, owner, self._calls)
+        key = affinity_key(context)
+        stream = SessionStream(self._registry, self._sessions, self._limits, owner, self._calls, key)
         async with aclosing(stream.answers(request_iterator)) as answers:
             async for answer in answers:
                 yield answer

@@ -35,13 +35,20 @@ class SessionStream:
     """Holds its session until the stream ends, however it ends, or until it has to part with it."""
 
     def __init__(
-        self, registry: Registry, sessions: Sessions, limits: LimitSettings, owner: str, calls: Calls
+        self,
+        registry: Registry,
+        sessions: Sessions,
+        limits: LimitSettings,
+        owner: str,
+        calls: Calls,
+        affinity: str = "",
     ) -> None:
         self._registry = registry
         self._sessions = sessions
         self._limits = limits
         self._owner = owner
         self._calls = calls
+        self._affinity = affinity
 
     async def answers(self, requests: AsyncIterator[session_pb2.SessionRequest]) -> Responses:
         """What the stream answers, request by request; the last message may be that the session has moved."""
@@ -88,7 +95,8 @@ class SessionStream:
         served = self._registry.find(**selection_from_proto(request.model))
         check_streams(served.manifest)
         durability = durability_from_proto(request.durability, self._sessions.default_durability)
-        return await self._sessions.open(self._owner, served, ttl_from_proto(request), durability)
+        ttl_s = ttl_from_proto(request)
+        return await self._sessions.open(self._owner, served, ttl_s, durability, affinity=self._affinity)
 
     async def _resumed(self, request: session_pb2.Resume) -> str:
         if bool(request.ticket) == bool(request.session_id):

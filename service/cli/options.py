@@ -48,7 +48,17 @@ def connect(address: str, timeout: float) -> "Client":
 
 
 def _tell(event: "Reconnecting | Resumed") -> None:
-    """A dim line when a session's stream breaks; that it goes on is seen."""
-    if getattr(event, "attempt", 0) == 1:
+    """A dim line when a session's stream breaks, and one when it goes on."""
+    if told := _told(event):
         begin = "\r\x1b[K" if sys.stderr.isatty() else ""
-        typer.secho(f"{begin}reconnecting…", err=True, dim=True)
+        typer.secho(begin + told, err=True, dim=True)
+
+
+def _told(event: "Reconnecting | Resumed") -> str:
+    from service.client import Resumed
+
+    if isinstance(event, Resumed):
+        again = f", {event.num_replayed} sent again" if event.num_replayed else ""
+        return f"… resumed after {event.seconds:.1f} s: nothing lost, nothing done twice{again}"
+    what = str(event.error).partition(" (")[0]  # without gRPC's words for it
+    return f"{what}; reconnecting …" if event.attempt == 1 else ""

@@ -1,5 +1,6 @@
 """`seqserve serve`."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -72,7 +73,9 @@ def welcome(server: "Server") -> None:
         rows.add_column(title)
     for one in served:
         rows.add_row(*_row(one))
-    output.line(f"\nseqserve {version.number()} serves {len(served)} models on {server.address}\n")
+    output.line(
+        f"\nseqserve {version.number()} serves {len(served)} models on {server.address} as process {os.getpid()}\n"
+    )
     output.table(rows)
     output.line("\n" + "\n".join(_next_lines(server.address, served)) + "\nCtrl-C ends.\n")
 

@@ -1,9 +1,10 @@
 """Several servers behind one client: which one is spoken to, and which one next."""
 
+import hashlib
 import secrets
-import zlib
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from copy import copy
+from typing import Generic, Self, TypeVar
 
 from service.client import channel
 from service.client.errors import InvalidRequest
@@ -21,16 +22,17 @@ def targets(addresses: str | Sequence[str]) -> tuple[str, ...]:
 
 
 class Ways(Generic[S]):
-    """The ways to the servers for one session.
+    """The ways to the servers for one session, in the order of its affinity key (rendezvous hashing).
 
-    Sessions begin at different servers, by their affinity key: that of a new session is random, that of one that is
-    taken up is its id. The key goes along with every stream, for proxies.
+    The key of a new session is random; the server begins the session's id with it. So sessions are spread, and every
+    client of one session, in whatever order it was given the addresses, asks the same server first. The key goes along
+    with every stream, for proxies.
     """
 
-    def __init__(self, ways: Sequence[tuple[S, str]], key: str = "") -> None:
-        self._ways = ways
-        self._key = key or secrets.token_hex(8)
-        self._index = zlib.crc32(self._key.encode())
+    def __init__(self, ways: Sequence[tuple[S, str]], session_id: str = "") -> None:
+        self._key = _key_of(session_id) if session_id else secrets.token_hex(4)
+        self._ways = sorted(ways, key=lambda way: _weight(self._key, way[1]))
+        self._index = 0
 
     def next(self, elsewhere: bool) -> tuple[S, str, str]:
         """Stub, address and affinity key for the next stream: where the last one was, or elsewhere."""
@@ -38,6 +40,15 @@ class Ways(Generic[S]):
         stub, address = self._ways[self._index % len(self._ways)]
         return stub, address, self._key
 
-    def again(self, key: str = "") -> "Ways[S]":
-        """The same ways, for another session."""
-        return Ways(self._ways, key)
+    def again(self) -> Self:
+        """The same ways for a fork, which begins where its session is."""
+        return copy(self)
+
+
+def _key_of(session_id: str) -> str:
+    """The key that the id begins with. Where there is none, a hash of it: an id is a secret, which headers are not."""
+    return session_id.rpartition(".")[0] or hashlib.sha256(session_id.encode()).hexdigest()[:8]
+
+
+def _weight(key: str, address: str) -> bytes:
+    return hashlib.blake2b(f"{key} {address}".encode(), digest_size=8).digest()

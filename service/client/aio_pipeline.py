@@ -27,6 +27,7 @@ class AsyncPipeline(Generic[R]):
         self._send = send
         self._batches = batches
         self._sent: deque[tuple[list[str], asyncio.Task[R]]] = deque()
+        self._left = False
         self._came = asyncio.Event()
         self._room = asyncio.Event()
 
@@ -65,6 +66,7 @@ class AsyncPipeline(Generic[R]):
         self._send_more()
 
     async def _leave(self, reading: "asyncio.Task[None]") -> None:
+        self._left = True
         tasks = [reading, *(task for _, task in self._sent)]
         self._sent.clear()
         for task in tasks:
@@ -72,7 +74,7 @@ class AsyncPipeline(Generic[R]):
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _send_more(self) -> None:
-        while texts := self._batches.take():
+        while not self._left and (texts := self._batches.take()):
             self._sent.append((texts, asyncio.create_task(self._send(texts))))
             self._came.set()
         self._room.set()

@@ -72,7 +72,7 @@ class AsyncSession(Talk):
     async def fork(self) -> "AsyncSession":
         """Open another session that stands where this one stands."""
         forked = (await self._run(self._aside(requests.fork(), "forked"))).forked
-        ways, resume = self._ways.again(forked.session_id), requests.resume(forked.session_id)
+        ways, resume = self._ways.again(), requests.resume(forked.session_id)
         session = AsyncSession(ways, resume, self._default_timeout, self._manner)
         return await session.__aenter__()
 

@@ -46,5 +46,9 @@ class Batches(Generic[T]):
         """Note that the answers of one request were handed on."""
         self.under_way -= 1
 
+    def give_up(self) -> None:
+        """Forget what has not been sent."""
+        self._waiting.clear()
+
     def _worth_sending(self) -> bool:
         return bool(self._waiting) and (self.full or self.ended or not self.under_way)

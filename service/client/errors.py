@@ -163,9 +163,14 @@ BROKEN = (Cancelled, ServerFailed)
 """What a connection that breaks in the middle of a stream may look like, besides Unavailable."""
 
 
+def is_claimed(error: ClientError) -> bool:
+    """Whether another stream has resumed the session since this one did."""
+    return error.reason in ("MOVED_CLAIMED", "FENCED")
+
+
 def is_break(error: ClientError) -> bool:
     """Whether not the request has failed but the way to the server, so that a session can be taken up again."""
-    if error.reason in ("FENCED", "SESSION_BUSY"):
+    if error.reason == "SESSION_BUSY":
         return True
     from_transport = bool(error.details.code) and not error.reason
     return isinstance(error, Unavailable) or (from_transport and isinstance(error, BROKEN))

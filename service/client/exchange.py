@@ -15,6 +15,7 @@ from service.client.errors import (
     ClientError,
     DeadlineExceeded,
     Details,
+    NotPossible,
     Unavailable,
     as_client_errors,
 )
@@ -32,7 +33,8 @@ class Exchange:
     def __init__(self, stub: "SequenceServiceStub", address: str, affinity: str = "") -> None:
         self._address = address
         self._requests: SimpleQueue[SessionRequest | None] = SimpleQueue()
-        self._call = stub.Session(iter(self._requests.get, None), metadata=_metadata(affinity))
+        with _open_channel():
+            self._call = stub.Session(iter(self._requests.get, None), metadata=_metadata(affinity))
 
     def send(self, request: SessionRequest) -> None:
         self._requests.put(request)
@@ -51,6 +53,11 @@ class Exchange:
     def leave(self) -> None:
         self._requests.put(None)  # lets go the thread in which gRPC waits for requests
         self._call.cancel()
+
+    def __del__(self) -> None:
+        """The thread does not outlive a session that nobody has left."""
+        if hasattr(self, "_call"):
+            self.leave()
 
     @contextmanager
     def _within(self, timeout: float | None) -> Iterator[None]:
@@ -76,7 +83,8 @@ class AsyncExchange:
 
     def __init__(self, stub: "SequenceServiceAsyncStub", address: str, affinity: str = "") -> None:
         self._address = address
-        self._call = stub.Session(metadata=_metadata(affinity))
+        with _open_channel():
+            self._call = stub.Session(metadata=_metadata(affinity))
 
     async def send(self, request: SessionRequest) -> None:
         """Failures show when the answer is read."""
@@ -106,6 +114,15 @@ class AsyncExchange:
 
     def leave(self) -> None:
         self._call.cancel()
+
+
+@contextmanager
+def _open_channel() -> Iterator[None]:
+    """Raise what gRPC says of a channel that has been closed as the client's own error."""
+    try:
+        yield
+    except (ValueError, grpc.aio.UsageError):
+        raise NotPossible("this client is closed") from None
 
 
 def _is_cancelling() -> bool:

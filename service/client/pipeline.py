@@ -51,12 +51,21 @@ class Pipeline(Generic[R]):
                     self._changed.wait_for(lambda: self._left or not self._batches.full)
                     if self._left:
                         return
+            self._end(None)
         except BaseException as error:
+            self._end(error)
+
+    def _end(self, error: BaseException | None) -> None:
+        """No text will come any more. What keeps the rest from being sent counts like an error of the source."""
+        with self._changed:
             self._failure = error
-        finally:
-            with self._changed:
-                self._batches.ended = True
+            self._batches.ended = True
+            try:
                 self._send_more()
+            except BaseException as failed:
+                self._failure = error or failed
+                self._batches.give_up()
+            self._changed.notify_all()
 
     def _oldest(self) -> tuple[list[str], "Future[R]"] | None:
         with self._changed:
@@ -78,5 +87,9 @@ class Pipeline(Generic[R]):
 
     def _send_more(self) -> None:
         while not self._left and (texts := self._batches.take()):
-            self._sent.append((texts, self._send(texts)))
+            try:
+                self._sent.append((texts, self._send(texts)))
+            except BaseException:
+                self._batches.landed()
+                raise
         self._changed.notify_all()

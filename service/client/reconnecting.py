@@ -5,9 +5,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from service.client.errors import ClientError, SessionBusy
+from service.client.errors import ClientError, SessionBusy, is_claimed
 
 FIRST_WAIT_S = 0.05
+GROWTH = 1.6
+"""From one wait to the next, as in gRPC: who grows faster overshoots the end of a short outage by more."""
 MAX_WAIT_S = 2.0
 MAX_BUSY = 6
 """How often another stream may be found to hold the session: then it is someone else's."""
@@ -49,6 +51,8 @@ class Outage:
     attempts: int = 0
     num_busy: int = 0
     num_not_found: int = 0
+    num_unheard: int = 0
+    """Attempts of which nobody knows whether a server will still see them, and claim the session for them."""
     num_replayed: int = 0
     answered_again: bool = False
     began: float = field(init=False)
@@ -64,8 +68,9 @@ class Outage:
         """Note a failed attempt; how long to wait before the next. The error itself once patience is at its end."""
         self.attempts += 1
         self.num_busy += isinstance(error, SessionBusy)
+        self.num_unheard -= is_claimed(error)
         if self.seconds >= self.patience_s or self.num_busy > MAX_BUSY:
             raise error
-        longest = min(FIRST_WAIT_S * 2.0 ** (self.attempts - 1), MAX_WAIT_S)
+        longest = min(FIRST_WAIT_S * GROWTH ** (self.attempts - 1), MAX_WAIT_S)
         asked = error.details.retry_after_s or 0.0
         return max(min(asked, MAX_WAIT_S), longest * random.uniform(0.5, 1.0))

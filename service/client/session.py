@@ -73,7 +73,7 @@ class Session(Talk):
     def fork(self) -> "Session":
         """Open another session that stands where this one stands."""
         forked = self._run(self._aside(requests.fork(), "forked")).forked
-        ways, resume = self._ways.again(forked.session_id), requests.resume(forked.session_id)
+        ways, resume = self._ways.again(), requests.resume(forked.session_id)
         return Session(ways, resume, self._default_timeout, self._manner)
 
     def snapshot(self) -> None:

@@ -20,6 +20,7 @@ from service.client.errors import (
     SessionNotFound,
     Unreachable,
     is_break,
+    is_claimed,
 )
 from service.client.reconnecting import Outage, Reconnecting, Resumed, Watch
 from service.client.record import Record, check_stays, expect
@@ -155,7 +156,7 @@ class Talk(Record):
         """Survive a break; a refusal is raised."""
         if isinstance(error, DeadlineExceeded) or not self._is_survived(error):
             self._outage = None
-            if error.reason:  # the service has spoken
+            if error.reason and error.details.code and not is_claimed(error):  # a refusal, and no farewell
                 self._replay.refused()
             raise self._lost(error)
         yield from self._reconnected(error)
@@ -235,13 +236,23 @@ class Talk(Record):
             raise error
 
     def _taken_up(self, elsewhere: bool) -> Program[None]:
-        answer = yield Begin(self._first_request(), self._begin_timeout(), elsewhere)
-        assert answer is not None
+        answer = yield from self._begun(elsewhere)
         opened = self._note_opened(check_stays(answer))
         self._replay.durable = opened.durability.mode not in (0, DURABILITY_MODE_NONE)
         self._note_opening(opened)
         for turn in self._replay.opened(opened.next_turn, (opened.input_position, opened.output_position)):
             yield from self._repeated(turn)
+
+    def _begun(self, elsewhere: bool) -> Program[SessionResponse]:
+        try:
+            answer = yield Begin(self._first_request(), self._begin_timeout(), elsewhere)
+        except ClientError as error:
+            if not error.reason and not isinstance(error, Unreachable):
+                self._outage = self._outage or Outage(self._manner.patience_s)
+                self._outage.num_unheard += 1
+            raise
+        assert answer is not None
+        return answer
 
     def _note_opening(self, opened: Opened) -> None:
         if self._replay.pending is None:
@@ -286,8 +297,9 @@ class Talk(Record):
             )
 
     def _is_survived(self, error: ClientError) -> bool:
-        if error.reason == "MOVED_CLAIMED":
-            return self._outage is not None  # else someone else has taken the session: it is not taken back
+        if is_claimed(error):
+            # By an attempt of its own that came late; or by someone else: from them it is not taken back.
+            return self._outage is not None and self._outage.num_unheard > 0
         if not self._held_before:
             return is_break(error)
         if isinstance(error, SessionNotFound) and not isinstance(error, SessionLost):

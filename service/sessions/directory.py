@@ -1,10 +1,12 @@
 """What an owner's sessions are, wherever they lie: to list, to describe, to close."""
 
+import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import islice
 
 from service.errors import InvalidInput, SessionNotFound
 from service.sessions.durability import Durability, Mode
@@ -15,6 +17,9 @@ from service.sessions.session import Session
 from service.sessions.sessions import Sessions
 from service.sessions.stores.base import Stored
 from service.sessions.table import SessionTable
+
+UNPACKED_AT_ONCE = 10
+"""Sessions that are unpacked to be listed, before others' requests have their turn."""
 
 
 class Tier(Enum):
@@ -62,20 +67,17 @@ class Directory:
         """A page and where the next one begins: first what is in this memory only, then what is in the store."""
         if not token.startswith("s"):
             start = _offset(token)
-            own = [
-                session for session in self._table if session.owner == owner and not self._is_stored(session)
-            ]
-            page = [self._of_session(session) for session in own[::-1][start : start + limit]]
-            if start + limit < len(own):
+            own = list(islice(self._not_stored(owner), start, start + limit + 1))
+            page = [description async for description in self._described(owner, own[:limit])]
+            if len(own) > limit:
                 return page, f"m{start + limit}"
             if page or self._keeper is None:
                 return page, "s" if self._keeper else ""
         if self._keeper is None:
             return [], ""
-        found = await self._keeper.store.list(owner, limit, token[1:])
-        return [
-            self._of_stored(stored) for stored in found.sessions
-        ], f"s{found.after}" if found.after else ""
+        found = await self._keeper.store.list(owner, limit, token[1:] if token.startswith("s") else "")
+        stored = [self._of_stored(owner, stored) for stored in found.sessions]
+        return stored, f"s{found.after}" if found.after else ""
 
     async def describe(self, owner: str, session_id: str) -> Description:
         session = self._table.find(owner, session_id)
@@ -83,7 +85,7 @@ class Directory:
             return self._of_session(session)
         if self._keeper is None:
             raise SessionNotFound("no such session", name=session_id)
-        return self._of_stored(await self._keeper.store.describe(session_id, owner))
+        return self._of_stored(owner, await self._keeper.store.describe(session_id, owner))
 
     async def close(self, owner: str, session_id: str) -> None:
         """End a session wherever it is; a stream that holds it here is told at once."""
@@ -96,6 +98,21 @@ class Directory:
             self._sessions.tickets.closed(session_id)
         else:
             raise SessionNotFound("no such session", name=session_id)
+
+    def _not_stored(self, owner: str) -> Iterator[str]:
+        """Ids of the owner's sessions that are in this memory only."""
+        unpacked = {session.id: session for session in self._table.unpacked() if session.owner == owner}
+        for session_id in self._table.not_stored(owner):
+            if session_id not in unpacked or not self._is_stored(unpacked[session_id]):
+                yield session_id
+
+    async def _described(self, owner: str, session_ids: Sequence[str]) -> AsyncIterator[Description]:
+        for number, session_id in enumerate(session_ids):
+            session = self._table.find(owner, session_id)
+            if session is not None:
+                yield self._of_session(session)
+            if number % UNPACKED_AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     def _is_stored(self, session: Session) -> bool:
         return self._keeper is not None and session.epoch > 0 and session.durability.mode is not Mode.NONE
@@ -116,8 +133,8 @@ class Directory:
             state_bytes=state_bytes(session),
         )
 
-    def _of_stored(self, stored: Stored) -> Description:
-        session = self._table.get(stored.session_id)
+    def _of_stored(self, owner: str, stored: Stored) -> Description:
+        session = self._table.find(owner, stored.session_id)
         if session is not None:
             return self._of_session(session)
         facts = json.loads(stored.summary)

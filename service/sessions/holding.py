@@ -1,7 +1,9 @@
 """A session in the hands of a stream, and how it is taken out of them."""
 
 import asyncio
-from collections.abc import Iterator
+import math
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from typing import Any
@@ -21,7 +23,7 @@ class Why(Enum):
     MODEL_UNLOADED = "model unloaded"
     """Its model version is no longer served."""
     EXPIRED = "expired"
-    """Its time is over."""
+    """Its time is over: its client has not said a word for too long."""
 
     @property
     def goes_on(self) -> bool:
@@ -40,8 +42,11 @@ class Parted(Exception):
 class Holding:
     """A stream's hold on a session. It lets go only where it gives way: between requests, and between tokens."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, clock: Callable[[], float] = time.monotonic) -> None:
         self.session = session
+        self.silent_since = math.inf
+        """When the stream began to wait; infinite while it does not."""
+        self._clock = clock
         self.is_over = asyncio.Event()
         """Set when the stream has let go."""
         self._task = _this_task()
@@ -65,7 +70,7 @@ class Holding:
         if self._parted is not None:
             raise self._parted
         self._task = task = _this_task()
-        self._gives_way = True
+        self._gives_way, self.silent_since = True, self._clock()
         try:
             yield
         except asyncio.CancelledError:
@@ -74,7 +79,7 @@ class Holding:
                 raise
             raise parted from None
         finally:
-            self._gives_way = False
+            self._gives_way, self.silent_since = False, math.inf
 
     def _why_parted(self) -> Parted | None:
         return self._parted

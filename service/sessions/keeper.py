@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 
 from service.config import SessionSettings
-from service.errors import Fenced, SeqserveError, SessionNotFound, SnapshotRefused, StoreAway
+from service.errors import Fenced, Overloaded, SeqserveError, SessionNotFound, SnapshotRefused, StoreAway
 from service.metrics import Metrics
 from service.sessions.durability import Mode
 from service.sessions.holding import Why
@@ -94,6 +94,12 @@ class Keeper:
             if session.epoch and now - session.stored_at > session.ttl_s / 3:
                 self.touch(session)
 
+    async def create(self, session: Session) -> None:
+        """Write a new session; StoreAway, and Overloaded when its owner has as many there as he may."""
+        await asyncio.shield(
+            self._start(session, self._saved(session, max_of_owner=self._settings.max_sessions_per_owner))
+        )
+
     async def settle(self, session: Session) -> None:
         """Return when all that the session did so far is in the store; StoreAway, or Fenced when it is lost."""
         wanted = session.steps
@@ -126,11 +132,13 @@ class Keeper:
             data = self._ring.open(data, purpose="snapshot", owner=owner)
         return decode(data)
 
-    async def delete(self, session: Session) -> None:
-        """Take the session out of the store."""
+    async def delete(self, session: Session, *, only_mine: bool = False) -> None:
+        """Take the session out of the store; Fenced when another server has it and that must not be."""
         if session.durability.mode is not Mode.NONE:
             await self.settle_writes(session)
             if session.epoch:
+                if only_mine:
+                    await self.store.touch(session.id, session.owner, session.epoch, session.ttl_s)
                 await self.store.delete(session.id, session.owner)
 
     async def close(self) -> None:
@@ -165,7 +173,7 @@ class Keeper:
             self.lose(session, Why.CLAIMED, "another server has claimed this session; it goes on there")
         elif isinstance(error, SessionNotFound):
             self.lose(session, Why.CLOSED, "the session was closed")
-        else:
+        elif not isinstance(error, Overloaded):  # which is told to whoever wanted to open it
             log.error("a session could not be saved", session=session.id, error=repr(error))
 
     async def _touched(self, session: Session) -> None:
@@ -174,7 +182,7 @@ class Keeper:
         except SessionNotFound:
             await self._saved(session)
 
-    async def _saved(self, session: Session) -> None:
+    async def _saved(self, session: Session, max_of_owner: int | None = None) -> None:
         """Take a snapshot and write it."""
         steps, next_turn, began = session.steps, session.log.next_turn, time.perf_counter()
         epoch, session.revision = session.epoch or 1, session.revision + 1
@@ -183,7 +191,7 @@ class Keeper:
         if session.epoch:
             await self._written(session, data)
         else:
-            await self._created(session, data)
+            await self._created(session, data, max_of_owner)
         session.saved_steps = max(session.saved_steps, steps)
         session.durable_turn = max(session.durable_turn, next_turn)
         self._metrics.save_seconds.observe(time.perf_counter() - began)
@@ -202,14 +210,16 @@ class Keeper:
         except SessionNotFound:  # deleted, which is remembered, or the store has forgotten it
             await self._create(session, data, session.epoch + 1)
 
-    async def _created(self, session: Session, data: bytes) -> None:
+    async def _created(self, session: Session, data: bytes, max_of_owner: int | None) -> None:
         try:
-            await self._create(session, data, 1)
+            await self._create(session, data, 1, max_of_owner)
         except Fenced:  # an earlier attempt took place after all
             session.epoch = 1
             await self._written(session, data)
 
-    async def _create(self, session: Session, data: bytes, epoch: int) -> None:
+    async def _create(
+        self, session: Session, data: bytes, epoch: int, max_of_owner: int | None = None
+    ) -> None:
         session.epoch = await self.store.create(
             session.id,
             session.owner,
@@ -218,6 +228,7 @@ class Keeper:
             revision=session.revision,
             data=data,
             summary=summary_of(session),
+            max_of_owner=max_of_owner,
         )
 
     def _sealed(self, session: Session, epoch: int) -> bytes:
@@ -242,3 +253,8 @@ def summary_of(session: Session) -> str:
         },
         separators=(",", ":"),
     )
+
+
+def next_turn_of(summary: str) -> int:
+    """The turn that comes next, as a summary has it."""
+    return int(json.loads(summary)["next_turn"])

@@ -23,6 +23,8 @@ class Reading:
     outputs: Arrays
     """What the last step answered; nothing before the first."""
     num_tokens: int
+    context_bytes: int = 0
+    """Of all pieces together."""
 
     def then(self, result: Result, num_tokens: int) -> Self:
         """The reading after a step over `num_tokens` more tokens."""
@@ -30,7 +32,8 @@ class Reading:
         state = {**self.state, **result.state}
         # Outputs are views into the batch, which would live as long as the session.
         outputs = {name: array.copy() for name, array in result.outputs.items()}
-        return type(self)(state, pieces, outputs, self.num_tokens + num_tokens)
+        context_bytes = self.context_bytes + sum(array.nbytes for array in result.context.values())
+        return type(self)(state, pieces, outputs, self.num_tokens + num_tokens, context_bytes)
 
     def context(self, ragged: Mapping[str, int]) -> Arrays:
         """All contexts, pieces joined along the axes that `ragged` names; the others are taken as they came last."""

@@ -88,7 +88,8 @@ def state_bytes(session: Session) -> int:
 
 def _session_from(snapshot: Snapshot, served: Served, settings: SessionSettings) -> Session:
     facts, arrays = snapshot.facts, snapshot.arrays
-    standings = {number: _standing_from(kept, arrays) for number, kept in facts["standings"]}
+    pieces = _Pieces([facts["standing"], *(kept for _, kept in facts["standings"])], arrays)
+    standings = {number: _standing_from(kept, arrays, pieces) for number, kept in facts["standings"]}
     turns = (
         Turn(number, digest, answer, num_outputs, standings.get(number))
         for number, digest, answer, num_outputs in facts["turns"]
@@ -99,7 +100,7 @@ def _session_from(snapshot: Snapshot, served: Served, settings: SessionSettings)
         snapshot.owner,
         served,
         float(facts["ttl_s"]),
-        _standing_from(facts["standing"], arrays),
+        _standing_from(facts["standing"], arrays, pieces),
         TurnLog.of(settings, int(facts["next_turn"]), turns),
         _unfinished_from(facts["unfinished"], arrays),
         durability=Durability(Mode(mode), int(num_steps)),
@@ -129,19 +130,66 @@ def _standing_to(standing: Standing, arrays: "_Pool") -> Facts:
     }
 
 
-def _standing_from(facts: Facts, arrays: Arrays) -> Standing:
-    context = {name: _sliced(arrays[key], *end) for name, (key, *end) in facts["context"].items()}
+def _standing_from(facts: Facts, arrays: Arrays, pieces: "_Pieces") -> Standing:
+    context = pieces.of(facts["context"])
     reading = Reading(
         state={name: arrays[key] for name, key in facts["state"].items()},
-        pieces=(context,) if context else (),
+        pieces=context,
         outputs={name: arrays[key] for name, key in facts["outputs"].items()},
         num_tokens=int(facts["num_tokens"]),
+        context_bytes=sum(array.nbytes for piece in context for array in piece.values()),
     )
     return Standing(reading, facts["pending"], bool(facts["is_over"]), *map(int, facts["at"]))
 
 
-def _sliced(array: Array, axis: int, end: int | None) -> Array:
-    return array if end is None else array[(slice(None),) * axis + (slice(end),)]
+class _Pieces:
+    """Contexts, cut where some standing ends: what standings shared before they were written down, they share again."""
+
+    def __init__(self, standings: list[Facts], arrays: Arrays) -> None:
+        self._arrays = arrays
+        self._ends: dict[str, list[list[int]]] = {}
+        """Joined arrays, by the contexts that they are → where standings end in them, the shortest first."""
+        self._made: dict[tuple[str, int], Arrays] = {}
+        for facts in standings:
+            ends = self._ends.setdefault(_joined(facts["context"]), [])
+            if (end := _ends(facts["context"])) not in ends:
+                ends.append(end)
+        for ends in self._ends.values():
+            ends.sort()
+
+    def of(self, context: Facts) -> tuple[Arrays, ...]:
+        """The pieces of a standing's context."""
+        if not context or any(end is None for _, _, end in context.values()):
+            return ({name: _sliced(self._arrays[key], *cut) for name, (key, *cut) in context.items()},)[
+                : len(context)
+            ]
+        num = self._ends[_joined(context)].index(_ends(context)) + 1
+        return tuple(self._piece(context, index) for index in range(num))
+
+    def _piece(self, context: Facts, index: int) -> Arrays:
+        joined = _joined(context)
+        if (joined, index) not in self._made:
+            ends = self._ends[joined]
+            starts = ends[index - 1] if index else [0] * len(context)
+            self._made[joined, index] = {
+                name: _sliced(self._arrays[key], axis, end, start)
+                for (name, (key, axis, _)), start, end in zip(
+                    context.items(), starts, ends[index], strict=True
+                )
+            }
+        return self._made[joined, index]
+
+
+def _joined(context: Facts) -> str:
+    return repr([(name, key, axis) for name, (key, axis, _) in context.items()])
+
+
+def _ends(context: Facts) -> list[int]:
+    return [0 if end is None else int(end) for _, _, end in context.values()]
+
+
+def _sliced(array: Array, axis: int, end: int | None, start: int = 0) -> Array:
+    return array if end is None else array[(slice(None),) * axis + (slice(start, end),)]
 
 
 class _Pool:

@@ -5,8 +5,8 @@ held by a stream ── idle in memory ── cold, in the store only
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 
 import structlog
@@ -23,13 +23,20 @@ from service.errors import (
 from service.registry import Served
 from service.sessions.durability import NEVER, Durability, Mode
 from service.sessions.holding import Holding, Parted, Why
-from service.sessions.keeper import Keeper
+from service.sessions.keeper import Keeper, next_turn_of
 from service.sessions.record import from_snapshot
 from service.sessions.session import Session
 from service.sessions.snapshot import Snapshot
 from service.sessions.stores.base import Claimed
 from service.sessions.table import SessionTable
 from service.sessions.tickets import Tickets
+
+EVICTED_AT_ONCE = 100
+EXPIRED_AT_ONCE = 100
+PACKED_AT_ONCE = 8
+"""As many take a millisecond."""
+PACKING_PAUSE_S = 0.003
+"""So packing takes at most a quarter of the event loop's time."""
 
 log = structlog.get_logger("seqserve.sessions")
 
@@ -67,7 +74,8 @@ class Sessions:
         self._keeper = keeper
         self._find_model = find_model
         self._serves_on = serves_on
-        self._turnstiles: dict[str, _Turnstile] = {}
+        self._turnstiles: dict[tuple[str, str], _Turnstile] = {}
+        """By owner and id: who has got hold of another owner's id keeps nobody waiting."""
         if keeper is not None:
             keeper.lose = self._lose
 
@@ -82,14 +90,20 @@ class Sessions:
         return Durability(Mode.EVERY_N_STEPS, self._table.settings.default_durability_steps)
 
     async def open(
-        self, owner: str, served: Served, ttl_s: float | None = None, durability: Durability = NEVER
+        self,
+        owner: str,
+        served: Served,
+        ttl_s: float | None = None,
+        durability: Durability = NEVER,
+        *,
+        affinity: str = "",
     ) -> Session:
         """A new session that nobody holds yet; it is in the store where it is to be durable."""
         if durability.mode is not Mode.NONE and self._keeper is None:
             raise NotPossible(
                 "this server has no store for sessions, so they end with it: open without durability"
             )
-        session = self._table.open(owner, served, ttl_s)
+        session = self._table.open(owner, served, ttl_s, affinity)
         session.durability = durability
         await self._create(session)
         return session
@@ -103,7 +117,7 @@ class Sessions:
     @asynccontextmanager
     async def hold(self, owner: str, session_id: str) -> AsyncIterator[Holding]:
         """Hold a session while inside, fetched from the store where it is not here; it is saved on the way out."""
-        async with self._resuming(session_id):
+        async with self._resuming(owner, session_id):
             await self._fetch(owner, session_id)
             holding = await self._table.take(owner, session_id)
         try:
@@ -120,7 +134,8 @@ class Sessions:
         """
         snapshot = self.tickets.take(ticket, owner)
         session_id = snapshot.session_id
-        async with self._resuming(session_id):
+        async with self._resuming(owner, session_id):
+            await self._check_not_older(owner, snapshot)
             known = await self._known(owner, session_id)
             if known is not None:
                 self.tickets.check_newest(snapshot, known.log.next_turn)
@@ -133,12 +148,22 @@ class Sessions:
                     session.durability = NEVER
                 self._table.put(session)
                 try:
-                    await self._create(session)
+                    await self._create(session, is_new=False)
                 except Parted as parted:
                     raise TicketOutdated(
                         f"the session of this ticket is not there any more: {parted}"
                     ) from None
         return session_id
+
+    async def _check_not_older(self, owner: str, snapshot: Snapshot) -> None:
+        """TicketOutdated where that can be told without taking the session from whoever holds it."""
+        held = self._table.find(owner, snapshot.session_id)
+        if held is not None:
+            self.tickets.check_newest(snapshot, held.log.next_turn)
+        if self._keeper is not None:
+            with suppress(SessionNotFound, StoreAway):
+                stored = await self._keeper.store.describe(snapshot.session_id, owner)
+                self.tickets.check_newest(snapshot, next_turn_of(stored.summary))
 
     async def _known(self, owner: str, session_id: str) -> Session | None:
         """The session as this server, or the store, knows it; its stream has let go of it."""
@@ -153,6 +178,7 @@ class Sessions:
 
     async def moved_on(self, session: Session) -> None:
         """An answer of the session is about to leave: returns once it may, as its durability demands."""
+        self._table.moved_on(session)
         if self._keeper is None:
             return
         self._keeper.notice(session)
@@ -173,7 +199,8 @@ class Sessions:
         """Put the session into the store now; StoreAway."""
         if self._keeper is None or session.durability.mode is Mode.NONE:
             raise NotPossible("this session is not durable: it has no place in a store")
-        await self._keeper.settle(session)
+        with _parting():
+            await self._keeper.settle(session)
 
     async def keep_alive(self, session: Session) -> None:
         """Let the session's time to live begin again, in the store too."""
@@ -190,22 +217,52 @@ class Sessions:
 
     def count(self, served: Served) -> int:
         """How many sessions in this memory are of a model version."""
-        return sum(session.served is served for session in self._table)
+        return self._table.count(served)
 
     async def evict(self, served: Served) -> None:
-        """End the sessions of a model version; their streams are told. What is in the store of them stays there."""
+        """End the sessions of a model version; their streams are told.
+
+        What is in the store of them stays there until its time to live is over: another server may still serve the
+        version, and this one may again.
+        """
         name = f"{served.manifest.name}/{served.manifest.version}"
-        for session in [session for session in self._table if session.served is served]:
-            self._table.lose(session, Why.MODEL_UNLOADED, f"{name} is no longer served")
+        while session_ids := self._table.of_model(served):
+            for number, session_id in enumerate(session_ids):
+                self._table.evict(session_id, Why.MODEL_UNLOADED, f"{name} is no longer served")
+                if number % EVICTED_AT_ONCE == 0:
+                    await asyncio.sleep(0)
 
     async def upkeep(self) -> None:
-        """To be called every second, so that nothing is forgotten in the store that streams hold here."""
+        """To be called every second: what clients left silent is ended, what they hold is kept alive in the store."""
+        for holding in self._table.silent():
+            await self._end_silent(holding.session)
         if self._keeper is not None:
             await self._keeper.upkeep([holding.session for holding in self._table.held()])
 
-    def expire(self) -> None:
-        """Forget what nobody came back for."""
-        self._table.expire()
+    async def _end_silent(self, session: Session) -> None:
+        message = f"its client has said nothing for {self._table.settings.max_silence_s:g} seconds"
+        self._table.lose(session, Why.EXPIRED, message)
+        self.tickets.closed(session.id)
+        if self._keeper is not None:
+            with suppress(
+                Fenced, SessionNotFound, StoreAway
+            ):  # then it is another server's, or ends by itself
+                await self._keeper.delete(session, only_mine=True)
+
+    async def tidy(self) -> None:
+        """To be called every second: forget what nobody came back for, and pack what nobody speaks in.
+
+        A little at a time, in between the requests of others.
+        """
+        while self._table.expire(EXPIRED_AT_ONCE):  # noqa: ASYNC110 - a pause between pieces, no waiting
+            await asyncio.sleep(0)
+        while self._table.compact(PACKED_AT_ONCE):  # noqa: ASYNC110 - as above
+            await asyncio.sleep(PACKING_PAUSE_S)
+
+    async def num_cold(self) -> int | None:
+        """How many sessions are in the store only; None where it cannot say."""
+        num = await self._keeper.store.count() if self._keeper else 0
+        return None if num is None else max(0, num - self._table.num_stored)
 
     def drain(self) -> None:
         """Ask the streams of durable sessions to let go; the others may end by themselves."""
@@ -217,7 +274,9 @@ class Sessions:
         """Save all that is not, as far as there is time, and let go of the store."""
         if self._keeper is None:
             return
-        unsaved = [s for s in self._table if s.durability.mode is not Mode.NONE and not s.is_stored]
+        unsaved = [
+            s for s in self._table.unpacked() if s.durability.mode is not Mode.NONE and not s.is_stored
+        ]
         saves = [asyncio.ensure_future(self._keeper.settle(session)) for session in unsaved]
         if saves:
             await asyncio.wait(saves, timeout=timeout_s)
@@ -227,8 +286,8 @@ class Sessions:
         await self._keeper.close()
 
     @asynccontextmanager
-    async def _resuming(self, session_id: str) -> AsyncIterator[None]:
-        turnstile = self._turnstiles.setdefault(session_id, _Turnstile())
+    async def _resuming(self, owner: str, session_id: str) -> AsyncIterator[None]:
+        turnstile = self._turnstiles.setdefault((owner, session_id), _Turnstile())
         turnstile.num_waiting += 1
         try:
             async with turnstile.lock:
@@ -236,7 +295,7 @@ class Sessions:
         finally:
             turnstile.num_waiting -= 1
             if not turnstile.num_waiting:
-                del self._turnstiles[session_id]
+                del self._turnstiles[owner, session_id]
 
     async def _fetch(self, owner: str, session_id: str) -> None:
         """See that the session is in memory, and that it is this server's."""
@@ -297,25 +356,39 @@ class Sessions:
             ) from None
         return from_snapshot(snapshot, session_id, owner, served, self._table.settings)
 
-    async def _create(self, session: Session) -> None:
+    async def _create(self, session: Session, *, is_new: bool = True) -> None:
         if self._keeper is not None and session.durability.mode is not Mode.NONE:
             try:
-                await self._settle(session)
+                if is_new:
+                    await self._settled(self._keeper.create(session))
+                else:
+                    await self._settle(session)
             except BaseException:
                 self._table.close(session)
                 raise
 
     async def _settle(self, session: Session) -> None:
         assert self._keeper is not None
+        await self._settled(self._keeper.settle(session))
+
+    async def _settled(self, writing: Awaitable[None]) -> None:
         try:
-            await self._keeper.settle(session)
+            with _parting():
+                await writing
         except StoreAway:
             if not self._serves_on:
                 raise
-        except Fenced:
-            raise Parted(Why.CLAIMED, "another server has claimed this session; it goes on there") from None
-        except SessionNotFound:
-            raise Parted(Why.CLOSED, "the session was closed") from None
 
     def _lose(self, session: Session, why: Why, message: str) -> None:
         self._table.lose(session, why, message)
+
+
+@contextmanager
+def _parting() -> Iterator[None]:
+    """The stream that holds a session lets go of it where a write finds that it is no longer this server's."""
+    try:
+        yield
+    except Fenced:
+        raise Parted(Why.CLAIMED, "another server has claimed this session; it goes on there") from None
+    except SessionNotFound:
+        raise Parted(Why.CLOSED, "the session was closed") from None

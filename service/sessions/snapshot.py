@@ -102,6 +102,12 @@ def decode(data: bytes) -> Snapshot:
         raise SnapshotRefused(f"the snapshot is not well formed: {error!r}") from None
 
 
+def header_end(data: bytes) -> int:
+    """Where the header ends, and the arrays begin, in bytes that `encode` made."""
+    _, _, header_bytes = _START.unpack_from(data)
+    return _START.size + int(header_bytes)
+
+
 def check_fits(
     snapshot: Snapshot, *, session_id: str, owner: str, model: str, version: str, manifest_hash: str
 ) -> None:

@@ -34,12 +34,14 @@ class TurnLog:
     standings of the newest `kept_turns` of them.
     """
 
-    __slots__ = ("_bounds", "_num_outputs", "_turns", "next_turn")
+    __slots__ = ("_bounds", "_num_outputs", "_turns", "answer_bytes", "next_turn")
 
     def __init__(self, bounds: SessionSettings | None = None) -> None:
         self._bounds = bounds or SessionSettings()
         self._turns: deque[Turn] = deque()
         self._num_outputs = 0
+        self.answer_bytes = 0
+        """Of the answers that are kept, in characters: JSON in ASCII."""
         self.next_turn = 0
 
     @classmethod
@@ -50,6 +52,9 @@ class TurnLog:
             log._append(turn)
         log.next_turn = next_turn
         return log
+
+    def __len__(self) -> int:
+        return len(self._turns)
 
     def __iter__(self) -> Iterator[Turn]:
         """The turns that are kept, oldest first."""
@@ -110,9 +115,12 @@ class TurnLog:
         turns, bounds = self._turns, self._bounds
         turns.append(turn)
         self._num_outputs += turn.num_outputs
+        self.answer_bytes += len(turn.answer)
         if len(turns) > bounds.kept_turns:
             turns[-bounds.kept_turns - 1].standing = None
         while len(turns) > 1 and (
             len(turns) > bounds.kept_answers or self._num_outputs > bounds.kept_outputs
         ):
-            self._num_outputs -= turns.popleft().num_outputs
+            forgotten = turns.popleft()
+            self._num_outputs -= forgotten.num_outputs
+            self.answer_bytes -= len(forgotten.answer)

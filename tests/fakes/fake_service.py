@@ -41,7 +41,7 @@ from seqserve.v1.sequence_pb2 import (
 )
 from seqserve.v1.session_pb2 import SessionRequest, SessionResponse
 from tests.fakes.failures import REFUSED, Failure, not_found, wrong
-from tests.fakes.fake_sessions import CLASSIFIER, Conversation, FakeSessions, hypothesis, judged
+from tests.fakes.fake_sessions import CLASSIFIER, Conversation, FakeSessions, claimed, hypothesis, judged
 
 TRANSLATOR = ModelVersion(name="capitals", version="2")
 
@@ -115,6 +115,8 @@ class FakeService(
                 return
             else:
                 yield from self._cut(self.sessions.answers(talk, request, context), context)
+                if self.sessions.has_moved:
+                    return
 
     def _cut(
         self, answers: Iterator[SessionResponse], context: grpc.ServicerContext
@@ -125,6 +127,9 @@ class FakeService(
             crash = self.sessions.crash_before()
             if crash is not None:
                 crash.abort(context)
+            if self.sessions.has_moved:
+                yield claimed()
+                return
             yield answer
 
     def ListSessions(
@@ -235,10 +240,14 @@ DESCRIPTIONS = [
 ]
 
 
+MAX_STREAMS = 64
+"""Calls at once; a session's stream is one for as long as it is held, and one too many would wait for ever."""
+
+
 @contextmanager
 def served(fake: FakeService) -> Iterator[str]:
     """Serve it on a free port; gives the address."""
-    server = grpc.server(ThreadPoolExecutor(16))
+    server = grpc.server(ThreadPoolExecutor(MAX_STREAMS))
     sequence_pb2_grpc.add_SequenceServiceServicer_to_server(fake, server)
     model_pb2_grpc.add_ModelServiceServicer_to_server(fake, server)
     session_pb2_grpc.add_SessionServiceServicer_to_server(fake, server)

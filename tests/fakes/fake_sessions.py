@@ -13,12 +13,14 @@ from seqserve.v1.model_pb2 import ModelVersion
 from seqserve.v1.session_pb2 import (
     DURABILITY_MODE_EVERY_N_STEPS,
     DURABILITY_MODE_EVERY_STEP,
+    MOVED_REASON_CLAIMED,
     SESSION_TIER_ACTIVE,
     Closed,
     Durability,
     Feed,
     Forked,
     KeptAlive,
+    Moved,
     Opened,
     Output,
     Rewound,
@@ -104,7 +106,8 @@ class FakeSessions(dict[str, Conversation]):
     def __init__(self) -> None:
         self.store: dict[str, Conversation] = {}
         self.plan: deque[str] = deque()
-        """`ok`; `cut`: the stream breaks and the answer is lost; `crash`: the memory is lost as well."""
+        """`ok`; `cut`: the stream breaks, the answer is lost; `crash`: the memory too; `moved`: another took it."""
+        self.has_moved = False
         self.num_run = 0
         self.num_answered_again = 0
 
@@ -138,9 +141,10 @@ class FakeSessions(dict[str, Conversation]):
     def crash_before(self) -> Failure | None:
         """What to break the stream with instead of giving the next answer."""
         planned = self.plan.popleft() if self.plan else "ok"
+        self.has_moved = planned == "moved"
         if planned == "crash":
             self.crash()
-        return cut() if planned != "ok" else None
+        return cut() if planned in ("cut", "crash") else None
 
     def crash(self) -> None:
         self.clear()
@@ -188,6 +192,12 @@ class FakeSessions(dict[str, Conversation]):
         if self[key].durability.mode in (DURABILITY_MODE_EVERY_STEP, DURABILITY_MODE_EVERY_N_STEPS):
             self[key].durable_turn = self[key].next_turn
             self.store[key] = deepcopy(self[key])
+
+
+def claimed() -> SessionResponse:
+    return SessionResponse(
+        moved=Moved(reason=MOVED_REASON_CLAIMED, message="another has claimed the session")
+    )
 
 
 def judged(text: str) -> list[LabelScore]:

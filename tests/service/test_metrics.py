@@ -30,5 +30,7 @@ def test_the_page_shows_what_was_counted_and_can_be_stopped() -> None:
 
 def test_two_servers_in_one_process_count_apart() -> None:
     one, other = Metrics(), Metrics()
-    one.sessions_active.inc()
-    assert other.registry.get_sample_value("seqserve_sessions_active") == 0
+    one.requests.labels("Translate", "OK").inc()
+    labels = {"method": "Translate", "code": "OK"}
+    assert one.registry.get_sample_value("seqserve_requests_total", labels) == 1
+    assert other.registry.get_sample_value("seqserve_requests_total", labels) is None

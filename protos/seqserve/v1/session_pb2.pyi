@@ -83,9 +83,11 @@ class _EvictedReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Evicted
     EVICTED_REASON_CLOSED: _EvictedReason.ValueType  # 1
     """Its owner closed it by CloseSession."""
     EVICTED_REASON_MODEL_UNLOADED: _EvictedReason.ValueType  # 2
-    """Its model version was unloaded and the deadline for its sessions has passed."""
+    """Its model version was unloaded and the deadline for its sessions has passed. What is in the store of it stays there
+    until its time to live is over: a server that serves that version goes on with it.
+    """
     EVICTED_REASON_EXPIRED: _EvictedReason.ValueType  # 3
-    """It was idle for longer than its time to live while its stream was open but silent."""
+    """Its client said nothing for longer than a stream may be silent (see KeepAlive). It is gone from the store, too."""
 
 class EvictedReason(_EvictedReason, metaclass=_EvictedReasonEnumTypeWrapper):
     """Why a session is no more."""
@@ -94,9 +96,11 @@ EVICTED_REASON_UNSPECIFIED: EvictedReason.ValueType  # 0
 EVICTED_REASON_CLOSED: EvictedReason.ValueType  # 1
 """Its owner closed it by CloseSession."""
 EVICTED_REASON_MODEL_UNLOADED: EvictedReason.ValueType  # 2
-"""Its model version was unloaded and the deadline for its sessions has passed."""
+"""Its model version was unloaded and the deadline for its sessions has passed. What is in the store of it stays there
+until its time to live is over: a server that serves that version goes on with it.
+"""
 EVICTED_REASON_EXPIRED: EvictedReason.ValueType  # 3
-"""It was idle for longer than its time to live while its stream was open but silent."""
+"""Its client said nothing for longer than a stream may be silent (see KeepAlive). It is gone from the store, too."""
 Global___EvictedReason: _TypeAlias = EvictedReason  # noqa: Y015
 
 class _SessionTier:
@@ -431,7 +435,9 @@ class Rewind(_message.Message):
 
     AFTER_TURN_FIELD_NUMBER: _builtins.int
     after_turn: _builtins.int
-    """The turn to go back to, counted as done; -1: the beginning. One of the last kept_turns of the server, else OUT_OF_RANGE."""
+    """The turn to go back to, counted as done; -1: the beginning. One of the last kept_turns of the server, else OUT_OF_RANGE;
+    of a session that was idle for a while, or comes from the store, one of the last stored_turns.
+    """
     def __init__(
         self,
         *,
@@ -447,7 +453,9 @@ Global___Rewind: _TypeAlias = Rewind  # noqa: Y015
 
 @_typing.final
 class KeepAlive(_message.Message):
-    """Starts the time to live again, for a client that holds no stream for long."""
+    """Says that the client is still there: the time to live starts again in the store, and so does the time for which a
+    stream may be silent (sessions.max_silence_s of the server, an hour by default), as with any other request.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

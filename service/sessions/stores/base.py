@@ -3,11 +3,16 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from service.errors import Overloaded
+
 MAX_SUMMARY_BYTES = 4096
 """UTF-8 bytes of a session's summary."""
 
 REMEMBER_S = 3600.0
 """How long a deleted session is remembered as such, where the caller does not say."""
+
+FULL_RETRY_S = 10.0
+"""When an owner who has too many sessions may ask again: some may have expired by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,14 @@ class Health:
     detail: str = ""
 
 
+def too_many(max_of_owner: int) -> Overloaded:
+    """Why an owner gets no further session."""
+    return Overloaded(
+        f"you have {max_of_owner} sessions, which is the limit, also those that nobody holds; close one first",
+        retry_after_s=FULL_RETRY_S,
+    )
+
+
 class Store(Protocol):
     """Snapshots by session. Each method is atomic, in the face of other tasks, processes and machines.
 
@@ -79,9 +92,12 @@ class Store(Protocol):
         revision: int = 0,
         data: bytes | None = None,
         summary: str = "",
+        max_of_owner: int | None = None,
     ) -> int:
         """Put a new session in and return its epoch; Fenced when it is there already.
 
+        Overloaded when its owner has `max_of_owner` sessions here already: redis counts a session that has expired for
+        up to as long again as it lived, and may let a few too many in where several servers open at one moment.
         SessionNotFound when it was deleted and that is still remembered. A session that goes on from a ticket, or that
         the store has lost, is created with an epoch above the one it had.
         """
@@ -120,6 +136,10 @@ class Store(Protocol):
 
     async def list(self, owner: str, limit: int, after: str = "") -> Page:
         """The owner's sessions, newest first, from the page's `after` on."""
+        ...
+
+    async def count(self) -> int | None:
+        """How many sessions there are, with expired ones until the next sweep; None: it cannot say cheaply."""
         ...
 
     async def sweep(self) -> int:

@@ -6,12 +6,15 @@ from typing import Literal, TypeVar
 
 import structlog
 
-from service.errors import Fenced, NotFound, SeqserveError, StoreAway
+from service.errors import Fenced, NotFound, Overloaded, SeqserveError, StoreAway
 from service.metrics import Metrics
 from service.sessions.stores.base import REMEMBER_S, Claimed, Health, Page, Store, Stored
 
 T = TypeVar("T")
 State = Literal["closed", "open", "half_open"]
+
+FIRST_OPEN_S = 0.1
+"""How long a store that has begun to fail is left alone."""
 
 log = structlog.get_logger()
 
@@ -19,8 +22,9 @@ log = structlog.get_logger()
 class Breaker:
     """A store around a store. Open after `failures` failures in a row: StoreAway at once, and the store is not asked.
 
-    After `open_s` seconds one operation goes through as a probe (half open): if it succeeds all do again, if it fails
-    the store is left alone for another `open_s`. That a session is not found or fenced is an answer, and no failure.
+    Then one operation goes through as a probe (half open): if it succeeds all do again, if it fails the store is left
+    alone for twice as long. The first time is short, since most stores are back soon, and none is longer than `open_s`
+    seconds. That a session is not found or fenced is an answer, and no failure.
     """
 
     def __init__(
@@ -36,7 +40,8 @@ class Breaker:
         self._store = store
         self._metrics = metrics
         self._max_failures = failures
-        self._open_s = open_s
+        self._longest_open_s = open_s
+        self._open_s = 0.0
         self._clock = clock
         self._failures = 0
         self._retry_at = 0.0
@@ -57,11 +62,19 @@ class Breaker:
         revision: int = 0,
         data: bytes | None = None,
         summary: str = "",
+        max_of_owner: int | None = None,
     ) -> int:
         return await self._through(
             "create",
             lambda: self._store.create(
-                session_id, owner, ttl_s, epoch=epoch, revision=revision, data=data, summary=summary
+                session_id,
+                owner,
+                ttl_s,
+                epoch=epoch,
+                revision=revision,
+                data=data,
+                summary=summary,
+                max_of_owner=max_of_owner,
             ),
         )
 
@@ -95,6 +108,9 @@ class Breaker:
 
     async def list(self, owner: str, limit: int, after: str = "") -> Page:
         return await self._through("list", lambda: self._store.list(owner, limit, after))
+
+    async def count(self) -> int | None:
+        return await self._through("count", self._store.count)
 
     async def sweep(self) -> int:
         return await self._through("sweep", self._store.sweep)
@@ -145,7 +161,7 @@ class Breaker:
             self._metrics.store_operations.labels(self.kind, operation, "not_tried").inc()
             raise StoreAway(
                 f"the {self.kind} store is away, and is left alone for a moment: {self._reason}",
-                retry_after_s=max(0.1, wait_s),
+                retry_after_s=max(FIRST_OPEN_S, wait_s),
             )
         self._set("half_open")
         return True
@@ -156,13 +172,14 @@ class Breaker:
             if probes:  # nobody knows how it ended: the next operation probes
                 self._set("open")
         elif outcome != "away" and (probes or self._state == "closed"):
-            self._failures = 0
+            self._failures, self._open_s = 0, 0.0
             self._set("closed")
 
     def _failed(self, error: Exception, probes: bool) -> None:
         self._failures += 1
         if probes or (self._state == "closed" and self._failures >= self._max_failures):
             self._reason = str(error)
+            self._open_s = min(2 * self._open_s or FIRST_OPEN_S, self._longest_open_s)
             self._retry_at = self._clock() + self._open_s
             self._set("open")
 
@@ -185,4 +202,6 @@ def _outcome_of(error: SeqserveError) -> str:
         return "away"
     if isinstance(error, Fenced):
         return "fenced"
+    if isinstance(error, Overloaded):
+        return "full"
     return "not_found" if isinstance(error, NotFound) else "invalid"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from service.errors import Fenced
-from service.sessions.stores.base import REMEMBER_S, Claimed, Health, Page, Stored
+from service.sessions.stores.base import REMEMBER_S, Claimed, Health, Page, Stored, too_many
 from service.sessions.stores.paging import from_cursor, not_found, to_cursor
 
 
@@ -41,11 +41,14 @@ class MemoryStore:
         revision: int = 0,
         data: bytes | None = None,
         summary: str = "",
+        max_of_owner: int | None = None,
     ) -> int:
         now = self._clock()
         row = self._rows.get(session_id)
         if row and row.expires_at > now:
             raise self._taken(row, session_id, owner)
+        if max_of_owner is not None and self._num_of(owner, now) >= max_of_owner:
+            raise too_many(max_of_owner)
         made = _Row(owner, epoch, revision, data, summary, int(now * 1000), ttl_s, now + ttl_s)
         self._rows[session_id] = made
         return epoch
@@ -100,6 +103,9 @@ class MemoryStore:
         found = tuple(_stored(session_id, self._rows[session_id]) for _, session_id in wanted[:limit])
         return Page(found, to_cursor(*wanted[limit - 1]) if len(wanted) > limit else "")
 
+    async def count(self) -> int:
+        return sum(not row.deleted for row in self._rows.values())
+
     async def sweep(self) -> int:
         now = self._clock()
         over = [session_id for session_id, row in self._rows.items() if row.expires_at <= now]
@@ -110,6 +116,10 @@ class MemoryStore:
 
     async def close(self) -> None:
         pass
+
+    def _num_of(self, owner: str, now: float) -> int:
+        rows = self._rows.values()
+        return sum(row.owner == owner and not row.deleted and row.expires_at > now for row in rows)
 
     def _find(self, session_id: str, owner: str, epoch: int | None = None) -> _Row:
         row = self._rows.get(session_id)

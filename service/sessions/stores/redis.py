@@ -14,7 +14,7 @@ from redis.exceptions import RedisError, ResponseError
 from service.config import StoreSettings
 from service.errors import ConfigRefused, Fenced, SessionNotFound, StoreAway
 from service.sessions.stores import redis_scripts as scripts
-from service.sessions.stores.base import REMEMBER_S, Claimed, Health, Page, Stored
+from service.sessions.stores.base import REMEMBER_S, Claimed, Health, Page, Stored, too_many
 from service.sessions.stores.paging import from_cursor, not_found, to_cursor
 from service.sessions.stores.shield import Shield
 
@@ -66,7 +66,10 @@ class RedisStore:
         revision: int = 0,
         data: bytes | None = None,
         summary: str = "",
+        max_of_owner: int | None = None,
     ) -> int:
+        if max_of_owner is not None and await self._num_of(owner) >= max_of_owner:
+            raise too_many(max_of_owner)
         has_data = [0] if data is None else [1, data]
         await self._do(self._create, session_id, owner, epoch, revision, _ms(ttl_s), summary, *has_data)
         return epoch
@@ -114,6 +117,9 @@ class RedisStore:
             after = cursors[-1]
         last = found[limit - 1][0] if len(found) > limit else ""
         return Page(tuple(stored for _, stored in found[:limit]), last)
+
+    async def count(self) -> None:
+        return None  # other keys than ours may be there
 
     async def sweep(self) -> int:
         return 0  # Redis does so by itself
@@ -189,6 +195,11 @@ class RedisStore:
         highest = f"({after}" if after else "+"
         members: list[Any] = await self._client.zrevrangebylex(made, highest, "-", start=0, num=limit)
         return [member.decode("utf-8") for member in members]
+
+    async def _num_of(self, owner: str) -> int:
+        """How many sessions of an owner are in the listing and should not be over; the clocks differ by little."""
+        _, ends = self._listing(owner)
+        return int(await self._run(self._client.zcount(ends, f"({time.time() * 1000:.0f}", "+inf")))
 
     async def _keep_noted(self, owner: str, cursor: str, ttl_ms: int) -> None:
         """See that the session is in its owner's listing; asks Redis only now and then."""

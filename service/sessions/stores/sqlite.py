@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from service.errors import Fenced, StoreAway
-from service.sessions.stores.base import REMEMBER_S, Claimed, Health, Page, Stored
+from service.sessions.stores.base import REMEMBER_S, Claimed, Health, Page, Stored, too_many
 from service.sessions.stores.paging import from_cursor, not_found, to_cursor
 from service.sessions.stores.shield import Shield
 
 T = TypeVar("T")
 
 SCHEMA_VERSION = 1
-SCHEMA = f"""
+SCHEMA = """
 CREATE TABLE sessions (
     session_id TEXT PRIMARY KEY,
     owner      TEXT NOT NULL,
@@ -37,8 +37,29 @@ CREATE TABLE sessions (
 );
 CREATE INDEX by_owner ON sessions (owner, created_ms, session_id) WHERE NOT deleted;
 CREATE INDEX by_end ON sessions (expires_at);
-PRAGMA user_version = {SCHEMA_VERSION};
+CREATE TABLE owners (
+    owner TEXT PRIMARY KEY,
+    num   INTEGER NOT NULL
+) WITHOUT ROWID;
 """
+_ONE_LESS = """
+    UPDATE owners SET num = num - 1 WHERE owner = OLD.owner;
+    DELETE FROM owners WHERE owner = OLD.owner AND num = 0;
+"""
+TRIGGERS = (
+    """CREATE TRIGGER made AFTER INSERT ON sessions BEGIN
+    INSERT INTO owners VALUES (NEW.owner, 1) ON CONFLICT (owner) DO UPDATE SET num = num + 1;
+END""",
+    f"CREATE TRIGGER gone AFTER DELETE ON sessions WHEN NOT OLD.deleted BEGIN {_ONE_LESS} END",
+    f"""CREATE TRIGGER closed AFTER UPDATE OF deleted ON sessions WHEN NEW.deleted AND NOT OLD.deleted BEGIN {_ONE_LESS}
+END""",
+)
+"""They count each owner's sessions: those that have expired too, until they are swept."""
+
+SWEPT_AT_ONCE = 500
+"""Sessions removed in one transaction."""
+AGAIN_AFTER_S = 0.005
+"""How soon a connection to a new file looks again whether another has set it up."""
 
 _STORED = "session_id, epoch, revision, length(coalesce(data, x'')), created_ms, expires_at, summary"
 _MINE = "session_id = ? AND owner = ? AND NOT deleted AND expires_at > ?"
@@ -67,8 +88,9 @@ class SqliteStore:
         revision: int = 0,
         data: bytes | None = None,
         summary: str = "",
+        max_of_owner: int | None = None,
     ) -> int:
-        def work(db: sqlite3.Connection, now: float) -> int:
+        def work(db: sqlite3.Connection, now: float) -> bool:
             row = db.execute(
                 "SELECT owner, deleted FROM sessions WHERE session_id = ? AND expires_at > ?",
                 (session_id, now),
@@ -77,13 +99,18 @@ class SqliteStore:
                 raise Fenced("this session is in the store already; claim it")
             if row:
                 raise not_found(session_id)
+            if max_of_owner is not None and not _has_room(db, owner, max_of_owner, now):
+                return False
+            db.execute("DELETE FROM sessions WHERE session_id = ?", (session_id,))  # one that has expired
             db.execute(
-                "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?)",
+                "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?)",
                 (session_id, owner, epoch, revision, int(now * 1000), ttl_s, now + ttl_s, summary, data),
             )
-            return epoch
+            return True
 
-        return await self._write(work)
+        if not await self._write(work):
+            raise too_many(max_of_owner or 0)
+        return epoch
 
     async def claim(self, session_id: str, owner: str) -> Claimed:
         def work(db: sqlite3.Connection, now: float) -> Claimed:
@@ -160,14 +187,17 @@ class SqliteStore:
 
         return await self._read(work)
 
-    async def sweep(self) -> int:
-        def work(db: sqlite3.Connection, now: float) -> int:
-            over = db.execute(
-                "DELETE FROM sessions WHERE expires_at <= ? RETURNING deleted", (now,)
-            ).fetchall()
-            return sum(not deleted for (deleted,) in over)
+    async def count(self) -> int:
+        return await self._read(
+            lambda db, now: int(db.execute("SELECT coalesce(sum(num), 0) FROM owners").fetchone()[0])
+        )
 
-        return await self._write(work)
+    async def sweep(self) -> int:
+        """In pieces, between which others may write."""
+        total = 0
+        while over := await self._write(_sweep_some):
+            total += sum(not deleted for deleted in over)
+        return total
 
     async def health(self) -> Health:
         try:
@@ -211,7 +241,7 @@ class SqliteStore:
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))  # sessions are nobody else's to read
             db = sqlite3.connect(self._path, timeout=self._timeout_s, isolation_level=None)
             self._connection = db
-            db.execute("PRAGMA journal_mode = WAL")
+            _write_ahead(db, self._timeout_s)
             db.execute("PRAGMA synchronous = NORMAL")
             _build(db)
         return self._connection
@@ -235,6 +265,19 @@ def _transaction(db: sqlite3.Connection, begin: str) -> Iterator[None]:
         raise
 
 
+def _write_ahead(db: sqlite3.Connection, timeout_s: float) -> None:
+    """Keep a log of changes beside the file. SQLite itself does not wait for another who is about to do the same."""
+    end = time.monotonic() + timeout_s
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= end:
+                raise
+        time.sleep(AGAIN_AFTER_S)
+
+
 def _build(db: sqlite3.Connection) -> None:
     """Make the tables in a new file; several processes may try at once."""
     with _transaction(db, "BEGIN IMMEDIATE"):
@@ -242,8 +285,29 @@ def _build(db: sqlite3.Connection) -> None:
         if version > SCHEMA_VERSION:
             raise sqlite3.DatabaseError(f"a newer seqserve made it (schema {version}): upgrade this one")
         if version == 0:
-            for statement in filter(str.strip, SCHEMA.split(";")):
+            for statement in (*filter(str.strip, SCHEMA.split(";")), *TRIGGERS):
                 db.execute(statement)
+            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _sweep_some(db: sqlite3.Connection, now: float) -> list[int]:
+    """Remove some of what has expired; returns of each whether it was remembered only as deleted."""
+    rows = db.execute(
+        "DELETE FROM sessions WHERE session_id IN (SELECT session_id FROM sessions WHERE expires_at <= ? LIMIT ?) "
+        "RETURNING deleted",
+        (now, SWEPT_AT_ONCE),
+    )
+    return [deleted for (deleted,) in rows.fetchall()]
+
+
+def _has_room(db: sqlite3.Connection, owner: str, max_of_owner: int, now: float) -> bool:
+    """Whether an owner has fewer sessions than that; what has expired does not count."""
+    while True:
+        row = db.execute("SELECT num FROM owners WHERE owner = ?", (owner,)).fetchone()
+        if row is None or row[0] < max_of_owner:
+            return True
+        if not _sweep_some(db, now):
+            return False
 
 
 def _touch(db: sqlite3.Connection, session_id: str, owner: str, epoch: int, ttl_s: float, now: float) -> int:

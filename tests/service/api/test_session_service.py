@@ -50,6 +50,15 @@ async def test_sessions_are_listed_wherever_they_are(tmp_path: Path) -> None:
         assert sorted(await ids(toys)) == sorted(opened[i] for i in (0, 2, 5))
 
 
+async def test_a_listing_goes_on_in_the_store_where_what_was_in_memory_has_gone_meanwhile(
+    tmp_path: Path,
+) -> None:
+    async with serving(tmp_path) as toys, talking(toys) as (talk, opened):
+        await talk.leave()
+        page = await toys.sessions.ListSessions(session_pb2.ListSessionsRequest(page_token="m100"))
+        assert [session.session_id for session in page.sessions] == [opened.session_id]
+
+
 async def test_a_session_is_described(tmp_path: Path) -> None:
     async with serving(tmp_path) as toys, talking(toys) as (talk, opened):
         await talk.feed("uno dos ")

@@ -231,7 +231,7 @@ async def test_interleaved_sessions_are_each_as_alone(toys: Toys) -> None:
 
 async def test_sessions_are_counted(toys: Toys) -> None:
     async with talking(toys), talking(toys, "toy-intents"):
-        assert toys.server.metrics.registry.get_sample_value("seqserve_sessions_active") == 2
+        assert toys.server.metrics.registry.get_sample_value("seqserve_sessions", {"tier": "held"}) == 2
 
 
 async def test_a_full_server_says_when_to_come_back(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -18,7 +18,7 @@ def test_addresses_are_a_list_or_separated_by_commas() -> None:
 
 
 def test_a_session_stays_where_it_is_until_it_has_to_go_elsewhere() -> None:
-    ways = Ways([("one", "a:1"), ("other", "b:2")], "key")
+    ways = Ways([("one", "a:1"), ("other", "b:2")], "key.secret")
     first, address, key = ways.next(elsewhere=False)
     assert ways.next(elsewhere=False) == (first, address, "key")
     assert ways.next(elsewhere=True)[0] != first

@@ -129,3 +129,9 @@ def test_two_sessions_of_one_client_do_not_mix(address: str, connect: Connect) -
         one.feed("is it? ")
         assert other.feed("it is ").label == "statement"
         assert one.feed("so ").label == "question"
+
+
+def test_one_server_holds_many_sessions_of_one_client(client: Client, fake: FakeService) -> None:
+    """Where chance sends all sessions of one client to one of its servers, that one has to hold them."""
+    open_ones = [client.session() for _ in range(24)]
+    assert len(fake.sessions) == len(open_ones)

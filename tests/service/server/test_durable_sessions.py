@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.rpc import error_details_pb2
 
 from seqserve.v1 import session_pb2
 from tests.fakes.toy_server import Toys, serve_toys
@@ -108,6 +109,22 @@ async def test_a_session_that_was_claimed_by_another_server_has_moved(tmp_path: 
             assert (await other.generate())[-1].hypotheses[0].text == "one two"
 
 
+async def test_a_snapshot_of_a_session_that_another_server_has_claimed_says_that_it_has_moved(
+    tmp_path: Path,
+) -> None:
+    """Were it refused as fenced, its client could take that for a break, and take the session back."""
+    durability = session_pb2.Durability(mode=session_pb2.DURABILITY_MODE_EVERY_N_STEPS, num_steps=100)
+    async with (
+        serving(tmp_path) as first,
+        serving(tmp_path) as second,
+        talking(first, durability=durability) as (talk, opened),
+    ):
+        await talk.feed("uno ")
+        async with talking(second, session_id=opened.session_id) as (_, _):
+            moved = await talk.say(snapshot=session_pb2.Snapshot())
+            assert moved.reason == session_pb2.MOVED_REASON_CLAIMED
+
+
 async def test_a_store_that_cannot_be_opened_does_not_stop_the_server(tmp_path: Path) -> None:
     store = {"kind": "sqlite", "path": str(tmp_path / "no such folder" / "sessions.sqlite")}
     async with serve_toys(tmp_path / "models", store=store) as toys:
@@ -116,3 +133,37 @@ async def test_a_store_that_cannot_be_opened_does_not_stop_the_server(tmp_path: 
             assert (await talk.generate())[-1].hypotheses[0].text == "one"
         async with talking(toys, session_id=opened.session_id) as (talk, _):
             await talk.feed("dos ")
+
+
+async def test_a_stream_that_stays_silent_is_told_that_its_session_is_gone(tmp_path: Path) -> None:
+    async with serving(tmp_path, sessions={"max_silence_s": 3.0}) as toys:
+        async with talking(toys, durability=EVERY_STEP) as (silent, gone), talking(toys) as (talk, _):
+            await silent.feed("uno ")
+            listening = asyncio.create_task(silent.hear())
+            while not listening.done():
+                await talk.say(keep_alive=session_pb2.KeepAlive())
+                await asyncio.sleep(0.2)
+            evicted = await listening
+            assert evicted.reason == session_pb2.EVICTED_REASON_EXPIRED
+            assert await silent.call.read() is grpc.aio.EOF
+            await talk.feed("uno ")
+            assert (await talk.generate())[-1].hypotheses[0].text == "one"
+        resuming = session_pb2.Resume(session_id=gone.session_id)
+        answer = await refused(Talk(toys.sequence.Session()).say(resume=resuming))
+        assert (answer.code, answer.reason) == (grpc.StatusCode.NOT_FOUND, "SESSION_NOT_FOUND")
+        evictions = toys.server.metrics.registry.get_sample_value(
+            "seqserve_sessions_evicted_total", {"reason": "expired"}
+        )
+        assert evictions == 1
+
+
+async def test_an_owner_with_too_many_cold_sessions_is_told_to_come_back(tmp_path: Path) -> None:
+    limits = {"max_sessions": 1, "max_sessions_per_owner": 3}
+    async with serving(tmp_path, sessions=limits) as toys:
+        for _ in range(3):
+            async with talking(toys, durability=EVERY_STEP) as (talk, _):
+                await talk.feed("uno ")
+        opening = session_pb2.Open(model=model(), durability=EVERY_STEP)
+        answer = await refused(Talk(toys.sequence.Session()).say(open=opening))
+        assert (answer.code, answer.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
+        assert answer.detail(error_details_pb2.RetryInfo).retry_delay.seconds == 10

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bundles import write_classifier, write_translator
-from tests.system.replicas.processes import Nginx, Redis, Replica, Running
+from tests.system.replicas.processes import Redis, Replica, Running
+from tests.system.replicas.proxies import Nginx
 from tests.system.replicas.relay import Relay
 from tests.system.replicas.talkers import CLASSIFIER, TRANSLATOR, Talks
 
@@ -31,11 +32,12 @@ class Site:
 
 
 @asynccontextmanager
-async def site(folder: Path, models: Path, num_replicas: int = 3) -> AsyncIterator[Site]:
+async def site(folder: Path, models: Path) -> AsyncIterator[Site]:
+    """Three replicas, as the proxy's configuration has it."""
     redis = Redis("redis", folder)
     store = ("--store", redis.url)
-    replicas = [Replica(f"replica-{number}", folder, models, *store) for number in range(num_replicas)]
-    proxy = Nginx("nginx", folder, replicas)
+    replicas = [Replica(f"replica-{number}", folder, models, *store) for number in range(3)]
+    proxy = Nginx(folder, replicas)
     everything: list[Running] = [redis, *replicas, proxy]
     try:
         for one in everything:

@@ -1,7 +1,6 @@
-"""The real processes of these tests: replicas of the server, Redis, nginx. Each listens on a port of its own choice."""
+"""The real processes of these tests: replicas of the server, and Redis. Each listens on a port of its own choice."""
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -12,37 +11,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 PATIENCE_S = 90.0
-NGINX = """
-daemon off;
-pid nginx.pid;
-error_log nginx.log warn;
-worker_processes 1;
-events {{ worker_connections 2048; }}
-http {{
-    access_log off;
-    client_body_temp_path body;
-    proxy_temp_path proxy;
-    fastcgi_temp_path fastcgi;
-    uwsgi_temp_path uwsgi;
-    scgi_temp_path scgi;
-    upstream replicas {{
-        hash $http_seqserve_session consistent;
-        {servers}
-    }}
-    server {{
-        listen 127.0.0.1:{port} http2;
-        client_max_body_size 0;
-        client_body_timeout 1h;
-        keepalive_requests 1000000;
-        location / {{
-            grpc_pass grpc://replicas;
-            grpc_connect_timeout 2s;
-            grpc_read_timeout 1h;
-            grpc_send_timeout 1h;
-        }}
-    }}
-}}
-"""
 
 
 def free_port() -> int:
@@ -139,22 +107,3 @@ class Redis(Running):
     def command(self) -> Sequence[str]:
         keep = ("--appendonly", "yes", "--appendfsync", "always", "--save", "")
         return ("redis-server", "--bind", "127.0.0.1", "--port", str(self.port), *keep)
-
-
-class Nginx(Running):
-    def __init__(self, name: str, folder: Path, replicas: Sequence[Replica]) -> None:
-        super().__init__(name, folder)
-        servers = "\n".join(f"server {one.address} max_fails=0;" for one in replicas)
-        (folder / "nginx.conf").write_text(NGINX.format(servers=servers, port=self.port))
-
-    def command(self) -> Sequence[str]:
-        return (nginx() or "nginx", "-p", str(self._folder), "-c", "nginx.conf", "-e", "nginx.log")
-
-    def kill(self) -> None:
-        """A killed master would leave its worker behind."""
-        if self.is_running:
-            self.end()
-
-
-def nginx() -> str | None:
-    return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/sbin")

@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import Missing
 from tests.system.replicas.chaos import Kills, disturbed, site, write_models
-from tests.system.replicas.processes import nginx
+from tests.system.replicas.proxies import Nginx
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -24,7 +24,7 @@ async def test_every_session_says_what_it_says_undisturbed(
 ) -> None:
     if shutil.which("redis-server") is None:
         missing("redis-server")
-    if nginx() is None:
+    if Nginx.program() is None:
         missing("nginx")
     kills = Kills(num_kills=6, pause_s=1.0)
     async with site(tmp_path, models) as at:

@@ -115,23 +115,34 @@ async def test_a_fault_of_the_store_itself_counts_as_away(bench: Bench) -> None:
 async def test_one_probe_closes_it_again(bench: Bench) -> None:
     await bench.fail(3)
     bench.store.fault = None
-    bench.clock.now += 1.9
+    bench.clock.now += 0.05
     assert await bench.ask() == "StoreAway"
-    bench.clock.now += 0.2
+    bench.clock.now += 0.1
     with capture_logs() as logs:
         assert await bench.ask() == "answered"
     assert [entry["event"] for entry in logs] == ["the store is back"]
     assert bench.shown() == ["closed"]
 
 
-async def test_a_probe_that_fails_leaves_it_open_for_as_long_again(bench: Bench) -> None:
+async def test_a_probe_that_fails_leaves_it_open_for_twice_as_long(bench: Bench) -> None:
     await bench.fail(3)
-    bench.clock.now += 2.1
-    assert await bench.ask() == "StoreAway"
-    bench.clock.now += 1.9
     asked = bench.store.asked
-    assert await bench.ask() == "StoreAway"
-    assert bench.store.asked == asked == 4
+    for left_alone_s in (0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0):
+        bench.clock.now += left_alone_s - 0.05
+        assert await bench.ask() == "StoreAway"
+        assert bench.store.asked == asked
+        bench.clock.now += 0.1
+        assert await bench.ask() == "StoreAway"
+        asked += 1
+        assert bench.store.asked == asked
+
+
+async def test_a_store_that_came_back_is_left_alone_shortly_when_it_goes_again(bench: Bench) -> None:
+    for _ in range(3):
+        await bench.fail(3)
+        bench.clock.now += 0.15
+        bench.store.fault = None
+        assert await bench.ask() == "answered"
 
 
 async def test_a_refusal_as_the_probes_answer_closes_it(bench: Bench) -> None:
@@ -178,7 +189,7 @@ async def test_late_answers_of_before_decide_nothing(bench: Bench) -> None:
     await asyncio.sleep(0)
     bench.store.gate = None
     await bench.fail(3)
-    bench.clock.now += 1.9
+    bench.clock.now += 0.05
     gate.set()
     assert await late_success == "answered"
     assert await late_failure == "StoreAway"

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from service.errors import Fenced, InvalidInput, SessionNotFound
+from service.errors import Fenced, InvalidInput, Overloaded, SessionNotFound
 from tests.service.sessions.stores.conftest import Case
 
 pytestmark = pytest.mark.timeout(60)
@@ -278,3 +278,42 @@ async def test_a_large_snapshot_comes_back_whole(case: Case) -> None:
 
 async def test_a_store_that_works_says_so(case: Case) -> None:
     assert (await case.store.health()).serving
+
+
+async def test_an_owner_gets_no_more_sessions_than_he_may_have(case: Case) -> None:
+    for number in range(3):
+        await case.store.create(f"s{number}", "ann", 60, max_of_owner=3)
+    await case.store.create("other", "bob", 60, max_of_owner=1)
+    with pytest.raises(Overloaded, match="you have 3 sessions") as refused:
+        await case.other.create("s3", "ann", 60, max_of_owner=3)
+    assert refused.value.retry_after_s > 0
+    await case.store.create("s4", "ann", 60)  # nobody asked how many there are
+    for number in range(2):
+        await case.store.delete(f"s{number}", "ann")
+    await case.store.create("s5", "ann", 60, max_of_owner=3)
+    with pytest.raises(Overloaded):
+        await case.store.create("s6", "ann", 60, max_of_owner=3)
+
+
+async def test_sessions_that_have_expired_make_room_for_their_owner(case: Case) -> None:
+    for number in range(3):
+        await case.store.create(f"s{number}", "ann", 0.2, max_of_owner=3)
+    await case.wait(0.5)  # redis counts them for up to twice their time
+    for number in range(3):
+        await case.store.create(f"t{number}", "ann", 60, max_of_owner=3)
+    with pytest.raises(Overloaded):
+        await case.store.create("t3", "ann", 60, max_of_owner=3)
+
+
+async def test_sessions_are_counted_where_the_store_can(case: Case) -> None:
+    for number in range(3):
+        await case.store.create(f"s{number}", f"owner {number % 2}", 60 if number else 0.2)
+    await case.store.create("closed", "ann", 60)
+    await case.store.delete("closed", "ann")
+    expected = None if case.kind.startswith("redis") else 3
+    assert await case.store.count() == expected
+    await case.wait(0.25)
+    await case.store.sweep()
+    assert await case.store.count() == (None if expected is None else 2)
+    await case.store.create("s0", "ann", 60)
+    assert await case.store.count() == expected

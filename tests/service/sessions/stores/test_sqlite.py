@@ -39,6 +39,26 @@ async def main(path, session_id, rounds):
 asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
 """
 
+OPENER = """
+import asyncio, sys, time
+from pathlib import Path
+from service.sessions.stores.sqlite import SqliteStore
+
+async def main(path, number, rounds):
+    made, end = 0, time.monotonic() + 30
+    for each in range(rounds):
+        here = [path.with_name(f"{other}-{each}") for other in range(4)]
+        here[number].touch()
+        while not all(one.exists() for one in here):
+            assert time.monotonic() < end, "another has failed"
+        store = SqliteStore(path.with_name(f"new-{each}"), 10.0)
+        made += await store.create(f"s{number}", "ann", 60)
+        await store.close()
+    print(made)
+
+asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))
+"""
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -182,6 +202,37 @@ async def test_stores_that_make_the_file_at_once_all_work(path: Path) -> None:
     assert len((await stores[0].list("ann", 10)).sessions) == 8
     for store in stores:
         await store.close()
+
+
+async def test_a_new_file_that_another_is_about_to_set_up_is_waited_for(
+    path: Path, store: SqliteStore
+) -> None:
+    """SQLite answers at once that such a file is locked, whatever time it was given."""
+    with sqlite3.connect(path, isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        creating = asyncio.create_task(store.create("s", "ann", 60))
+        await asyncio.wait([creating], timeout=0.3)
+        assert not creating.done()
+        other.execute("ROLLBACK")
+        assert await creating == 1
+    other.close()
+
+
+async def test_a_new_file_that_stays_locked_is_away_in_time(path: Path) -> None:
+    store = SqliteStore(path, 0.1)
+    with sqlite3.connect(path, isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreAway, match="locked"):
+            await store.create("s", "ann", 60)
+    other.close()
+    await store.close()
+
+
+async def test_processes_that_make_the_file_at_once_all_work(path: Path) -> None:
+    """Each new file is opened by all of them in the same moment."""
+    openers = [python("-c", OPENER, str(path), str(number), "40") for number in range(4)]
+    outputs = await asyncio.gather(*(asyncio.to_thread(opener.communicate) for opener in openers))
+    assert [output.split() for output, _ in outputs] == [[b"40"]] * 4
 
 
 async def test_a_closed_store_is_away_and_may_be_closed_again(store: SqliteStore) -> None:
