@@ -1,15 +1,19 @@
 """A search can be stopped between any two steps, written down, and gone on with elsewhere."""
 
-from typing import Any
+import gc
+import weakref
+from typing import Any, cast
 
+import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.sessions.plain import Plain
 from service.sessions.snapshot import Snapshot, decode, encode
-from service.step import NOTHING
+from service.step import NOTHING, Chosen, Row
 from service.tasks.decoding import DecodingOptions, Found, ScoredToken, Search, new_search, search_from
-from tests.fakes.toy_table import TableModel, Told
+from tests.fakes.toy_table import FIRST_WORD, TableModel, Told
 
 models = st.builds(
     TableModel, num_words=st.integers(1, 3), seed=st.integers(0, 1000), is_coarse=st.booleans()
@@ -60,6 +64,58 @@ def test_a_checkpoint_does_not_notice_that_its_search_goes_on() -> None:
     whole = to_the_end(model, search)[1]
     assert len(checkpoint.written()) == 2
     assert to_the_end(model, checkpoint)[1] == whole
+
+
+@settings(max_examples=60)
+@given(models, st.integers(1, 8), st.lists(st.integers(0, 3), max_size=4))
+def test_followed_in_pieces_of_any_size_it_stands_where_the_whole_stood(
+    model: TableModel, max_length: int, pieces: list[int]
+) -> None:
+    options = DecodingOptions(1, 1, 1.0, max_length, 0)
+    search, told = new_search(NOTHING, NOTHING, options), Told()
+    whole = model.drive(search.program(cast("Any", told)))
+    left, known = list(told.items), list[ScoredToken]()
+    for size in pieces:
+        some, left = left[:size], left[size:]
+        search.follow(some)
+        known += [ScoredToken(item.id, item.log_prob) for item in some]
+        checkpoint = search.checkpoint()
+        assert list(checkpoint.written()) == known
+        more, found = to_the_end(model, search_from(through_a_snapshot(checkpoint), options))
+        assert (known + more, found) == (list(told.tokens), whole)
+
+
+class Batch(np.ndarray[Any, Any]):
+    """An array that can be watched going away."""
+
+
+def in_a_batch(prefixes: list[int]) -> tuple[Chosen, weakref.ref[Batch]]:
+    """What the second of a batch is told."""
+    rows = np.array([prefixes, prefixes, prefixes]).view(Batch)
+    return Chosen(FIRST_WORD, -1.0, Row({"prefix": rows}, 1)), weakref.ref(rows)
+
+
+@pytest.mark.parametrize("kept", ["checkpoint", "to_plain"])
+def test_what_is_kept_of_a_search_keeps_no_batch_alive(kept: str) -> None:
+    search = new_search(NOTHING, NOTHING, DecodingOptions(1, 1, 1.0, 8, 8))
+    item, batch = in_a_batch([4, 5])
+    search.follow([item])
+    saved = search.checkpoint() if kept == "checkpoint" else search.to_plain()
+    del search, item
+    gc.collect()
+    assert batch() is None
+    plain = saved if isinstance(saved, Plain) else saved.to_plain()
+    assert plain.arrays["state/prefix"].tolist() == [4, 5]
+
+
+def test_a_search_lets_go_of_the_batch_before_when_it_is_told_of_the_next() -> None:
+    search = new_search(NOTHING, NOTHING, DecodingOptions(1, 1, 1.0, 8, 8))
+    item, old = in_a_batch([4])
+    search.follow([item])
+    item, new = in_a_batch([4, 4])
+    search.follow([item])
+    gc.collect()
+    assert (old() is None, new() is None) == (True, False)
 
 
 def test_each_step_of_a_search_that_was_stopped_runs_once() -> None:
