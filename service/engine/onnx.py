@@ -9,6 +9,7 @@ import onnxruntime
 
 from service.bundle import Bundle
 from service.bundle.manifest import GraphSpec, Manifest, TensorSpec
+from service.bundle.rules import ragged
 from service.config import EngineSettings
 from service.engine.products import make_exact
 from service.engine.resident import ResidentRows
@@ -20,6 +21,9 @@ ONNX_TYPES = {"float32": "tensor(float)", "int64": "tensor(int64)"}
 EXTERNAL = b"\n\x08location\x12"
 """How an ONNX file begins the name of another file that holds its weights (`TensorProto.external_data`)."""
 ERRORS_ONLY = 3
+WARM_ROWS = (1, 16)
+WARM_LENGTH = 16
+"""Of every ragged axis."""
 
 
 class OnnxEngine:
@@ -41,8 +45,8 @@ class OnnxEngine:
         return self._graph(graph).resident()
 
     def warm_up(self) -> None:
-        for name, spec in self._manifest.graphs.items():
-            self.run(name, [_blank(spec)])
+        for graph in self._graphs.values():
+            graph.warm_up()
 
     def close(self) -> None:
         self._graphs = {}
@@ -67,10 +71,30 @@ class _Graph:
         _match(where, self._session.get_outputs(), self._spec.outputs, exhaustive=False)
 
     def run(self, steps: Sequence[Step]) -> list[Result]:
-        batch = self._rows.stack(steps)
+        return self._run(self._rows, steps)
+
+    def warm_up(self) -> None:
+        """Run blank steps, alone and together, as they come and as they stay; none of them is kept."""
+        for num in WARM_ROWS:
+            steps = [_blank(self._spec)] * num
+            self._run(Rows(self._name, self._spec), steps)
+            if not any(map(ragged, (t for t in self._spec.inputs if t.role in ("input", "state")))):
+                self._run_resident(steps)
+
+    def _run(self, rows: Rows, steps: Sequence[Step]) -> list[Result]:
+        batch = rows.stack(steps)
         with _failing(self._name):
             arrays: list[Array] = self._session.run(self._outputs, dict(batch.feeds))
-        return self._rows.split(batch, arrays)
+        return rows.split(batch, arrays)
+
+    def _run_resident(self, steps: Sequence[Step]) -> None:
+        names = {role: [t.name for t in self._spec.inputs if t.role == role] for role in ("input", "size")}
+        resident = self.resident()
+        resident.reseat([], steps)
+        resident.run(
+            {name: np.stack([step.inputs[name] for step in steps]) for name in names["input"]},
+            dict.fromkeys(names["size"], 1),
+        )
 
     def resident(self) -> ResidentRows:
         return ResidentRows(self._name, self._spec, _Binding(self._name, self._session))
@@ -167,10 +191,12 @@ def _same(shape: Sequence[object], axes: Sequence[str | int]) -> bool:
 
 
 def _blank(spec: GraphSpec) -> Step:
-    """Make the smallest step: zeros, every ragged axis of length 1."""
+    """Make a step of zeros that asks for one of each size."""
     arrays = {
         role: {
-            t.name: np.full([1 if isinstance(a, str) else a for a in t.axes[1:]], role == "size", t.dtype)
+            t.name: np.full(
+                [WARM_LENGTH if isinstance(a, str) else a for a in t.axes[1:]], role == "size", t.dtype
+            )
             for t in spec.inputs
             if t.role == role
         }

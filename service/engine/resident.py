@@ -199,7 +199,8 @@ def seating(num: int, leaving: Sequence[int], joining: int) -> list[int]:
     for gap, newcomer in zip(gaps, newcomers, strict=False):
         order[gap] = newcomer
     order += newcomers[len(gaps) :]
-    for gap in reversed(gaps[len(newcomers) :]):  # from the last, so that whoever moves down does not leave, too
+    # From the last gap, so that whoever moves down does not leave, too.
+    for gap in reversed(gaps[len(newcomers) :]):
         last = order.pop()
         if gap < len(order):
             order[gap] = last

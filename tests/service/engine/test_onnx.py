@@ -125,6 +125,39 @@ def test_an_unknown_graph_and_no_steps_are_no_trouble(engine: OnnxEngine) -> Non
     engine.warm_up()
 
 
+def test_a_warm_up_runs_every_graph_alone_and_together_and_leaves_no_rows_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, seen = load(write_bundle(tmp_path)), []
+    before = engine.run("encode", [encode([1, 2, 3])])
+    for name, graph in engine._graphs.items():
+        monkeypatch.setattr(graph, "_session", Watched(name, graph._session, seen))
+    engine.warm_up()
+    bound = "resident step"
+    assert sorted(seen) == sorted([(n, r) for n in ("encode", "step", bound) for r in (1, 16)])
+    assert len(engine.resident("step")) == 0
+    assert all(not graph._rows._contexts._held for graph in engine._graphs.values())
+    assert_same(engine.run("encode", [encode([1, 2, 3])])[0], before[0])
+
+
+class Watched:
+    """A session that writes down how many rows it runs."""
+
+    def __init__(self, name: str, session: Any, seen: list[tuple[str, int]]) -> None:
+        self._name, self._session, self._seen = name, session, seen
+
+    def run(self, outputs: Any, feeds: dict[str, Array]) -> Any:
+        self._seen.append((self._name, len(feeds[next(iter(feeds))])))
+        return self._session.run(outputs, feeds)
+
+    def io_binding(self) -> Any:
+        return self._session.io_binding()
+
+    def run_with_iobinding(self, binding: Any) -> None:
+        self._session.run_with_iobinding(binding)
+        self._seen.append((f"resident {self._name}", binding.get_outputs()[0].shape()[0]))
+
+
 def refused(folder: Path) -> str:
     with pytest.raises(BundleRefused) as error:
         load(folder)

@@ -1,7 +1,5 @@
 """Rows that stay in their batch: whoever comes and goes, each row is as it would be alone."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
