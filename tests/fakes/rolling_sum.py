@@ -144,35 +144,41 @@ def alone(rolling: Rollout) -> tuple[list[int], list[float], int]:
 
 
 def _log_probs(sums: Array, ranks: Array) -> Array:
-    return cast(Array, (-(sums[:, None] + ranks) / 4).astype(np.float32))
+    return cast("Array", (-(sums[:, None] + ranks) / 4).astype(np.float32))
 
 
 class Door:
-    """An event loop that does at once what it is asked to, or, closed, refuses."""
+    """An event loop that does at once what it is asked to, or, shut, refuses; its time stands still."""
 
     def __init__(self) -> None:
         self.calls = 0
-        self.is_closed = False
+        self.is_shut = False
 
-    def call_soon_threadsafe(self, function: Callable[[Any], None], argument: Any) -> None:
-        if self.is_closed:
+    def call_soon_threadsafe(self, function: Callable[..., None], *arguments: Any) -> None:
+        if self.is_shut:
             raise RuntimeError("Event loop is closed")
         self.calls += 1
-        function(argument)
+        function(*arguments)
+
+    def call_soon(self, function: Callable[..., None], *arguments: Any) -> None:
+        function(*arguments)
+
+    def time(self) -> float:
+        return 0.0
+
+    def is_closed(self) -> bool:
+        return self.is_shut
 
 
 class Heard:
     """A sink that remembers, and may do something at each item."""
 
     def __init__(self, door: Door | None = None, on_item: Callable[[int], None] = lambda num: None) -> None:
-        self.loop = cast(asyncio.AbstractEventLoop, door or Door())
+        self.loop = cast("asyncio.AbstractEventLoop", door or Door())
         self.items: list[Chosen] = []
-        self.told_after_answer = False
-        self.answered = False
         self._on_item = on_item
 
     def take(self, item: Chosen) -> None:
-        self.told_after_answer |= self.answered
         self.items.append(item)
         self._on_item(len(self.items))
 

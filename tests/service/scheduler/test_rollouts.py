@@ -466,7 +466,7 @@ def test_a_sink_whose_loop_is_closed_hurts_nobody(rolling: MakeBench) -> None:
     b = rolling()
     closed = Door()
     (dead, unheard), (living, sink) = heard(many(1)[0], closed), heard(many(2)[1])
-    closed.is_closed = True
+    closed.is_shut = True
     jobs = [Rolling(dead), Rolling(living)]
     b.submit(*jobs)
     assert [job.rolled() for job in jobs] == [alone(dead), alone(living)]
