@@ -45,6 +45,8 @@ SERVICES = (
 )
 TIDY_EVERY_S = 1.0
 """How often sessions that nobody came back for are forgotten, and idle ones packed."""
+SWITCH_S = 0.0002
+"""How long a scheduler waits for the interpreter at most when its batch has run: Python's own 5 ms are a whole batch."""
 SWEEP_EVERY_S = 10.0
 """How often the store is swept, where it does not do so by itself, and its sessions are counted."""
 UPKEEP_EVERY_S = 1.0
@@ -233,7 +235,7 @@ class Server:
 def serve(settings: Settings, on_start: Callable[[Server], None] | None = None) -> None:
     """Serve until SIGTERM or SIGINT, then drain; a second signal ends what still runs. `on_start` is called once."""
     logs.configure(settings.log.level, settings.log.format)
-    sys.setswitchinterval(float(__import__('os').environ.get('SWI','0.005')))
+    sys.setswitchinterval(SWITCH_S)
     asyncio.run(_serve(Server(settings), on_start or (lambda server: None)))
 
 

@@ -186,8 +186,10 @@ class Route:
 
 SHORT_S = 0.001
 """Work for which the loop need not rest."""
-REST = float(__import__('os').environ.get('REST','1.0'))
+REST = 1.0
+"""Times as long as the work took."""
 LONGEST_REST_S = 0.05
+"""How late a token comes at most."""
 
 
 def _call(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: Any) -> None:

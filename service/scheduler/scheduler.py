@@ -125,7 +125,7 @@ class Scheduler:
             except BaseException as error:
                 self._meter.bug("scheduler_broke", error)
                 self._fail_all(StepFailed("a fault in the server's scheduler; the request was not finished"))
-            self._post.flush()
+                self._post.flush()
 
     def _cycle(self) -> None:
         self._admit()
@@ -138,12 +138,14 @@ class Scheduler:
     def _step(self) -> None:
         """A batch of the queues."""
         graph, batch = self._queues.take(partial(self._turns.max_tokens, num_rolling=len(self._rollouts)))
+        self._post.flush()
         if batch:
             self._answer(batch, self._run(graph, batch))
 
     def _roll(self) -> None:
         """One step of the bench whose turn it is."""
         bench = self._rollouts.next()
+        self._post.flush()
         if bench is None or not len(bench):
             return
         began, num, graph = time.monotonic(), len(bench), bench.wiring.graph
@@ -169,6 +171,8 @@ class Scheduler:
 
     def _wait(self) -> bool:
         """Wait until there is something to do; False when that is nothing any more."""
+        if not self._has_work():
+            self._post.flush()
         with self._changed:
             self._changed.wait_for(self._has_work)
             return not self._closing or bool(self._active)

@@ -1,11 +1,11 @@
 """Whose turn it is: texts that are to be read, or sequences that are being written.
 
 Reading a text takes as long as many steps of writing. So that those who write do not wait for every text that comes,
-reading gets two thirds of the time while somebody writes, in portions about as long as two steps of writing; in larger
-ones where many wait beside few who write, since texts are read faster together.
+reading gets four fifths of the time at most while somebody writes, in portions about as long as four steps of writing;
+in larger ones where many wait beside few who write, since texts are read faster together.
 """
 
-READING_SHARE = 2 / 3
+READING_SHARE = 0.8
 """Of the time, while somebody writes."""
 FORGETTING = 0.1
 """Weight of the newest measurement in a mean."""
