@@ -46,7 +46,7 @@ SERVICES = (
 TIDY_EVERY_S = 1.0
 """How often sessions that nobody came back for are forgotten, and idle ones packed."""
 SWITCH_S = 0.0002
-"""How long a scheduler waits for the interpreter at most when its batch has run: Python's own 5 ms are a whole batch."""
+"""How long a scheduler waits for the interpreter at most when a batch has run: Python's own 5 ms are a whole one."""
 SWEEP_EVERY_S = 10.0
 """How often the store is swept, where it does not do so by itself, and its sessions are counted."""
 UPKEEP_EVERY_S = 1.0

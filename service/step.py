@@ -135,8 +135,11 @@ class Job(Protocol):
         """Return the first steps, which run in one batch with those of other jobs, or a rollout."""
         ...
 
-    def advance(self, told: Told) -> Ask:
-        """Take what became of what it asked for last, and return what comes next; no steps end the job."""
+    def advance(self, told: Any) -> Ask:
+        """Take what became of what it asked for last, and return what comes next; no steps end the job.
+
+        `told` is `Told`, of the kind that fits what it asked for.
+        """
         ...
 
     def fail(self, error: SeqserveError) -> None:

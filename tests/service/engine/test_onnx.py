@@ -128,7 +128,8 @@ def test_an_unknown_graph_and_no_steps_are_no_trouble(engine: OnnxEngine) -> Non
 def test_a_warm_up_runs_every_graph_alone_and_together_and_leaves_no_rows_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine, seen = load(write_bundle(tmp_path)), []
+    engine = load(write_bundle(tmp_path))
+    seen: list[Any] = []
     before = engine.run("encode", [encode([1, 2, 3])])
     for name, graph in engine._graphs.items():
         monkeypatch.setattr(graph, "_session", Watched(name, graph._session, seen))

@@ -7,11 +7,13 @@ from hypothesis import strategies as st
 
 from service.bundle import Bundle
 from service.config import EngineSettings
+from service.engine import Resident
 from service.engine.onnx import OnnxEngine
 from service.engine.resident import seating
 from service.errors import StepFailed
 from service.step import Result, Step
 from tests.bundles import write_translator
+from tests.fakes.rolling_sum import RollingSum
 
 ONE = np.array(1)
 NUM_STEPS = 6
@@ -70,8 +72,10 @@ def written(*named: object) -> bytes:
 def test_whoever_comes_and_goes_each_row_is_as_it_is_alone(engine: OnnxEngine, data: st.DataObject) -> None:
     reads = encoded(engine, 10)
     expected = [alone(engine, read) for read in reads]
-    resident, seated, tokens = engine.resident("step"), [], []
-    waiting, seen = list(range(len(reads))), {i: [] for i in range(len(reads))}
+    resident, waiting = engine.resident("step"), list(range(len(reads)))
+    seated: list[int] = []
+    tokens: list[int] = []
+    seen: dict[int, list[bytes]] = {i: [] for i in waiting}
     while waiting or seated:
         leaving = [slot for slot, i in enumerate(seated) if len(seen[i]) == NUM_STEPS or _coin(data)]
         coming = [waiting.pop() for _ in range(data.draw(st.integers(int(not seated), 4))) if waiting]
@@ -130,3 +134,41 @@ def test_a_row_can_be_run_elsewhere(engine: OnnxEngine) -> None:
 def test_there_is_no_batch_of_a_graph_that_is_not_there(engine: OnnxEngine) -> None:
     with pytest.raises(StepFailed, match="no graph 'nowhere'"):
         engine.resident("nowhere")
+
+
+def test_who_comes_again_in_another_order_is_not_mistaken_for_another(engine: OnnxEngine) -> None:
+    reads = encoded(engine, 4)
+    resident = engine.resident("step")
+    resident.reseat([], [first(read) for read in reads])
+    order = resident.reseat([0, 1, 2], [first(reads[i]) for i in (2, 0, 1)])
+    outputs, states = resident.run({"token": np.full(4, 2)}, {"k": 1})
+    for slot, row in enumerate(order):
+        own = ({name: array[slot] for name, array in part.items()} for part in (outputs, states))
+        assert written(*own) == alone(engine, reads[(2, 0, 1)[-1 - row] if row < 0 else row])[0]
+
+
+def listening(num: int) -> Step:
+    return Step("write", {"number": np.array(1), "k": ONE}, {}, {"list": np.full(num, 9)})
+
+
+def widths(engine: RollingSum, resident: Resident, num: int) -> int:
+    """How long the contexts are padded; the engine looks whether anything lies beyond a row's own length."""
+    resident.run({"number": np.ones(num, np.int64)}, {"k": 1})
+    return engine.padded[-1][1]
+
+
+def test_nothing_of_a_longer_context_is_left_to_who_takes_its_place() -> None:
+    engine = RollingSum()
+    resident = engine.resident("write")
+    resident.reseat([], [listening(20), listening(20)])
+    resident.reseat([1], [listening(3)])
+    assert widths(engine, resident, 2) == 20
+
+
+def test_a_batch_that_a_long_context_has_left_is_padded_less() -> None:
+    engine = RollingSum()
+    resident = engine.resident("write")
+    resident.reseat([], [listening(3), listening(400), listening(5)])
+    assert widths(engine, resident, 3) == 400
+    resident.reseat([1], [])
+    assert widths(engine, resident, 2) == 8

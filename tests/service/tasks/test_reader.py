@@ -1,5 +1,7 @@
 from dataclasses import replace
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -39,7 +41,7 @@ def test_a_text_read_in_chunks_is_the_text_read_at_once(text: list[int], chunk: 
     reader = Reader("encode", chunk, {"memory": 0})
     reading = NOTHING_READ
     for start, end in zip([0, *sorted(cuts)], [*sorted(cuts), len(text)], strict=True):
-        program = reader.read(text[start:end], reading)
+        program: Any = reader.read(text[start:end], reading)
         try:
             [step] = next(program)
             while True:

@@ -67,11 +67,11 @@ def test_a_checkpoint_does_not_notice_that_its_search_goes_on() -> None:
 
 
 @settings(max_examples=60)
-@given(models, st.integers(1, 8), st.lists(st.integers(0, 3), max_size=4))
+@given(models, st.integers(1, 8), st.lists(st.integers(0, 3), max_size=4), st.booleans())
 def test_followed_in_pieces_of_any_size_it_stands_where_the_whole_stood(
-    model: TableModel, max_length: int, pieces: list[int]
+    model: TableModel, max_length: int, pieces: list[int], has_to_be_long: bool
 ) -> None:
-    options = DecodingOptions(1, 1, 1.0, max_length, 0)
+    options = DecodingOptions(1, 1, 1.0, max_length, max_length * has_to_be_long)
     search, told = new_search(NOTHING, NOTHING, options), Told()
     whole = model.drive(search.program(cast("Any", told)))
     left, known = list(told.items), list[ScoredToken]()
