@@ -157,7 +157,9 @@ class Route:
     def carry(self, bag: list[Letter]) -> None:
         """Bring a bag on its way; on the scheduler's thread."""
         self._bags.append(bag)
-        if not self._is_awake:
+        if self._loop.is_closed():
+            self._bags.clear()
+        elif not self._is_awake:
             self._is_awake = True
             _call(self._loop, self._deliver)
 

@@ -183,6 +183,28 @@ def test_who_leaves_before_it_was_seated_is_never_run(rolling: MakeBench) -> Non
     assert {rows for _, rows in b.engine.batches} == {1}
 
 
+class Leaving(Rolling):
+    """Leaves in the very moment in which it asks for a rollout."""
+
+    def __init__(self, scheduler: Scheduler, *asks: Ask) -> None:
+        super().__init__(*asks)
+        self._scheduler = scheduler
+
+    def advance(self, told: Told) -> Ask:
+        self._scheduler.cancel(self)
+        return super().advance(told)
+
+
+def test_who_leaves_while_it_waits_for_a_place_is_never_seated(rolling: MakeBench) -> None:
+    b = rolling()
+    [staying] = many(1, max_steps=5)
+    leaver, stayer = Leaving(b.scheduler, step(1, 1), *many(1)), Rolling(step(1, 1), staying)
+    b.submit(leaver, stayer)
+    assert stayer.rolled(1) == alone(staying)
+    assert b.scheduler.drain(5)
+    assert sum(rows for _, rows in b.engine.batches) == 2 + 5
+
+
 @pytest.mark.parametrize("at", [0, 3, 6])
 def test_who_poisons_its_batch_in_the_middle_is_blamed_alone_and_nobody_is_told_twice(
     rolling: MakeBench, at: int
@@ -217,7 +239,11 @@ def test_two_who_poison_at_once_and_all_but_one_are_found(rolling: MakeBench) ->
 def test_an_engine_that_can_only_run_rows_alone_still_brings_all_to_their_ends(rolling: MakeBench) -> None:
     b = rolling()
     b.engine.most_rows = 1
-    work = [heard(rollout([n, 9], first=n, stop=4, max_steps=9)) for n in range(1, 6)]
+    work = [
+        heard(rollout([n, 9], first=n, stop=stop, max_steps=9, min_steps=5))
+        for n in range(1, 6)
+        for stop in range(11)
+    ]
     jobs = [Rolling(each) for each, _ in work]
     b.submit(*jobs)
     for job, (each, sink) in zip(jobs, work, strict=True):

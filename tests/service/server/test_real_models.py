@@ -16,8 +16,9 @@ from seqserve.v1 import sequence_pb2 as pb
 from seqserve.v1.decoding_pb2 import DecodingOptions
 from service.config import EngineSettings, Settings
 from service.engine.onnx import OnnxEngine
+from service.errors import SeqserveError
 from service.server import Server
-from service.step import Result, Step
+from service.step import Step, Told
 from tests.bundles import SENTENCES, write_classifier, write_translator
 from tests.fakes.wire import Talk
 
@@ -35,14 +36,21 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-class Gated(OnnxEngine):
-    """Waits before its first batch until it is let go."""
+class Holding:
+    """A job that holds the scheduler's thread until it is let go."""
 
-    gate = threading.Event()
+    def __init__(self) -> None:
+        self.gate = threading.Event()
 
-    def run(self, graph: str, steps: Sequence[Step]) -> list[Result]:
+    def begin(self) -> Sequence[Step]:
         assert self.gate.wait(30)
-        return super().run(graph, steps)
+        return ()
+
+    def advance(self, told: Told) -> Sequence[Step]:
+        raise AssertionError("it asked for nothing")
+
+    def fail(self, error: SeqserveError) -> None:
+        self.gate.set()
 
 
 @dataclass
@@ -69,11 +77,11 @@ class Running:
 
 
 @asynccontextmanager
-async def serving(models: Path, engine: type[OnnxEngine] = OnnxEngine) -> AsyncIterator[Running]:
+async def serving(models: Path) -> AsyncIterator[Running]:
     settings = Settings.load(
         flags={"server": {"port": 0}, "models": {"repository": str(models)}}, environment={}
     )
-    server = Server(settings, lambda bundle: engine(bundle, EngineSettings()))
+    server = Server(settings, lambda bundle: OnnxEngine(bundle, EngineSettings()))
     await server.start()
     async with grpc.aio.insecure_channel(server.address) as channel:
         yield Running(server, sequence_pb2_grpc.SequenceServiceStub(channel))
@@ -83,26 +91,15 @@ async def serving(models: Path, engine: type[OnnxEngine] = OnnxEngine) -> AsyncI
 async def test_64_streams_at_once_are_each_as_alone_and_share_batches(models: Path) -> None:
     async with serving(models) as running:
         alone = [await running.streamed(text, "toy-es-en") for text in TEXTS]
-    async with serving_gated(models) as running:
+    async with serving(models) as running:
+        scheduler, holding = running.server.registry.find("toy-es-en").scheduler, Holding()
+        scheduler.submit(holding)
         together = [asyncio.create_task(running.streamed(text, "toy-es-en")) for text in TEXTS * 4]
-        scheduler = running.server.registry.find("toy-es-en").scheduler
-        while len(scheduler._active) < 64:  # noqa: ASYNC110 - it tells nobody
+        while len(scheduler._active) < 65:  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(0.001)
-        Gated.gate.set()
+        holding.gate.set()
         assert await asyncio.gather(*together) == alone * 4
         assert running.server.metrics.mean_batch_size("toy-es-en/1", "step") > 32
-
-
-@asynccontextmanager
-async def serving_gated(models: Path) -> AsyncIterator[Running]:
-    """The engines warm up before the gate is closed."""
-    Gated.gate.set()
-    async with serving(models, Gated) as running:
-        Gated.gate.clear()
-        try:
-            yield running
-        finally:
-            Gated.gate.set()
 
 
 @pytest.mark.parametrize("model", ["toy-es-en", "one-way"])
