@@ -117,6 +117,7 @@ class Slots:
 
     def __init__(self, tensors: Sequence[TensorSpec]) -> None:
         self._tensors = tensors
+        self._axes = {a for t in tensors for a in t.axes[1:] if isinstance(a, str)}
         self._buffers: dict[str, Array] = {}
         self._lengths: dict[str, list[int]] = {}
         """Ragged axis → the length of each row."""
@@ -131,19 +132,20 @@ class Slots:
         pad: Mapping[str, int],
     ) -> None:
         """Let the row of each slot be that of an old slot, or row -1 - i of those who join."""
-        axes = {a for t in self._tensors for a in t.axes[1:] if isinstance(a, str)}
-        before, capacity = self._buffers, self._capacity
+        before, axes = self._buffers, self._axes
         self._lengths = {
             a: [self._lengths[a][row] if row >= 0 else lengths[a][-1 - row] for row in rows] for a in axes
         }
         longest = {a: _rounded(max(self._lengths[a], default=1), pad.get(a, 1)) for a in axes}
-        stays = len(rows) <= capacity and all(
+        stays = len(rows) <= self._capacity and all(
             size <= self._padded[a] <= 2 * size for a, size in longest.items()
         )
         if not stays:
             self._make_room(len(rows), longest)
+        moves = [(slot, row) for slot, row in enumerate(rows) if row != slot or not stays]
         for tensor in self._tensors:
-            self._fill(tensor, rows, before.get(tensor.tensor), joining[tensor.tensor], is_new=not stays)
+            name = tensor.tensor
+            self._fill(self._buffers[name], moves, before.get(name), joining[name], is_new=not stays)
 
     def arrays(self, num: int) -> dict[str, Array]:
         """Tensor → `[num, …]`, views that stay true until the next change."""
@@ -172,18 +174,15 @@ class Slots:
 
     def _fill(
         self,
-        tensor: TensorSpec,
-        rows: Sequence[int],
+        target: Array,
+        moves: Sequence[tuple[int, int]],
         old: Array | None,
         joining: Array | None,
         *,
         is_new: bool,
     ) -> None:
         """Copy who is not where it was; who moves within a buffer only ever moves down, from beyond the last slot."""
-        target = self._buffers[tensor.tensor]
-        for slot, row in enumerate(rows):
-            if row == slot and not is_new:
-                continue
+        for slot, row in moves:
             source = joining if row < 0 else old
             assert source is not None
             _put(target[slot], source[row if row >= 0 else -1 - row], is_clear=is_new)
@@ -222,6 +221,9 @@ def _reordered(old: Array | None, joining: Array | None, rows: Sequence[int]) ->
 
 def _put(target: Array, array: Array, *, is_clear: bool) -> None:
     """Copy an array into the corner of a slot; what lies beyond its own length is zero in both."""
+    if array.shape == target.shape:
+        target[...] = array
+        return
     shape = tuple(map(min, target.shape, array.shape))
     if not is_clear and shape != target.shape:
         target.fill(0)

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -8,7 +8,7 @@ from service.config import SchedulerSettings
 from service.metrics import Metrics
 from service.scheduler import Scheduler
 from service.step import Job
-from tests.fakes.rolling_sum import RollingSum
+from tests.fakes.rolling_sum import Rolling, RollingSum
 from tests.fakes.running_sum import RunningSum
 
 
@@ -58,6 +58,12 @@ class RollingBench:
         for job in jobs:
             self.scheduler.submit(job)
         self.engine.resume()
+
+    def finish(self, jobs: Iterable[Rolling]) -> None:
+        """Return when all of them have ended and all mail is delivered; nothing more is taken after that."""
+        for job in jobs:
+            job.wait()
+        self.scheduler.close()
 
 
 @pytest.fixture(params=[True, False], ids=["in slots", "by rows"])

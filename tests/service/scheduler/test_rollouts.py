@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -75,6 +75,9 @@ def test_whoever_joins_or_leaves_when_each_rollout_is_as_it_is_alone(
             if leaves:
                 scheduler.cancel(job)
         engine.resume()
+        for job, (_, _, leaves) in zip(jobs, work, strict=True):
+            assert leaves or job.wait()
+        scheduler.close()  # all mail is delivered
         for job, sink, (each, _, leaves) in zip(jobs, sinks, work, strict=True):
             if leaves:
                 assert sink.ids == told(each)[: len(sink.ids)]
@@ -100,6 +103,7 @@ def test_a_sink_is_told_of_everything_but_the_stop_with_the_state_after_it(rolli
     work = [heard(rollout([n, 3], first=n, stop=5, max_steps=20)) for n in range(1, 8)]
     jobs = [Rolling(each) for each, _ in work]
     b.submit(*jobs)
+    b.finish(jobs)
     for job, (each, sink) in zip(jobs, work, strict=True):
         ids, log_probs, _ = job.rolled()
         assert sink.ids == told(each)
@@ -126,10 +130,7 @@ def test_the_answer_comes_after_all_that_was_told_on_the_way(rolling: MakeBench)
     work = many(5, max_steps=7)
     jobs = [Answering(b.scheduler, each) for each in work]
     b.submit(*jobs)
-    for job in jobs:
-        job.wait()
-    assert b.scheduler.drain(5)
-    b.scheduler.close()
+    b.finish(jobs)
     for job, each in zip(jobs, work, strict=True):
         *items, answer = job.mailbox._arrived
         assert answer == "answer"
@@ -142,8 +143,7 @@ def test_one_step_of_a_whole_batch_crosses_over_in_one_call_for_each_loop(rollin
     sinks = [Heard(doors[n % 2]) for n in range(10)]
     jobs = [Rolling(replace(work, sink=sink)) for work, sink in zip(many(10), sinks, strict=True)]
     b.submit(*jobs)
-    for job in jobs:
-        job.wait()
+    b.finish(jobs)
     assert sum(len(sink.items) for sink in sinks) == 10 * 12
     assert all(door.calls <= len(b.engine.batches) for door in doors)
 
@@ -162,6 +162,7 @@ def test_nobody_is_told_after_it_left_but_of_the_step_that_was_under_way(rolling
     b.scheduler.cancel(leaver)
     before, batches = len(gone.items), len(b.engine.batches)
     b.engine.resume()
+    b.finish([stayer])
     assert stayer.rolled() == alone(staying)
     assert here.ids == told(staying)
     assert len(gone.items) <= before + 1
@@ -216,6 +217,7 @@ def test_who_poisons_its_batch_in_the_middle_is_blamed_alone_and_nobody_is_told_
     jobs = [Rolling(each) for each, _ in work]
     bad = Rolling(bomb)
     b.submit(*jobs[:at], bad, *jobs[at:])
+    b.finish([bad, *jobs])
     assert isinstance(bad.wait().error, StepFailed)
     assert (bad.ends, bad.told) == (1, [])
     for job, (each, sink) in zip(jobs, work, strict=True):
@@ -246,6 +248,7 @@ def test_an_engine_that_can_only_run_rows_alone_still_brings_all_to_their_ends(r
     ]
     jobs = [Rolling(each) for each, _ in work]
     b.submit(*jobs)
+    b.finish(jobs)
     for job, (each, sink) in zip(jobs, work, strict=True):
         assert job.rolled() == alone(each)
         assert sink.ids == told(each)
@@ -281,7 +284,8 @@ def test_an_engine_that_breaks_in_the_middle_leaves_what_was_told_true(rolling: 
     b.engine.wait_for_batch()
     b.engine.broken = True
     b.engine.resume()
-    assert isinstance(job.wait().error, StepFailed)
+    b.finish([job])
+    assert isinstance(job.error, StepFailed)
     assert sink.ids == told(work)[:4]
 
 
@@ -379,21 +383,22 @@ def test_a_long_context_does_not_share_its_batch_with_many_short_ones(rolling: M
     assert any(rows >= 9 for rows, _, _ in b.engine.padded)
 
 
+NOTHING: Any = None
 CROOKED = [
     replace(rollout([1]), context={}),
     replace(rollout([1]), context={"list": np.zeros((2, 2), np.int64)}),
     replace(rollout([1]), context={"list": np.zeros(0, np.int64)}),
     replace(rollout([1]), context={"list": np.zeros(3, np.float32)}),
-    replace(rollout([1]), context={"list": "no array"}),
+    replace(rollout([1]), context={"list": cast("Any", "no array")}),
     replace(rollout([1]), state={"sum": np.zeros(3, np.int64)}),
     replace(rollout([1]), first=2**70),
     replace(rollout([1]), stop=2**70),
-    replace(rollout([1]), max_steps=None),
+    replace(rollout([1]), max_steps=NOTHING),
     replace(rollout([1]), wiring=replace(WIRING, graph="nowhere")),
     replace(rollout([1]), wiring=replace(WIRING, graph="read")),
     replace(rollout([1]), wiring=replace(WIRING, chosen="nothing")),
     replace(rollout([1]), wiring=replace(WIRING, choices="nothing")),
-    replace(rollout([1]), wiring=None),
+    replace(rollout([1]), wiring=NOTHING),
 ]
 
 
@@ -414,6 +419,9 @@ def test_a_crooked_rollout_is_refused_and_hurts_nobody(crooked: Rollout) -> None
         for job in (jobs[3], bad[1], *jobs[4:]):
             scheduler.submit(job)
         engine.resume()
+        for job in (*jobs, *bad):
+            job.wait()
+        scheduler.close()
         for job, (each, sink) in zip(jobs, work, strict=True):
             assert job.rolled() == alone(each)
             assert sink.ids == told(each)
@@ -459,12 +467,12 @@ def test_a_drain_whose_time_is_over_and_a_close_fail_the_rollouts_that_are_left(
         assert not b.scheduler.drain(0.02)
     else:
         b.scheduler.close()
+    b.finish(jobs)
     for job, (each, sink) in zip(jobs, work, strict=True):
         assert isinstance(job.wait().error, Draining)
         assert (job.ends, job.told) == (1, [])
         short = replace(each, max_steps=len(sink.items), sink=None)
         assert not sink.items or sink.ids == told(short)
-    b.scheduler.close()
     assert not b.scheduler._thread.is_alive()
 
 
@@ -495,6 +503,7 @@ def test_a_sink_whose_loop_is_closed_hurts_nobody(rolling: MakeBench) -> None:
     closed.is_shut = True
     jobs = [Rolling(dead), Rolling(living)]
     b.submit(*jobs)
+    b.finish(jobs)
     assert [job.rolled() for job in jobs] == [alone(dead), alone(living)]
     assert (unheard.items, sink.ids) == ([], told(living))
 
