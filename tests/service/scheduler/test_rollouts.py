@@ -76,7 +76,8 @@ def test_whoever_joins_or_leaves_when_each_rollout_is_as_it_is_alone(
                 scheduler.cancel(job)
         engine.resume()
         for job, (_, _, leaves) in zip(jobs, work, strict=True):
-            assert leaves or job.wait()
+            if not leaves:
+                job.wait()
         scheduler.close()  # all mail is delivered
         for job, sink, (each, _, leaves) in zip(jobs, sinks, work, strict=True):
             if leaves:
