@@ -168,8 +168,16 @@ class Route:
         began = self._loop.time()
         for _ in range(len(self._bags)):
             for opened, content in self._bags.popleft():
-                opened(content)
+                self._open(opened, content)
         self._loop.call_soon(self._rest, began)
+
+    def _open(self, opened: Callable[[Any], None], content: Any) -> None:
+        """Whoever breaks over a letter breaks alone: those of the others are still to be opened."""
+        try:
+            opened(content)
+        except Exception as error:
+            context = {"message": "what came from the scheduler could not be taken in", "exception": error}
+            self._loop.call_exception_handler(context)
 
     def _rest(self, began: float) -> None:
         took = self._loop.time() - began

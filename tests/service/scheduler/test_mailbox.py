@@ -132,6 +132,28 @@ async def test_a_reader_who_was_cancelled_can_read_on(bench: MakeBench) -> None:
     assert await asyncio.wait_for(anext(mailbox), 5) == [1]
 
 
+async def test_who_breaks_over_what_came_breaks_alone_and_what_comes_later_still_comes() -> None:
+    loop, post = asyncio.get_running_loop(), Post()
+    mailbox: Mailbox[int] = Mailbox(post, loop)
+    broken: list[object] = []
+    loop.set_exception_handler(lambda loop, context: broken.append(context["exception"]))
+
+    def breaks(content: object) -> None:
+        raise RuntimeError("a bug in a sink")
+
+    post.adopt_thread()
+    for number in range(3):
+        post.send(loop, breaks, number)
+        post.send(loop, mailbox.take, number)
+        mailbox.put(number + 10)
+        post.flush()
+        await asyncio.sleep(0)
+    mailbox.close()
+    post.flush()
+    assert await asyncio.wait_for(read(mailbox), 5) == [0, 10, 1, 11, 2, 12]
+    assert len(broken) == 3
+
+
 def test_a_mailbox_whose_loop_is_closed_hurts_nobody(bench: MakeBench) -> None:
     b = bench()
     gone = asyncio.new_event_loop()
