@@ -7,7 +7,8 @@ ENV PATH=/opt/seqserve/bin:$PATH
 
 # Dependencies first: they change less often than the code, and their layer is kept.
 COPY pyproject.toml ./
-RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
+RUN python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+      print(*p['dependencies'], *p['optional-dependencies']['redis'], sep='\n')" \
       > requirements.txt \
     && pip install --no-cache-dir -r requirements.txt
 

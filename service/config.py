@@ -208,6 +208,11 @@ class Settings(Piece):
             raise ConfigRefused("; ".join(_explain(e, origins) for e in error.errors())) from None
 
 
+def origins(file: Path | None = None, flags: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """Where each setting was given that is not a default, by its dotted key: as `Settings.load` reads them."""
+    return {key: origin for origin, key, _ in _given(file, flags or {}, os.environ)}
+
+
 def _given(
     file: Path | None, flags: Mapping[str, Any], environment: Mapping[str, str]
 ) -> Iterator[tuple[str, str, Any]]:
@@ -256,4 +261,11 @@ def _known(name: str, model: type[BaseModel], key: str, origin: str) -> None:
 
 def _explain(error: Any, origins: Mapping[str, str]) -> str:
     key = ".".join(map(str, error["loc"]))
-    return f"{key} = {error['input']!r} ({origins.get(key, 'settings')}): {error['msg']}"
+    given = "(hidden)" if _is_secret(key) else repr(error["input"])
+    return f"{key} = {given} ({origins.get(key, 'settings')}): {error['msg']}"
+
+
+def _is_secret(key: str) -> bool:
+    piece, _, name = key.partition(".")
+    field = type(Settings.model_fields[piece].default).model_fields.get(name.partition(".")[0])
+    return field is not None and field.annotation is SecretStr

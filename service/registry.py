@@ -48,7 +48,7 @@ class Registry:
 
     def load_all(self, repository: Path) -> None:
         """Serve every `<name>/<version>` of the folder; what is refused is kept in `refused`, the others serve."""
-        for name, version, path in _versions(repository):
+        for name, version, path in bundles_in(repository):
             try:
                 self._served.append(self._load(name, version, path))
             except BundleRefused as error:
@@ -60,7 +60,7 @@ class Registry:
 
     def load(self, repository: Path, name: str, version: str = "") -> Served:
         """Serve one more version, the newest of the folder where none is named; BundleRefused, ModelNotFound."""
-        found = {v: path for n, v, path in _versions(repository) if n == name}
+        found = {v: path for n, v, path in bundles_in(repository) if n == name}
         version = version or max(found, key=natural_order, default="")
         if version not in found:
             there = _there_are(iter(sorted(found, key=natural_order)))
@@ -199,7 +199,7 @@ def natural_order(version: str) -> list[tuple[bool, int, str]]:
     return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
 
 
-def _versions(repository: Path) -> Iterator[tuple[str, str, Path]]:
+def bundles_in(repository: Path) -> Iterator[tuple[str, str, Path]]:
     """Yield name, version and folder of everything that means to be a bundle; hidden folders do not."""
     for path in sorted(repository.glob("*/*")):
         name, version = path.parts[-2:]

@@ -1,4 +1,4 @@
-"""The command line: `seqserve serve`, `translate`, `classify`, `models`, `train`, `export`, `evaluate`."""
+"""The command line: `seqserve serve`, `doctor`, `translate`, `classify`, `models`, `train`, `export`, `evaluate`."""
 
 import sys
 

@@ -4,10 +4,9 @@ from typing import Annotated
 
 import typer
 
-from service.cli import classify, evaluate, models, serve, sessions, training, translate, version
+from service.cli import classify, doctor, evaluate, models, serve, sessions, training, translate, version
 
 app = typer.Typer(
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -41,6 +40,7 @@ app.command("translate", rich_help_panel=SERVING)(translate.translate)
 app.command("classify", rich_help_panel=SERVING)(classify.classify)
 app.command("models", rich_help_panel=SERVING)(models.models)
 app.command("sessions", rich_help_panel=SERVING)(sessions.sessions)
+app.command("doctor", rich_help_panel=SERVING)(doctor.doctor)
 app.command("version", rich_help_panel=SERVING)(version.print_version)
 app.command("evaluate", rich_help_panel=TRAINING)(evaluate.evaluate)
 for name, command in training.COMMANDS.items():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from service.cli import output
+from service.cli.completion import model_names
 from service.cli.options import DEFAULT_ADDRESS, Address, Json, Timeout, connect
 from service.cli.stop import Stop
 from service.cli.training import explained
@@ -42,7 +43,16 @@ def evaluate(
     test_file: Annotated[
         Path, typer.Argument(help="TSV of sentence pairs, or TSV or JSONL of labelled texts.")
     ],
-    model: Annotated[str, typer.Option("--model", "-m", metavar="NAME", help="The served model to measure.")],
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="NAME",
+            help="The served model to measure.",
+            autocompletion=model_names,
+        ),
+    ],
     columns: Annotated[
         str, typer.Option(metavar="A,B", help="What the TSV columns hold: languages, or label and text.")
     ] = "",

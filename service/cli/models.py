@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.cli import output
+from service.cli.completion import model_names
 from service.cli.options import DEFAULT_ADDRESS, Address, Json, Timeout, connect
 
 if TYPE_CHECKING:
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def models(
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Tell all about this model.")] = "",
+    name: Annotated[
+        str, typer.Argument(metavar="[NAME]", help="Tell all about this model.", autocompletion=model_names)
+    ] = "",
     task: Annotated[str, typer.Option(metavar="TASK", help="Only models that translate, or classify.")] = "",
     json: Json = False,
     address: Address = DEFAULT_ADDRESS,

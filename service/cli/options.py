@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from service.cli.completion import DEFAULT_ADDRESS as DEFAULT_ADDRESS
+from service.cli.completion import model_names
 from service.cli.source import Errors
 
 if TYPE_CHECKING:
     from service.client import Client, Reconnecting, Resumed
-
-DEFAULT_ADDRESS = "127.0.0.1:50051"
 
 Address = Annotated[
     str,
@@ -31,7 +31,12 @@ File = Annotated[
     typer.Option("--file", "-f", metavar="FILE", help="Read texts from a file, one a line; - is stdin."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, for machines.")]
-Model = Annotated[str, typer.Option("--model", "-m", metavar="NAME", help="Choose the model by name.")]
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model", "-m", metavar="NAME", help="Choose the model by name.", autocompletion=model_names
+    ),
+]
 Truncate = Annotated[bool, typer.Option("--truncate", help="Cut texts that are too long for the model.")]
 Invalid = Annotated[
     Errors,

@@ -52,7 +52,7 @@ def serve(
     flags = {
         "server": {"host": host, "port": port, "metrics_port": metrics_port},
         "models": {"repository": models},
-        "store": _store(store),
+        "store": store_flags(store),
         "engine": {"threads": threads},
         "scheduler": {"max_batch": max_batch},
         "log": {"level": log_level, "format": log_format},
@@ -80,7 +80,7 @@ def welcome(server: "Server") -> None:
     output.line("\n" + "\n".join(_next_lines(server.address, served)) + "\nCtrl-C ends.\n")
 
 
-def _store(given: str | None) -> dict[str, Any]:
+def store_flags(given: str | None) -> dict[str, Any]:
     """The settings that `--store` stands for."""
     if given is None:
         return {}

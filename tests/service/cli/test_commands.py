@@ -9,7 +9,18 @@ from tests.fakes.fake_service import FakeService
 from tests.service.cli.conftest import Seqserve
 from tests.service.cli.process import ROOT, Process
 
-COMMANDS = ("serve", "translate", "classify", "models", "sessions", "version", "train", "export", "evaluate")
+COMMANDS = (
+    "serve",
+    "doctor",
+    "translate",
+    "classify",
+    "models",
+    "sessions",
+    "version",
+    "train",
+    "export",
+    "evaluate",
+)
 
 
 def test_models_are_a_table(seqserve: Seqserve) -> None:

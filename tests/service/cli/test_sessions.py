@@ -50,4 +50,4 @@ def test_live_goes_on_when_its_server_has_been_away(seqserve: Seqserve, fake: Fa
     ],
 )
 def test_the_store_of_a_server(store: str | None, settings: dict[str, str]) -> None:
-    assert serve._store(store) == settings
+    assert serve.store_flags(store) == settings

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
 
@@ -12,8 +13,9 @@ class Relay:
     It listens on several ports: gRPC has one connection for all channels of a process with the same address.
     """
 
-    def __init__(self, to_port: int, num_ports: int = 8) -> None:
-        self._to_port = to_port
+    def __init__(self, to_port: int | Callable[[], int], num_ports: int = 8) -> None:
+        """`to_port` may choose one anew for each connection."""
+        self._to_port = to_port if callable(to_port) else lambda: to_port
         self._num_ports = num_ports
         self._servers: list[asyncio.Server] = []
         self._writers: set[asyncio.StreamWriter] = set()
@@ -49,7 +51,7 @@ class Relay:
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            to_reader, to_writer = await asyncio.open_connection("127.0.0.1", self._to_port)
+            to_reader, to_writer = await asyncio.open_connection("127.0.0.1", self._to_port())
         except OSError:
             writer.transport.abort()
             return

@@ -1,0 +1,1 @@
+"""What `seqserve doctor` looks at: one file for each section of its report."""

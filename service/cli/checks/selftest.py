@@ -1,0 +1,123 @@
+"""Tries a model: a first answer, the tenth, a batch; and whether a text's answer is the same alone and in the batch."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from service.bundle.tokenizer import SPECIALS, Tokenizer
+from service.cli.checks.finding import Finding, problem
+from service.registry import Served
+from service.tasks.classify import Classification, classify
+from service.tasks.decoding import DecodingOptions
+from service.tasks.translate import Translation, translate
+
+BATCH = 64
+ALONE = (0, 21, 63)
+"""Which texts of the batch are tried alone, too."""
+LONGEST = 32
+"""Tokens that a text may bring, and an answer have."""
+PATIENCE_S = 30.0
+TEXTS = {"es": "¿Dónde está la biblioteca de la ciudad?", "en": "Where is the library of the town?"}
+
+Answers = Callable[[Sequence[Sequence[int]]], Awaitable[Sequence[Any]]]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What a model did."""
+
+    answer: str
+    first_s: float
+    tenth_s: float
+    tokens_per_s: float
+    """Of the batch: written by a translator, read by a classifier."""
+    equal: bool
+    """Whether answers alone and in the batch are the same, down to the last bit of each probability."""
+
+
+def tried(about: str, served: Served) -> Finding:
+    """Never raises: what goes wrong is the finding."""
+    about = f"{about} tried"
+    try:
+        found = asyncio.run(asyncio.wait_for(measure(served), PATIENCE_S))
+    except Exception as error:
+        return problem(about, f"does not answer: {error!r}", "export it again, with this version of seqserve")
+    facts = {
+        "first_ms": round(found.first_s * 1000, 2),
+        "tenth_ms": round(found.tenth_s * 1000, 2),
+        "batch_tokens_per_s": round(found.tokens_per_s),
+        "bit_equal": found.equal,
+    }
+    text = (
+        f"{found.answer!r}: first {facts['first_ms']} ms, tenth {facts['tenth_ms']} ms; {BATCH} at once "
+        f"{found.tokens_per_s:,.0f} tokens/s; bit-equal alone and in the batch"
+    )
+    if not found.equal:
+        advice = "export it again, which proves it; if it stays so, report this with the processor's name"
+        return problem(about, "another answer in a batch than alone", advice, **facts)
+    return Finding(about, text, facts=facts)
+
+
+async def measure(served: Served) -> Tried:
+    answers: Answers = partial(_answers, served)
+    tokens = _sample(served)
+    times = []
+    for _ in range(10):
+        seconds, first = await _timed(answers, [tokens])
+        times.append(seconds)
+    texts = [_varied(tokens, index) for index in range(BATCH)]
+    seconds, batch = await _timed(answers, texts)
+    alone = [(await answers([texts[index]]))[0] for index in ALONE]
+    return Tried(
+        answer=_words(first[0]),
+        first_s=times[0],
+        tenth_s=times[-1],
+        tokens_per_s=sum(map(_num_tokens, batch)) / seconds,
+        equal=alone == [batch[index] for index in ALONE],
+    )
+
+
+async def _answers(
+    served: Served, texts: Sequence[Sequence[int]]
+) -> Sequence[Translation] | Sequence[Classification]:
+    manifest = served.manifest
+    if manifest.task == "classify":
+        return await classify(served, texts)
+    longest = min(LONGEST, manifest.limits.max_output_tokens)
+    return await translate(served, texts, DecodingOptions.of(manifest, beam_size=1, max_length=longest))
+
+
+async def _timed(answers: Answers, texts: Sequence[Sequence[int]]) -> tuple[float, Sequence[Any]]:
+    started = time.perf_counter()
+    found = await answers(texts)
+    return time.perf_counter() - started, found
+
+
+def _sample(served: Served) -> list[int]:
+    """Tokens of a text in the model's language; of its own subwords where there is none."""
+    manifest, tokenizer = served.manifest, served.bundle.tokenizer
+    language = manifest.source_language.partition("-")[0].lower()
+    tokens = tokenizer.encode(TEXTS[language]) if language in TEXTS else _subwords(tokenizer)
+    return tokens[: min(LONGEST, manifest.limits.max_input_tokens - 1)]
+
+
+def _subwords(tokenizer: Tokenizer) -> list[int]:
+    return list(range(len(SPECIALS), tokenizer.size))[:8]
+
+
+def _varied(tokens: list[int], index: int) -> list[int]:
+    """The tokens from another one on, and of another length; the first are the tokens themselves."""
+    start = index % len(tokens)
+    turned = tokens[start:] + tokens[:start]
+    return turned[: len(tokens) - (index // 2) % len(tokens)]
+
+
+def _words(answer: Translation | Classification) -> str:
+    return answer.hypotheses[0].text if isinstance(answer, Translation) else answer.labels[0].label
+
+
+def _num_tokens(answer: Translation | Classification) -> int:
+    return len(answer.hypotheses[0].tokens) if isinstance(answer, Translation) else answer.num_tokens

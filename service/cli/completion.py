@@ -1,0 +1,31 @@
+"""What the shell offers where the name of a model belongs: those of the server, or else of the folder `models`."""
+
+import os
+from pathlib import Path
+
+import typer
+
+DEFAULT_ADDRESS = "127.0.0.1:50051"
+PATIENCE_S = 0.5
+"""Whoever presses Tab waits no longer for the server."""
+
+
+def model_names(context: typer.Context, incomplete: str) -> list[str]:
+    """Never raises: there is nothing to offer where nothing can be found."""
+    address = context.params.get("address") or os.environ.get("SEQSERVE_ADDRESS") or DEFAULT_ADDRESS
+    return sorted(name for name in _served(address) or _on_disk() if name.startswith(incomplete))
+
+
+def _served(address: str) -> set[str]:
+    from service.client import Client
+
+    try:
+        with Client(address, timeout=PATIENCE_S, max_attempts=1) as client:
+            return {model.name for model in client.models()}
+    except Exception:  # the shell would show it in the middle of the line
+        return set()
+
+
+def _on_disk() -> set[str]:
+    repository = Path(os.environ.get("SEQSERVE_MODELS__REPOSITORY", "models"))
+    return {path.parts[-3] for path in repository.glob("*/*/manifest.json")}
