@@ -10,10 +10,10 @@ PATIENCE_S = 0.5
 """Whoever presses Tab waits no longer for the server."""
 
 
-def model_names(context: typer.Context, incomplete: str) -> list[str]:
-    """Never raises: there is nothing to offer where nothing can be found."""
+def model_names(context: typer.Context) -> list[str]:
+    """All names; typer offers those that go on as was typed. Never raises: what cannot be found is not offered."""
     address = context.params.get("address") or os.environ.get("SEQSERVE_ADDRESS") or DEFAULT_ADDRESS
-    return sorted(name for name in _served(address) or _on_disk() if name.startswith(incomplete))
+    return sorted(_served(address) or _on_disk())
 
 
 def _served(address: str) -> set[str]:

@@ -25,8 +25,9 @@ def test_the_tightest_group_above_the_process_limits_it(tmp_path: Path) -> None:
         tmp_path,
         own="0::/pod/box\n",
         fs__pod__cpu_DOT_max="150000 100000\n",
+        fs__cpu_DOT_max="max 100000\n",
         fs__pod__memory_DOT_max="max\n",
-        fs__pod__box__cpu_DOT_max="max 100000\n",
+        fs__pod__box__cpu_DOT_max="400000 100000\n",
         fs__pod__box__memory_DOT_max="1000\n",
     )
     assert quota(tmp_path / "own", tmp_path / "fs") == Quota(1.5, 1000)
