@@ -26,6 +26,10 @@ SERVE, LIVE, KILL, COUNT = re.findall(r"^```sh\n(.+?)^```", SECTION, re.MULTILIN
 NUM_LINES, NUM_WORDS = 30, 5
 
 
+PAUSE = "sleep 0.2; while [ -e hold ]; do sleep 0.05; done"
+"""In place of the README's second between two lines."""
+
+
 class Terminals:
     """Three terminals in one folder; the server has a port of its own."""
 
@@ -62,9 +66,7 @@ class Terminals:
             self._server.wait()
 
     def shell(self, line: str) -> "subprocess.Popen[str]":
-        line = line.replace(".venv/bin/seqserve", f"{sys.executable} -m service").replace(
-            "sleep 1", "sleep 0.1"
-        )
+        line = line.replace(".venv/bin/seqserve", f"{sys.executable} -m service").replace("sleep 1", PAUSE)
         return subprocess.Popen(
             ["bash", "-o", "pipefail", "-c", line],
             cwd=self.folder,
@@ -97,13 +99,15 @@ def terminals(tmp_path: Path) -> Iterator[Terminals]:
 def test_the_server_is_killed_twice_and_every_label_comes_exactly_once(terminals: Terminals) -> None:
     assert shutil.which("bash")
     terminals.serve()
-    live = terminals.shell(LIVE)
+    live, hold = terminals.shell(LIVE), terminals.folder / "hold"
     for num_labels in (NUM_WORDS * 5, NUM_WORDS * 15):
         while terminals.num_labels() < num_labels:
             assert live.poll() is None, live.communicate()
             time.sleep(0.02)
         terminals.kill()
+        hold.touch()  # else a slow start would let so many lines pile up that there is nothing left to break
         terminals.serve()
+        hold.unlink()
     out, err = live.communicate(timeout=120)
     assert (live.returncode, out) == (0, (terminals.folder / "labels.txt").read_text())
     assert err.count("reconnecting …\n") == err.count(": nothing lost, nothing done twice") == 2
