@@ -4,13 +4,14 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Sequence
-from itertools import chain
+from itertools import chain, cycle, islice
 
 import grpc
 from rich.progress import track
 
 from seqserve.v1 import model_pb2, sequence_pb2_grpc
 from seqserve.v1.session_pb2 import Close, Feed, Fork, Open, Resume, SessionRequest, SessionResponse
+from service.client import AsyncClient
 
 AT_ONCE = 64
 WORDS = ("play", "some", "jazz", "music", "on", "the", "radio", "please", "cat", "garden", "dog", "mat")
@@ -56,3 +57,27 @@ async def resumed(address: str, ids: Sequence[str]) -> list[float]:
             await call.read()
             await call.done_writing()
     return seconds
+
+
+async def streamed(
+    address: str, model: str, number: int, sentences: list[str], seconds: float
+) -> tuple[float, list[float]]:
+    """So many streams of translations, one after the other each: tokens per second, seconds between tokens."""
+    between: list[float] = []
+    begin, num_tokens = time.perf_counter(), 0
+    async with AsyncClient(address) as client:
+
+        async def stream_on(start: int) -> None:
+            nonlocal num_tokens
+            for sentence in islice(cycle(sentences), start, None):
+                if time.perf_counter() - begin > seconds:
+                    return
+                async with client.stream_translate(sentence, model=model) as tokens:
+                    last = None
+                    async for _ in tokens:
+                        now = time.perf_counter()
+                        between.extend([] if last is None else [now - last])
+                        num_tokens, last = num_tokens + 1, now
+
+        await asyncio.gather(*(stream_on(start) for start in range(number)))
+    return num_tokens / (time.perf_counter() - begin), between

@@ -26,9 +26,9 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.crowd import opened, resumed
+from benchmarks.crowd import opened, resumed, streamed
+from benchmarks.processes import free_port, wait_until_listening
 from benchmarks.sentences import SENTENCES
-from benchmarks.streams import a_round, free_port, wait_until_serving
 from tests.bundles import write_classifier
 
 MODEL = "idle-lstm"
@@ -133,11 +133,11 @@ async def measured(running: Running, tier: str, number: int, forks: int, load: t
 
 async def active(running: Running, model: str, streams: int, seconds: float) -> Active:
     """What so many streams of translations get; the median of five rounds."""
-    rounds = [await a_round(running.address, model, streams, SENTENCES, seconds) for _ in range(5)]
+    rounds = [await streamed(running.address, model, streams, SENTENCES, seconds) for _ in range(5)]
     return Active(
-        tokens_per_s=statistics.median(rate for rate, _, _ in rounds),
-        between_p50_ms=statistics.median(statistics.median(gaps) for _, _, gaps in rounds) * 1000,
-        between_p99_ms=statistics.median(p99(gaps) for _, _, gaps in rounds) * 1000,
+        tokens_per_s=statistics.median(rate for rate, _ in rounds),
+        between_p50_ms=statistics.median(statistics.median(gaps) for _, gaps in rounds) * 1000,
+        between_p99_ms=statistics.median(p99(gaps) for _, gaps in rounds) * 1000,
     )
 
 
@@ -198,7 +198,7 @@ def server(folder: Path, repository: Path, tier: str) -> Iterator[Running]:
         process = stack.enter_context(
             ended(subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment))
         )
-        wait_until_serving(f"127.0.0.1:{port}")
+        wait_until_listening(port, process)
         yield Running(f"127.0.0.1:{port}", f"http://127.0.0.1:{metrics}/metrics", process.pid)
 
 
