@@ -13,7 +13,11 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
-        r = self.registry
+        self._add_work(self.registry)
+        self._add_sessions(self.registry)
+        self._add_store(self.registry)
+
+    def _add_work(self, r: CollectorRegistry) -> None:
         at = "model", "graph"
         self.batch_size = Histogram("seqserve_batch_size", "Rows of a batch.", at, buckets=ROWS, registry=r)
         self.run_seconds = Histogram(
@@ -33,6 +37,8 @@ class Metrics:
         )
         self.jobs = Counter("seqserve_jobs", "Jobs ended, by how.", ["model", "outcome"], registry=r)
         self.requests = Counter("seqserve_requests", "Requests answered.", ["method", "code"], registry=r)
+
+    def _add_sessions(self, r: CollectorRegistry) -> None:
         self.sessions = Gauge(
             "seqserve_sessions",
             "Sessions: held by a stream, idle in memory, cold (in the store only; not told by redis).",
@@ -65,6 +71,8 @@ class Metrics:
             buckets=[1024 * 4**n for n in range(8)],
             registry=r,
         )
+
+    def _add_store(self, r: CollectorRegistry) -> None:
         self.store_operations = Counter(
             "seqserve_store_operations",
             "Operations on the store, by how they ended; not_tried: while the store is left alone.",

@@ -7,6 +7,7 @@ best the number after it, and so on; the i-th best has log-probability -(sum + a
 import asyncio
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -236,3 +237,21 @@ class Rolling:
     def _end(self) -> None:
         self.ends += 1
         self.ended.set()
+
+
+NEVER = -1
+"""No choice is this one: a rollout with this stop goes on to its last step."""
+
+
+def heard(work: Rollout, door: Door | None = None) -> tuple[Rollout, Heard]:
+    sink = Heard(door)
+    return replace(work, sink=sink), sink
+
+
+def told(work: Rollout) -> list[int]:
+    """What its sink is told: all but the stop."""
+    return [chosen for chosen in alone(work)[0] if chosen != work.stop]
+
+
+def many(num: int, **parts: Any) -> list[Rollout]:
+    return [rollout([n + 1, 5], first=n % 11, total=3 * n, stop=NEVER, **parts) for n in range(num)]
