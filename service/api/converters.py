@@ -4,7 +4,7 @@ from typing import TypedDict
 
 from seqserve.v1 import decoding_pb2, model_pb2, sequence_pb2
 from service.bundle.manifest import Manifest, Task
-from service.errors import InvalidInput
+from service.errors import InvalidInput, NotPossible
 from service.registry import Served
 from service.tasks.classify import Classification, LabelScore
 from service.tasks.decoding import DecodingOptions, Finish
@@ -29,6 +29,9 @@ _FINISH = {
 }
 
 
+_KNOWN_OPTIONS = {"beam_size", "num_hypotheses", "length_penalty", "max_length", "min_length"}
+
+
 class Selection(TypedDict):
     """What `Registry.find` is asked, the task aside."""
 
@@ -51,6 +54,8 @@ def options_from_proto(
     options: decoding_pb2.DecodingOptions, manifest: Manifest, field: str = "options"
 ) -> DecodingOptions:
     given = {descriptor.name: value for descriptor, value in options.ListFields()}
+    for name in given.keys() - _KNOWN_OPTIONS:
+        raise NotPossible(f"{field}.{name} is not served by this version")
     return DecodingOptions.of(manifest, field=field, **given)
 
 

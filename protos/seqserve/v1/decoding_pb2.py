@@ -24,23 +24,33 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aseqserve/v1/decoding.proto\x12\x0bseqserve.v1\"\xe7\x01\n\x0f\x44\x65\x63odingOptions\x12\x16\n\tbeam_size\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x1b\n\x0enum_hypotheses\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12\x1b\n\x0elength_penalty\x18\x03 \x01(\x02H\x02\x88\x01\x01\x12\x17\n\nmax_length\x18\x04 \x01(\x05H\x03\x88\x01\x01\x12\x17\n\nmin_length\x18\x05 \x01(\x05H\x04\x88\x01\x01\x42\x0c\n\n_beam_sizeB\x11\n\x0f_num_hypothesesB\x11\n\x0f_length_penaltyB\r\n\x0b_max_lengthB\r\n\x0b_min_length\"4\n\x05Token\x12\n\n\x02id\x18\x01 \x01(\x05\x12\r\n\x05piece\x18\x02 \x01(\t\x12\x10\n\x08log_prob\x18\x03 \x01(\x02\"\x7f\n\nHypothesis\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12\"\n\x06tokens\x18\x03 \x03(\x0b\x32\x12.seqserve.v1.Token\x12\x30\n\rfinish_reason\x18\x04 \x01(\x0e\x32\x19.seqserve.v1.FinishReason\"0\n\nLabelScore\x12\r\n\x05label\x18\x01 \x01(\t\x12\x13\n\x0bprobability\x18\x02 \x01(\x02*O\n\x07TooLong\x12\x18\n\x14TOO_LONG_UNSPECIFIED\x10\x00\x12\x13\n\x0fTOO_LONG_REFUSE\x10\x01\x12\x15\n\x11TOO_LONG_TRUNCATE\x10\x02*^\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x15\n\x11\x46INISH_REASON_END\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aseqserve/v1/decoding.proto\x12\x0bseqserve.v1\"\x89\x06\n\x0f\x44\x65\x63odingOptions\x12\x16\n\tbeam_size\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x1b\n\x0enum_hypotheses\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12\x1b\n\x0elength_penalty\x18\x03 \x01(\x02H\x02\x88\x01\x01\x12\x17\n\nmax_length\x18\x04 \x01(\x05H\x03\x88\x01\x01\x12\x17\n\nmin_length\x18\x05 \x01(\x05H\x04\x88\x01\x01\x12\x1d\n\x10\x63overage_penalty\x18\x06 \x01(\x02H\x05\x88\x01\x01\x12\x1f\n\x12repetition_penalty\x18\x07 \x01(\x02H\x06\x88\x01\x01\x12!\n\x14no_repeat_ngram_size\x18\x08 \x01(\x05H\x07\x88\x01\x01\x12\x1a\n\rtarget_prefix\x18\t \x01(\tH\x08\x88\x01\x01\x12\x1a\n\rsampling_topk\x18\n \x01(\x05H\t\x88\x01\x01\x12\x1a\n\rsampling_topp\x18\x0b \x01(\x02H\n\x88\x01\x01\x12\x18\n\x0btemperature\x18\x0c \x01(\x02H\x0b\x88\x01\x01\x12\x11\n\x04seed\x18\r \x01(\x04H\x0c\x88\x01\x01\x12\x0c\n\x04stop\x18\x0e \x03(\t\x12\x1d\n\x10return_attention\x18\x0f \x01(\x08H\r\x88\x01\x01\x12\x1d\n\x10num_alternatives\x18\x10 \x01(\x05H\x0e\x88\x01\x01\x12\x1d\n\x10replace_unknowns\x18\x11 \x01(\x08H\x0f\x88\x01\x01\x42\x0c\n\n_beam_sizeB\x11\n\x0f_num_hypothesesB\x11\n\x0f_length_penaltyB\r\n\x0b_max_lengthB\r\n\x0b_min_lengthB\x13\n\x11_coverage_penaltyB\x15\n\x13_repetition_penaltyB\x17\n\x15_no_repeat_ngram_sizeB\x10\n\x0e_target_prefixB\x10\n\x0e_sampling_topkB\x10\n\x0e_sampling_toppB\x0e\n\x0c_temperatureB\x07\n\x05_seedB\x13\n\x11_return_attentionB\x13\n\x11_num_alternativesB\x13\n\x11_replace_unknowns\"w\n\x05Token\x12\n\n\x02id\x18\x01 \x01(\x05\x12\r\n\x05piece\x18\x02 \x01(\t\x12\x10\n\x08log_prob\x18\x03 \x01(\x02\x12\x11\n\tattention\x18\x04 \x03(\x02\x12.\n\x0c\x61lternatives\x18\x05 \x03(\x0b\x32\x18.seqserve.v1.Alternative\":\n\x0b\x41lternative\x12\n\n\x02id\x18\x01 \x01(\x05\x12\r\n\x05piece\x18\x02 \x01(\t\x12\x10\n\x08log_prob\x18\x03 \x01(\x02\"\x8d\x01\n\nHypothesis\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12\"\n\x06tokens\x18\x03 \x03(\x0b\x32\x12.seqserve.v1.Token\x12\x30\n\rfinish_reason\x18\x04 \x01(\x0e\x32\x19.seqserve.v1.FinishReason\x12\x0c\n\x04seed\x18\x05 \x01(\x04\"0\n\nLabelScore\x12\r\n\x05label\x18\x01 \x01(\t\x12\x13\n\x0bprobability\x18\x02 \x01(\x02\"Z\n\nTaggedWord\x12\x0c\n\x04word\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x13\n\x0bprobability\x18\x03 \x01(\x02\x12\r\n\x05start\x18\x04 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x05 \x01(\x03\"?\n\x04Span\x12\r\n\x05label\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\r\n\x05start\x18\x03 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x04 \x01(\x03\"8\n\nHeardToken\x12\n\n\x02id\x18\x01 \x01(\x05\x12\r\n\x05piece\x18\x02 \x01(\t\x12\x0f\n\x07seconds\x18\x03 \x01(\x02\"a\n\rPredictedStep\x12\'\n\x06labels\x18\x01 \x03(\x0b\x32\x17.seqserve.v1.LabelScore\x12\x10\n\x08\x66orecast\x18\x02 \x03(\x02\x12\x15\n\ranomaly_score\x18\x03 \x01(\x02*O\n\x07TooLong\x12\x18\n\x14TOO_LONG_UNSPECIFIED\x10\x00\x12\x13\n\x0fTOO_LONG_REFUSE\x10\x01\x12\x15\n\x11TOO_LONG_TRUNCATE\x10\x02*v\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x15\n\x11\x46INISH_REASON_END\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'seqserve.v1.decoding_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TOOLONG']._serialized_start=510
-  _globals['_TOOLONG']._serialized_end=589
-  _globals['_FINISHREASON']._serialized_start=591
-  _globals['_FINISHREASON']._serialized_end=685
+  _globals['_TOOLONG']._serialized_start=1512
+  _globals['_TOOLONG']._serialized_end=1591
+  _globals['_FINISHREASON']._serialized_start=1593
+  _globals['_FINISHREASON']._serialized_end=1711
   _globals['_DECODINGOPTIONS']._serialized_start=44
-  _globals['_DECODINGOPTIONS']._serialized_end=275
-  _globals['_TOKEN']._serialized_start=277
-  _globals['_TOKEN']._serialized_end=329
-  _globals['_HYPOTHESIS']._serialized_start=331
-  _globals['_HYPOTHESIS']._serialized_end=458
-  _globals['_LABELSCORE']._serialized_start=460
-  _globals['_LABELSCORE']._serialized_end=508
+  _globals['_DECODINGOPTIONS']._serialized_end=821
+  _globals['_TOKEN']._serialized_start=823
+  _globals['_TOKEN']._serialized_end=942
+  _globals['_ALTERNATIVE']._serialized_start=944
+  _globals['_ALTERNATIVE']._serialized_end=1002
+  _globals['_HYPOTHESIS']._serialized_start=1005
+  _globals['_HYPOTHESIS']._serialized_end=1146
+  _globals['_LABELSCORE']._serialized_start=1148
+  _globals['_LABELSCORE']._serialized_end=1196
+  _globals['_TAGGEDWORD']._serialized_start=1198
+  _globals['_TAGGEDWORD']._serialized_end=1288
+  _globals['_SPAN']._serialized_start=1290
+  _globals['_SPAN']._serialized_end=1353
+  _globals['_HEARDTOKEN']._serialized_start=1355
+  _globals['_HEARDTOKEN']._serialized_end=1411
+  _globals['_PREDICTEDSTEP']._serialized_start=1413
+  _globals['_PREDICTEDSTEP']._serialized_end=1510
 # @@protoc_insertion_point(module_scope)

@@ -54,6 +54,8 @@ class _FinishReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FinishRe
     """The model ended the sentence."""
     FINISH_REASON_LENGTH: _FinishReason.ValueType  # 2
     """max_length was reached."""
+    FINISH_REASON_STOP: _FinishReason.ValueType  # 3
+    """One of DecodingOptions.stop came."""
 
 class FinishReason(_FinishReason, metaclass=_FinishReasonEnumTypeWrapper):
     """Why an output ended."""
@@ -63,6 +65,8 @@ FINISH_REASON_END: FinishReason.ValueType  # 1
 """The model ended the sentence."""
 FINISH_REASON_LENGTH: FinishReason.ValueType  # 2
 """max_length was reached."""
+FINISH_REASON_STOP: FinishReason.ValueType  # 3
+"""One of DecodingOptions.stop came."""
 Global___FinishReason: _TypeAlias = FinishReason  # noqa: Y015
 
 @_typing.final
@@ -76,6 +80,18 @@ class DecodingOptions(_message.Message):
     LENGTH_PENALTY_FIELD_NUMBER: _builtins.int
     MAX_LENGTH_FIELD_NUMBER: _builtins.int
     MIN_LENGTH_FIELD_NUMBER: _builtins.int
+    COVERAGE_PENALTY_FIELD_NUMBER: _builtins.int
+    REPETITION_PENALTY_FIELD_NUMBER: _builtins.int
+    NO_REPEAT_NGRAM_SIZE_FIELD_NUMBER: _builtins.int
+    TARGET_PREFIX_FIELD_NUMBER: _builtins.int
+    SAMPLING_TOPK_FIELD_NUMBER: _builtins.int
+    SAMPLING_TOPP_FIELD_NUMBER: _builtins.int
+    TEMPERATURE_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    STOP_FIELD_NUMBER: _builtins.int
+    RETURN_ATTENTION_FIELD_NUMBER: _builtins.int
+    NUM_ALTERNATIVES_FIELD_NUMBER: _builtins.int
+    REPLACE_UNKNOWNS_FIELD_NUMBER: _builtins.int
     beam_size: _builtins.int
     """Hypotheses kept side by side; 1 is greedy. 1 to 16, else INVALID_ARGUMENT."""
     num_hypotheses: _builtins.int
@@ -86,6 +102,36 @@ class DecodingOptions(_message.Message):
     """Longest output in tokens. 1 to the model's max_output_tokens."""
     min_length: _builtins.int
     """Shortest output in tokens before the end of the sentence may come. 0 to max_length; default 0."""
+    coverage_penalty: _builtins.float
+    """The factor β of the coverage penalty (Wu et al. 2016, section 7), for models with attention and a beam. 0 to 5; default 0."""
+    repetition_penalty: _builtins.float
+    """Divides the positive and multiplies the negative logits of tokens that were written before (Keskar et al. 2019,
+    section 4.1). 1 (off) to 10.
+    """
+    no_repeat_ngram_size: _builtins.int
+    """No n-gram of so many tokens is written twice. 0 (off) to 16."""
+    target_prefix: _builtins.str
+    """The output begins with this text; its tokens are part of the output."""
+    sampling_topk: _builtins.int
+    """1: the best token is taken, nothing is drawn; n: drawn from the n best; 0: from all. 0 to 1,000."""
+    sampling_topp: _builtins.float
+    """Drawn from the smallest set of tokens whose probabilities add up to this (Holtzman et al. 2020). Above 0 to 1; default 1."""
+    temperature: _builtins.float
+    """Logits are divided by it before a token is drawn. Above 0 to 10; default 1."""
+    seed: _builtins.int
+    """Of what is drawn: the same seed, model and input give the same output, alone or among others, before and after a
+    resume. Left out: chosen by the server and told in Hypothesis.seed. INVALID_ARGUMENT with a beam.
+    """
+    return_attention: _builtins.bool
+    """Return Token.attention, where the model has attention; FAILED_PRECONDITION where it has none."""
+    num_alternatives: _builtins.int
+    """How many other tokens to return with each token (Token.alternatives). 0 to 16; default 0."""
+    replace_unknowns: _builtins.bool
+    """Write the source word with the greatest attention in place of an unknown token (Jean et al. 2015)."""
+    @_builtins.property
+    def stop(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The output ends before the first of these texts. At most 16, each of 1 to 256 characters."""
+
     def __init__(
         self,
         *,
@@ -94,23 +140,59 @@ class DecodingOptions(_message.Message):
         length_penalty: _builtins.float | None = ...,
         max_length: _builtins.int | None = ...,
         min_length: _builtins.int | None = ...,
+        coverage_penalty: _builtins.float | None = ...,
+        repetition_penalty: _builtins.float | None = ...,
+        no_repeat_ngram_size: _builtins.int | None = ...,
+        target_prefix: _builtins.str | None = ...,
+        sampling_topk: _builtins.int | None = ...,
+        sampling_topp: _builtins.float | None = ...,
+        temperature: _builtins.float | None = ...,
+        seed: _builtins.int | None = ...,
+        stop: _abc.Iterable[_builtins.str] | None = ...,
+        return_attention: _builtins.bool | None = ...,
+        num_alternatives: _builtins.int | None = ...,
+        replace_unknowns: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_beam_size", b"_beam_size", "_length_penalty", b"_length_penalty", "_max_length", b"_max_length", "_min_length", b"_min_length", "_num_hypotheses", b"_num_hypotheses", "beam_size", b"beam_size", "length_penalty", b"length_penalty", "max_length", b"max_length", "min_length", b"min_length", "num_hypotheses", b"num_hypotheses"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_beam_size", b"_beam_size", "_coverage_penalty", b"_coverage_penalty", "_length_penalty", b"_length_penalty", "_max_length", b"_max_length", "_min_length", b"_min_length", "_no_repeat_ngram_size", b"_no_repeat_ngram_size", "_num_alternatives", b"_num_alternatives", "_num_hypotheses", b"_num_hypotheses", "_repetition_penalty", b"_repetition_penalty", "_replace_unknowns", b"_replace_unknowns", "_return_attention", b"_return_attention", "_sampling_topk", b"_sampling_topk", "_sampling_topp", b"_sampling_topp", "_seed", b"_seed", "_target_prefix", b"_target_prefix", "_temperature", b"_temperature", "beam_size", b"beam_size", "coverage_penalty", b"coverage_penalty", "length_penalty", b"length_penalty", "max_length", b"max_length", "min_length", b"min_length", "no_repeat_ngram_size", b"no_repeat_ngram_size", "num_alternatives", b"num_alternatives", "num_hypotheses", b"num_hypotheses", "repetition_penalty", b"repetition_penalty", "replace_unknowns", b"replace_unknowns", "return_attention", b"return_attention", "sampling_topk", b"sampling_topk", "sampling_topp", b"sampling_topp", "seed", b"seed", "target_prefix", b"target_prefix", "temperature", b"temperature"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_beam_size", b"_beam_size", "_length_penalty", b"_length_penalty", "_max_length", b"_max_length", "_min_length", b"_min_length", "_num_hypotheses", b"_num_hypotheses", "beam_size", b"beam_size", "length_penalty", b"length_penalty", "max_length", b"max_length", "min_length", b"min_length", "num_hypotheses", b"num_hypotheses"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_beam_size", b"_beam_size", "_coverage_penalty", b"_coverage_penalty", "_length_penalty", b"_length_penalty", "_max_length", b"_max_length", "_min_length", b"_min_length", "_no_repeat_ngram_size", b"_no_repeat_ngram_size", "_num_alternatives", b"_num_alternatives", "_num_hypotheses", b"_num_hypotheses", "_repetition_penalty", b"_repetition_penalty", "_replace_unknowns", b"_replace_unknowns", "_return_attention", b"_return_attention", "_sampling_topk", b"_sampling_topk", "_sampling_topp", b"_sampling_topp", "_seed", b"_seed", "_target_prefix", b"_target_prefix", "_temperature", b"_temperature", "beam_size", b"beam_size", "coverage_penalty", b"coverage_penalty", "length_penalty", b"length_penalty", "max_length", b"max_length", "min_length", b"min_length", "no_repeat_ngram_size", b"no_repeat_ngram_size", "num_alternatives", b"num_alternatives", "num_hypotheses", b"num_hypotheses", "repetition_penalty", b"repetition_penalty", "replace_unknowns", b"replace_unknowns", "return_attention", b"return_attention", "sampling_topk", b"sampling_topk", "sampling_topp", b"sampling_topp", "seed", b"seed", "stop", b"stop", "target_prefix", b"target_prefix", "temperature", b"temperature"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__beam_size: _TypeAlias = _typing.Literal["beam_size"]  # noqa: Y015
     _WhichOneofArgType__beam_size: _TypeAlias = _typing.Literal["_beam_size", b"_beam_size"]  # noqa: Y015
+    _WhichOneofReturnType__coverage_penalty: _TypeAlias = _typing.Literal["coverage_penalty"]  # noqa: Y015
+    _WhichOneofArgType__coverage_penalty: _TypeAlias = _typing.Literal["_coverage_penalty", b"_coverage_penalty"]  # noqa: Y015
     _WhichOneofReturnType__length_penalty: _TypeAlias = _typing.Literal["length_penalty"]  # noqa: Y015
     _WhichOneofArgType__length_penalty: _TypeAlias = _typing.Literal["_length_penalty", b"_length_penalty"]  # noqa: Y015
     _WhichOneofReturnType__max_length: _TypeAlias = _typing.Literal["max_length"]  # noqa: Y015
     _WhichOneofArgType__max_length: _TypeAlias = _typing.Literal["_max_length", b"_max_length"]  # noqa: Y015
     _WhichOneofReturnType__min_length: _TypeAlias = _typing.Literal["min_length"]  # noqa: Y015
     _WhichOneofArgType__min_length: _TypeAlias = _typing.Literal["_min_length", b"_min_length"]  # noqa: Y015
+    _WhichOneofReturnType__no_repeat_ngram_size: _TypeAlias = _typing.Literal["no_repeat_ngram_size"]  # noqa: Y015
+    _WhichOneofArgType__no_repeat_ngram_size: _TypeAlias = _typing.Literal["_no_repeat_ngram_size", b"_no_repeat_ngram_size"]  # noqa: Y015
+    _WhichOneofReturnType__num_alternatives: _TypeAlias = _typing.Literal["num_alternatives"]  # noqa: Y015
+    _WhichOneofArgType__num_alternatives: _TypeAlias = _typing.Literal["_num_alternatives", b"_num_alternatives"]  # noqa: Y015
     _WhichOneofReturnType__num_hypotheses: _TypeAlias = _typing.Literal["num_hypotheses"]  # noqa: Y015
     _WhichOneofArgType__num_hypotheses: _TypeAlias = _typing.Literal["_num_hypotheses", b"_num_hypotheses"]  # noqa: Y015
+    _WhichOneofReturnType__repetition_penalty: _TypeAlias = _typing.Literal["repetition_penalty"]  # noqa: Y015
+    _WhichOneofArgType__repetition_penalty: _TypeAlias = _typing.Literal["_repetition_penalty", b"_repetition_penalty"]  # noqa: Y015
+    _WhichOneofReturnType__replace_unknowns: _TypeAlias = _typing.Literal["replace_unknowns"]  # noqa: Y015
+    _WhichOneofArgType__replace_unknowns: _TypeAlias = _typing.Literal["_replace_unknowns", b"_replace_unknowns"]  # noqa: Y015
+    _WhichOneofReturnType__return_attention: _TypeAlias = _typing.Literal["return_attention"]  # noqa: Y015
+    _WhichOneofArgType__return_attention: _TypeAlias = _typing.Literal["_return_attention", b"_return_attention"]  # noqa: Y015
+    _WhichOneofReturnType__sampling_topk: _TypeAlias = _typing.Literal["sampling_topk"]  # noqa: Y015
+    _WhichOneofArgType__sampling_topk: _TypeAlias = _typing.Literal["_sampling_topk", b"_sampling_topk"]  # noqa: Y015
+    _WhichOneofReturnType__sampling_topp: _TypeAlias = _typing.Literal["sampling_topp"]  # noqa: Y015
+    _WhichOneofArgType__sampling_topp: _TypeAlias = _typing.Literal["_sampling_topp", b"_sampling_topp"]  # noqa: Y015
+    _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
+    _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
+    _WhichOneofReturnType__target_prefix: _TypeAlias = _typing.Literal["target_prefix"]  # noqa: Y015
+    _WhichOneofArgType__target_prefix: _TypeAlias = _typing.Literal["_target_prefix", b"_target_prefix"]  # noqa: Y015
+    _WhichOneofReturnType__temperature: _TypeAlias = _typing.Literal["temperature"]  # noqa: Y015
+    _WhichOneofArgType__temperature: _TypeAlias = _typing.Literal["_temperature", b"_temperature"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__beam_size) -> _WhichOneofReturnType__beam_size | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__coverage_penalty) -> _WhichOneofReturnType__coverage_penalty | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__length_penalty) -> _WhichOneofReturnType__length_penalty | None: ...
     @_typing.overload
@@ -118,7 +200,27 @@ class DecodingOptions(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__min_length) -> _WhichOneofReturnType__min_length | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__no_repeat_ngram_size) -> _WhichOneofReturnType__no_repeat_ngram_size | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__num_alternatives) -> _WhichOneofReturnType__num_alternatives | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__num_hypotheses) -> _WhichOneofReturnType__num_hypotheses | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__repetition_penalty) -> _WhichOneofReturnType__repetition_penalty | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__replace_unknowns) -> _WhichOneofReturnType__replace_unknowns | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__return_attention) -> _WhichOneofReturnType__return_attention | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sampling_topk) -> _WhichOneofReturnType__sampling_topk | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sampling_topp) -> _WhichOneofReturnType__sampling_topp | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__target_prefix) -> _WhichOneofReturnType__target_prefix | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__temperature) -> _WhichOneofReturnType__temperature | None: ...
 
 Global___DecodingOptions: _TypeAlias = DecodingOptions  # noqa: Y015
 
@@ -131,12 +233,51 @@ class Token(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     PIECE_FIELD_NUMBER: _builtins.int
     LOG_PROB_FIELD_NUMBER: _builtins.int
+    ATTENTION_FIELD_NUMBER: _builtins.int
+    ALTERNATIVES_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """Its id in the model's vocabulary."""
     piece: _builtins.str
     """What it adds to the text. All pieces joined are the whole text."""
     log_prob: _builtins.float
     """Its natural log-probability given what came before."""
+    @_builtins.property
+    def attention(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """With return_attention: how much it looked at each source token, in their order; adds up to 1."""
+
+    @_builtins.property
+    def alternatives(self) -> _containers.RepeatedCompositeFieldContainer[Global___Alternative]:
+        """With num_alternatives: what might have come instead, most probable first."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        piece: _builtins.str = ...,
+        log_prob: _builtins.float = ...,
+        attention: _abc.Iterable[_builtins.float] | None = ...,
+        alternatives: _abc.Iterable[Global___Alternative] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternatives", b"alternatives", "attention", b"attention", "id", b"id", "log_prob", b"log_prob", "piece", b"piece"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Token: _TypeAlias = Token  # noqa: Y015
+
+@_typing.final
+class Alternative(_message.Message):
+    """A token that was not written."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    PIECE_FIELD_NUMBER: _builtins.int
+    LOG_PROB_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    piece: _builtins.str
+    log_prob: _builtins.float
     def __init__(
         self,
         *,
@@ -150,7 +291,7 @@ class Token(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Token: _TypeAlias = Token  # noqa: Y015
+Global___Alternative: _TypeAlias = Alternative  # noqa: Y015
 
 @_typing.final
 class Hypothesis(_message.Message):
@@ -162,10 +303,13 @@ class Hypothesis(_message.Message):
     SCORE_FIELD_NUMBER: _builtins.int
     TOKENS_FIELD_NUMBER: _builtins.int
     FINISH_REASON_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     score: _builtins.float
     """Sum of log-probabilities divided by the length penalty; what the hypotheses are ranked by."""
     finish_reason: Global___FinishReason.ValueType
+    seed: _builtins.int
+    """What its tokens were drawn with, where they were drawn."""
     @_builtins.property
     def tokens(self) -> _containers.RepeatedCompositeFieldContainer[Global___Token]: ...
     def __init__(
@@ -175,10 +319,11 @@ class Hypothesis(_message.Message):
         score: _builtins.float = ...,
         tokens: _abc.Iterable[Global___Token] | None = ...,
         finish_reason: Global___FinishReason.ValueType = ...,
+        seed: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["finish_reason", b"finish_reason", "score", b"score", "text", b"text", "tokens", b"tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["finish_reason", b"finish_reason", "score", b"score", "seed", b"seed", "text", b"text", "tokens", b"tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -207,3 +352,132 @@ class LabelScore(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LabelScore: _TypeAlias = LabelScore  # noqa: Y015
+
+@_typing.final
+class TaggedWord(_message.Message):
+    """A word and its label."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORD_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    PROBABILITY_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    word: _builtins.str
+    label: _builtins.str
+    probability: _builtins.float
+    start: _builtins.int
+    """Where it stands in the text (of a session: in all that was fed), in characters: from start up to end."""
+    end: _builtins.int
+    def __init__(
+        self,
+        *,
+        word: _builtins.str = ...,
+        label: _builtins.str = ...,
+        probability: _builtins.float = ...,
+        start: _builtins.int = ...,
+        end: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "label", b"label", "probability", b"probability", "start", b"start", "word", b"word"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaggedWord: _TypeAlias = TaggedWord  # noqa: Y015
+
+@_typing.final
+class Span(_message.Message):
+    """Neighbouring words that belong together."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LABEL_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    label: _builtins.str
+    text: _builtins.str
+    start: _builtins.int
+    end: _builtins.int
+    def __init__(
+        self,
+        *,
+        label: _builtins.str = ...,
+        text: _builtins.str = ...,
+        start: _builtins.int = ...,
+        end: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "label", b"label", "start", b"start", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Span: _TypeAlias = Span  # noqa: Y015
+
+@_typing.final
+class HeardToken(_message.Message):
+    """A token that was heard."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    PIECE_FIELD_NUMBER: _builtins.int
+    SECONDS_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    piece: _builtins.str
+    """What it adds to the text."""
+    seconds: _builtins.float
+    """When it was certain, from the beginning of the recording or session."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        piece: _builtins.str = ...,
+        seconds: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "piece", b"piece", "seconds", b"seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HeardToken: _TypeAlias = HeardToken  # noqa: Y015
+
+@_typing.final
+class PredictedStep(_message.Message):
+    """What a model says to one reading."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LABELS_FIELD_NUMBER: _builtins.int
+    FORECAST_FIELD_NUMBER: _builtins.int
+    ANOMALY_SCORE_FIELD_NUMBER: _builtins.int
+    anomaly_score: _builtins.float
+    """Of models that forecast: how far this reading is from the forecast for it, in standard deviations of the errors on
+    the training data, root mean square over its numbers; 0 for the first.
+    """
+    @_builtins.property
+    def labels(self) -> _containers.RepeatedCompositeFieldContainer[Global___LabelScore]:
+        """Of models that label, most probable first."""
+
+    @_builtins.property
+    def forecast(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Of models that forecast: the reading that will come next."""
+
+    def __init__(
+        self,
+        *,
+        labels: _abc.Iterable[Global___LabelScore] | None = ...,
+        forecast: _abc.Iterable[_builtins.float] | None = ...,
+        anomaly_score: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anomaly_score", b"anomaly_score", "forecast", b"forecast", "labels", b"labels"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PredictedStep: _TypeAlias = PredictedStep  # noqa: Y015

@@ -29,12 +29,38 @@ class _TaskEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Task.ValueType],
     TASK_UNSPECIFIED: _Task.ValueType  # 0
     TASK_TRANSLATE: _Task.ValueType  # 1
     TASK_CLASSIFY: _Task.ValueType  # 2
+    TASK_SUMMARIZE: _Task.ValueType  # 3
+    TASK_TAG: _Task.ValueType  # 4
+    TASK_GENERATE: _Task.ValueType  # 5
+    """A language model."""
+    TASK_CHAT: _Task.ValueType  # 6
+    """A language model of dialogues."""
+    TASK_TRANSCRIBE: _Task.ValueType  # 7
+    TASK_PREDICT: _Task.ValueType  # 8
+    """Readings in, a label or a forecast for each."""
+    TASK_CAPTION: _Task.ValueType  # 9
+    """A feature vector in, text out."""
+    TASK_TENSORS: _Task.ValueType  # 10
+    """Any recurrent graph: tensors in, tensors out."""
 
 class Task(_Task, metaclass=_TaskEnumTypeWrapper): ...
 
 TASK_UNSPECIFIED: Task.ValueType  # 0
 TASK_TRANSLATE: Task.ValueType  # 1
 TASK_CLASSIFY: Task.ValueType  # 2
+TASK_SUMMARIZE: Task.ValueType  # 3
+TASK_TAG: Task.ValueType  # 4
+TASK_GENERATE: Task.ValueType  # 5
+"""A language model."""
+TASK_CHAT: Task.ValueType  # 6
+"""A language model of dialogues."""
+TASK_TRANSCRIBE: Task.ValueType  # 7
+TASK_PREDICT: Task.ValueType  # 8
+"""Readings in, a label or a forecast for each."""
+TASK_CAPTION: Task.ValueType  # 9
+"""A feature vector in, text out."""
+TASK_TENSORS: Task.ValueType  # 10
+"""Any recurrent graph: tensors in, tensors out."""
 Global___Task: _TypeAlias = Task  # noqa: Y015
 
 @_typing.final
@@ -194,6 +220,11 @@ class ModelDescription(_message.Message):
     MAX_INPUT_TOKENS_FIELD_NUMBER: _builtins.int
     MAX_OUTPUT_TOKENS_FIELD_NUMBER: _builtins.int
     GENERATION_FIELD_NUMBER: _builtins.int
+    INPUT_KIND_FIELD_NUMBER: _builtins.int
+    SAMPLE_RATE_FIELD_NUMBER: _builtins.int
+    FEATURE_NAMES_FIELD_NUMBER: _builtins.int
+    SIMULTANEOUS_FIELD_NUMBER: _builtins.int
+    INSPECTABLE_FIELD_NUMBER: _builtins.int
     task: Global___Task.ValueType
     description: _builtins.str
     source_language: _builtins.str
@@ -210,6 +241,14 @@ class ModelDescription(_message.Message):
     vocabulary_size: _builtins.int
     max_input_tokens: _builtins.int
     max_output_tokens: _builtins.int
+    input_kind: _builtins.str
+    """What can be fed: "text", "audio", "features" or "tensors"."""
+    sample_rate: _builtins.int
+    """For "audio": samples per second."""
+    simultaneous: _builtins.bool
+    """Whether it follows a wait-k policy in a Session (SimultaneousPolicy)."""
+    inspectable: _builtins.bool
+    """Whether its gates and cells can be looked at (Open.inspect)."""
     @_builtins.property
     def model(self) -> Global___ModelVersion: ...
     @_builtins.property
@@ -217,6 +256,10 @@ class ModelDescription(_message.Message):
     @_builtins.property
     def generation(self) -> Global___GenerationDefaults:
         """What DecodingOptions are where a request leaves them out."""
+
+    @_builtins.property
+    def feature_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """For "features": what each number of a reading is; their count is the dim of Features."""
 
     def __init__(
         self,
@@ -236,10 +279,15 @@ class ModelDescription(_message.Message):
         max_input_tokens: _builtins.int = ...,
         max_output_tokens: _builtins.int = ...,
         generation: Global___GenerationDefaults | None = ...,
+        input_kind: _builtins.str = ...,
+        sample_rate: _builtins.int = ...,
+        feature_names: _abc.Iterable[_builtins.str] | None = ...,
+        simultaneous: _builtins.bool = ...,
+        inspectable: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation", "model", b"model"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "generation", b"generation", "labels", b"labels", "max_input_tokens", b"max_input_tokens", "max_output_tokens", b"max_output_tokens", "model", b"model", "num_parameters", b"num_parameters", "precision", b"precision", "size_bytes", b"size_bytes", "source_language", b"source_language", "streams", b"streams", "target_language", b"target_language", "task", b"task", "vocabulary_size", b"vocabulary_size", "why_not_streaming", b"why_not_streaming"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "feature_names", b"feature_names", "generation", b"generation", "input_kind", b"input_kind", "inspectable", b"inspectable", "labels", b"labels", "max_input_tokens", b"max_input_tokens", "max_output_tokens", b"max_output_tokens", "model", b"model", "num_parameters", b"num_parameters", "precision", b"precision", "sample_rate", b"sample_rate", "simultaneous", b"simultaneous", "size_bytes", b"size_bytes", "source_language", b"source_language", "streams", b"streams", "target_language", b"target_language", "task", b"task", "vocabulary_size", b"vocabulary_size", "why_not_streaming", b"why_not_streaming"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -252,19 +300,31 @@ class GenerationDefaults(_message.Message):
     BEAM_SIZE_FIELD_NUMBER: _builtins.int
     LENGTH_PENALTY_FIELD_NUMBER: _builtins.int
     MAX_LENGTH_FIELD_NUMBER: _builtins.int
+    SAMPLING_TOPK_FIELD_NUMBER: _builtins.int
+    SAMPLING_TOPP_FIELD_NUMBER: _builtins.int
+    TEMPERATURE_FIELD_NUMBER: _builtins.int
+    REPETITION_PENALTY_FIELD_NUMBER: _builtins.int
     beam_size: _builtins.int
     length_penalty: _builtins.float
     max_length: _builtins.int
+    sampling_topk: _builtins.int
+    sampling_topp: _builtins.float
+    temperature: _builtins.float
+    repetition_penalty: _builtins.float
     def __init__(
         self,
         *,
         beam_size: _builtins.int = ...,
         length_penalty: _builtins.float = ...,
         max_length: _builtins.int = ...,
+        sampling_topk: _builtins.int = ...,
+        sampling_topp: _builtins.float = ...,
+        temperature: _builtins.float = ...,
+        repetition_penalty: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["beam_size", b"beam_size", "length_penalty", b"length_penalty", "max_length", b"max_length"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["beam_size", b"beam_size", "length_penalty", b"length_penalty", "max_length", b"max_length", "repetition_penalty", b"repetition_penalty", "sampling_topk", b"sampling_topk", "sampling_topp", b"sampling_topp", "temperature", b"temperature"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -23,33 +23,92 @@ _sym_db = _symbol_database.Default()
 
 
 from seqserve.v1 import decoding_pb2 as seqserve_dot_v1_dot_decoding__pb2
+from seqserve.v1 import input_pb2 as seqserve_dot_v1_dot_input__pb2
 from seqserve.v1 import model_pb2 as seqserve_dot_v1_dot_model__pb2
 from seqserve.v1 import session_pb2 as seqserve_dot_v1_dot_session__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aseqserve/v1/sequence.proto\x12\x0bseqserve.v1\x1a\x1aseqserve/v1/decoding.proto\x1a\x17seqserve/v1/model.proto\x1a\x19seqserve/v1/session.proto\"\xa3\x01\n\x10TranslateRequest\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x1a.seqserve.v1.ModelSelector\x12\r\n\x05texts\x18\x02 \x03(\t\x12-\n\x07options\x18\x03 \x01(\x0b\x32\x1c.seqserve.v1.DecodingOptions\x12&\n\x08too_long\x18\x04 \x01(\x0e\x32\x14.seqserve.v1.TooLong\"m\n\x11TranslateResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x19.seqserve.v1.ModelVersion\x12.\n\x0ctranslations\x18\x02 \x03(\x0b\x32\x18.seqserve.v1.Translation\"U\n\x0bTranslation\x12+\n\nhypotheses\x18\x01 \x03(\x0b\x32\x17.seqserve.v1.Hypothesis\x12\x19\n\x11num_source_tokens\x18\x02 \x01(\x05\"\xa8\x01\n\x16StreamTranslateRequest\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x1a.seqserve.v1.ModelSelector\x12\x0c\n\x04text\x18\x02 \x01(\t\x12-\n\x07options\x18\x03 \x01(\x0b\x32\x1c.seqserve.v1.DecodingOptions\x12&\n\x08too_long\x18\x04 \x01(\x0e\x32\x14.seqserve.v1.TooLong\"\xdf\x01\n\x17StreamTranslateResponse\x12\x17\n\x0foutput_position\x18\x01 \x01(\x03\x12\"\n\x06tokens\x18\x02 \x03(\x0b\x32\x12.seqserve.v1.Token\x12\x30\n\rfinish_reason\x18\x03 \x01(\x0e\x32\x19.seqserve.v1.FinishReason\x12+\n\nhypotheses\x18\x04 \x03(\x0b\x32\x17.seqserve.v1.Hypothesis\x12(\n\x05model\x18\x05 \x01(\x0b\x32\x19.seqserve.v1.ModelVersion\"\x87\x01\n\x0f\x43lassifyRequest\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x1a.seqserve.v1.ModelSelector\x12\r\n\x05texts\x18\x02 \x03(\t\x12\x12\n\nnum_labels\x18\x03 \x01(\x05\x12&\n\x08too_long\x18\x04 \x01(\x0e\x32\x14.seqserve.v1.TooLong\"r\n\x10\x43lassifyResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x19.seqserve.v1.ModelVersion\x12\x34\n\x0f\x63lassifications\x18\x02 \x03(\x0b\x32\x1b.seqserve.v1.Classification\"M\n\x0e\x43lassification\x12\'\n\x06labels\x18\x01 \x03(\x0b\x32\x17.seqserve.v1.LabelScore\x12\x12\n\nnum_tokens\x18\x02 \x01(\x05\x32\xd0\x02\n\x0fSequenceService\x12J\n\tTranslate\x12\x1d.seqserve.v1.TranslateRequest\x1a\x1e.seqserve.v1.TranslateResponse\x12^\n\x0fStreamTranslate\x12#.seqserve.v1.StreamTranslateRequest\x1a$.seqserve.v1.StreamTranslateResponse0\x01\x12G\n\x08\x43lassify\x12\x1c.seqserve.v1.ClassifyRequest\x1a\x1d.seqserve.v1.ClassifyResponse\x12H\n\x07Session\x12\x1b.seqserve.v1.SessionRequest\x1a\x1c.seqserve.v1.SessionResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aseqserve/v1/sequence.proto\x12\x0bseqserve.v1\x1a\x1aseqserve/v1/decoding.proto\x1a\x17seqserve/v1/input.proto\x1a\x17seqserve/v1/model.proto\x1a\x19seqserve/v1/session.proto\"\xa3\x01\n\x10TranslateRequest\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x1a.seqserve.v1.ModelSelector\x12\r\n\x05texts\x18\x02 \x03(\t\x12-\n\x07options\x18\x03 \x01(\x0b\x32\x1c.seqserve.v1.DecodingOptions\x12&\n\x08too_long\x18\x04 \x01(\x0e\x32\x14.seqserve.v1.TooLong\"m\n\x11TranslateResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x19.seqserve.v1.ModelVersion\x12.\n\x0ctranslations\x18\x02 \x03(\x0b\x32\x18.seqserve.v1.Translation\"l\n\x0bTranslation\x12+\n\nhypotheses\x18\x01 \x03(\x0b\x32\x17.seqserve.v1.Hypothesis\x12\x19\n\x11num_source_tokens\x18\x02 \x01(\x05\x12\x15\n\rsource_pieces\x18\x03 \x03(\t\"\xa9\x01\n\x15MultiTranslateRequest\x12*\n\x06models\x18\x01 \x03(\x0b\x32\x1a.seqserve.v1.ModelSelector\x12\r\n\x05texts\x18\x02 \x03(\t\x12-\n\x07options\x18\x03 \x01(\x0b\x32\x1c.seqserve.v1.DecodingOptions\x12&\n\x08too_long\x18\x04 \x01(\x0e\x32\x14.seqserve.v1.TooLong\"a\n\x16MultiTranslateResponse\x12\x31\n\tresponses\x18\x01 \x03(\x0b\x32\x1e.seqserve.v1.TranslateResponse\x12\x14\n\x0cnum_readings\x18\x02 \x01(\x05\"\xb6\x01\n\x10SummarizeRequest\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x1a.seqserve.v1.ModelSelector\x12\r\n\x05texts\x18\x02 \x03(\t\x12-\n\x07options\x18\x03 \x01(\x0b\x32\x1c.seqserve.v1.DecodingOptions\x12&\n\x08too_long\x18\x04 \x01(\x0e\x32\x14.seqserve.v1.TooLong\x12\x11\n\tmax_ratio\x18\x05 \x01(\x02\"f\n\x11SummarizeResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x19.seqserve.v1.ModelVersion\x12\'\n\tsummaries\x18\x02 \x03(\x0b\x32\x14.seqserve.v1.Summary\"\x85\x01\n\x07Summary\x12\x0c\n\x04text\x18\x01 \x01(\t\x12+\n\nhypotheses\x18\x02 \x03(\x0b\x32\x17.seqserve.v1.Hypothesis\x12$\n\x05words\x18\x03 \x03(\x0b\x32\x15.seqserve.v1.KeptWord\x12\x19\n\x11num_source_tokens\x18\x04 \x01(\x05\";\n\x08KeptWord\x12\x0c\n\x04word\x18\x01 \x01(\t\x12\x0c\n\x04kept\x18\x02 \x01(\x08\x12\x13\n\x0bprobability\x18\x03 \x01(\x02\"\xbb\x01\n\x16StreamSummarizeRequest\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x1a.seqserve.v1.ModelSelector\x12\x0c\n\x04text\x18\x02 \x01(\t\x12-\n\x07options\x18\x03 \x01(\x0b\x32\x1c.seqserve.v1.DecodingOptions\x12&\n\x08too_long\x18\x04 \x01(\x0e\x32\x14.seqserve.v1.TooLong\x12\x11\n\tmax_ratio\x18\x05 \x01(\x02\"\xd9\x01\n\x17StreamSummarizeResponse\x12\x17\n\x0foutput_position\x18\x01 \x01(\x03\x12\"\n\x06tokens\x18\x02 \x03(\x0b\x32\x12.seqserve.v1.Token\x12\x30\n\rfinish_reason\x18\x03 \x01(\x0e\x32\x19.seqserve.v1.FinishReason\x12%\n\x07summary\x18\x04 \x01(\x0b\x32\x14.seqserve.v1.Summary\x12(\n\x05model\x18\x05 \x01(\x0b\x32\x19.seqserve.v1.ModelVersion\"\xa8\x01\n\x16StreamTranslateRequest\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x1a.seqserve.v1.ModelSelector\x12\x0c\n\x04text\x18\x02 \x01(\t\x12-\n\x07options\x18\x03 \x01(\x0b\x32\x1c.seqserve.v1.DecodingOptions\x12&\n\x08too_long\x18\x04 \x01(\x0e\x32\x14.seqserve.v1.TooLong\"\xdf\x01\n\x17StreamTranslateResponse\x12\x17\n\x0foutput_position\x18\x01 \x01(\x03\x12\"\n\x06tokens\x18\x02 \x03(\x0b\x32\x12.seqserve.v1.Token\x12\x30\n\rfinish_reason\x18\x03 \x01(\x0e\x32\x19.seqserve.v1.FinishReason\x12+\n\nhypotheses\x18\x04 \x03(\x0b\x32\x17.seqserve.v1.Hypothesis\x12(\n\x05model\x18\x05 \x01(\x0b\x32\x19.seqserve.v1.ModelVersion\"\x87\x01\n\x0f\x43lassifyRequest\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x1a.seqserve.v1.ModelSelector\x12\r\n\x05texts\x18\x02 \x03(\t\x12\x12\n\nnum_labels\x18\x03 \x01(\x05\x12&\n\x08too_long\x18\x04 \x01(\x0e\x32\x14.seqserve.v1.TooLong\"r\n\x10\x43lassifyResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x19.seqserve.v1.ModelVersion\x12\x34\n\x0f\x63lassifications\x18\x02 \x03(\x0b\x32\x1b.seqserve.v1.Classification\"M\n\x0e\x43lassification\x12\'\n\x06labels\x18\x01 \x03(\x0b\x32\x17.seqserve.v1.LabelScore\x12\x12\n\nnum_tokens\x18\x02 \x01(\x05\"n\n\nTagRequest\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x1a.seqserve.v1.ModelSelector\x12\r\n\x05texts\x18\x02 \x03(\t\x12&\n\x08too_long\x18\x03 \x01(\x0e\x32\x14.seqserve.v1.TooLong\"_\n\x0bTagResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x19.seqserve.v1.ModelVersion\x12&\n\x08taggings\x18\x02 \x03(\x0b\x32\x14.seqserve.v1.Tagging\"g\n\x07Tagging\x12&\n\x05words\x18\x01 \x03(\x0b\x32\x17.seqserve.v1.TaggedWord\x12 \n\x05spans\x18\x02 \x03(\x0b\x32\x11.seqserve.v1.Span\x12\x12\n\nnum_tokens\x18\x03 \x01(\x05\"\xa4\x01\n\x0fGenerateRequest\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x1a.seqserve.v1.ModelSelector\x12\x0f\n\x07prompts\x18\x02 \x03(\t\x12-\n\x07options\x18\x03 \x01(\x0b\x32\x1c.seqserve.v1.DecodingOptions\x12&\n\x08too_long\x18\x04 \x01(\x0e\x32\x14.seqserve.v1.TooLong\"j\n\x10GenerateResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x19.seqserve.v1.ModelVersion\x12,\n\x0bgenerations\x18\x02 \x03(\x0b\x32\x17.seqserve.v1.Generation\"T\n\nGeneration\x12+\n\nhypotheses\x18\x01 \x03(\x0b\x32\x17.seqserve.v1.Hypothesis\x12\x19\n\x11num_prompt_tokens\x18\x02 \x01(\x05\"\xa9\x01\n\x15StreamGenerateRequest\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x1a.seqserve.v1.ModelSelector\x12\x0e\n\x06prompt\x18\x02 \x01(\t\x12-\n\x07options\x18\x03 \x01(\x0b\x32\x1c.seqserve.v1.DecodingOptions\x12&\n\x08too_long\x18\x04 \x01(\x0e\x32\x14.seqserve.v1.TooLong\"\xde\x01\n\x16StreamGenerateResponse\x12\x17\n\x0foutput_position\x18\x01 \x01(\x03\x12\"\n\x06tokens\x18\x02 \x03(\x0b\x32\x12.seqserve.v1.Token\x12\x30\n\rfinish_reason\x18\x03 \x01(\x0e\x32\x19.seqserve.v1.FinishReason\x12+\n\nhypotheses\x18\x04 \x03(\x0b\x32\x17.seqserve.v1.Hypothesis\x12(\n\x05model\x18\x05 \x01(\x0b\x32\x19.seqserve.v1.ModelVersion\"f\n\x11TranscribeRequest\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x1a.seqserve.v1.ModelSelector\x12&\n\nrecordings\x18\x02 \x03(\x0b\x32\x12.seqserve.v1.Audio\"r\n\x12TranscribeResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x19.seqserve.v1.ModelVersion\x12\x32\n\x0etranscriptions\x18\x02 \x03(\x0b\x32\x1a.seqserve.v1.Transcription\"W\n\rTranscription\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\'\n\x06tokens\x18\x02 \x03(\x0b\x32\x17.seqserve.v1.HeardToken\x12\x0f\n\x07seconds\x18\x03 \x01(\x02\"s\n\x0ePredictRequest\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x1a.seqserve.v1.ModelSelector\x12%\n\x06series\x18\x02 \x03(\x0b\x32\x15.seqserve.v1.Features\x12\x0f\n\x07horizon\x18\x03 \x01(\x05\"i\n\x0fPredictResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x19.seqserve.v1.ModelVersion\x12,\n\x0bpredictions\x18\x02 \x03(\x0b\x32\x17.seqserve.v1.Prediction\"]\n\nPrediction\x12)\n\x05steps\x18\x01 \x03(\x0b\x32\x1a.seqserve.v1.PredictedStep\x12$\n\x05\x61head\x18\x02 \x01(\x0b\x32\x15.seqserve.v1.Features\"\x92\x01\n\x0e\x43\x61ptionRequest\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x1a.seqserve.v1.ModelSelector\x12&\n\x07vectors\x18\x02 \x03(\x0b\x32\x15.seqserve.v1.Features\x12-\n\x07options\x18\x03 \x01(\x0b\x32\x1c.seqserve.v1.DecodingOptions\"f\n\x0f\x43\x61ptionResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x19.seqserve.v1.ModelVersion\x12)\n\x08\x63\x61ptions\x18\x02 \x03(\x0b\x32\x17.seqserve.v1.Captioning\"9\n\nCaptioning\x12+\n\nhypotheses\x18\x01 \x03(\x0b\x32\x17.seqserve.v1.Hypothesis\"\x89\x01\n\x0cScoreRequest\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x1a.seqserve.v1.ModelSelector\x12&\n\x05pairs\x18\x02 \x03(\x0b\x32\x17.seqserve.v1.ScoredPair\x12&\n\x08too_long\x18\x03 \x01(\x0e\x32\x14.seqserve.v1.TooLong\",\n\nScoredPair\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\"c\n\rScoreResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x19.seqserve.v1.ModelVersion\x12(\n\x06scores\x18\x02 \x03(\x0b\x32\x18.seqserve.v1.TargetScore\"C\n\x0bTargetScore\x12\"\n\x06tokens\x18\x01 \x03(\x0b\x32\x12.seqserve.v1.Token\x12\x10\n\x08log_prob\x18\x02 \x01(\x02\x32\xd2\x08\n\x0fSequenceService\x12J\n\tTranslate\x12\x1d.seqserve.v1.TranslateRequest\x1a\x1e.seqserve.v1.TranslateResponse\x12^\n\x0fStreamTranslate\x12#.seqserve.v1.StreamTranslateRequest\x1a$.seqserve.v1.StreamTranslateResponse0\x01\x12Y\n\x0eMultiTranslate\x12\".seqserve.v1.MultiTranslateRequest\x1a#.seqserve.v1.MultiTranslateResponse\x12J\n\tSummarize\x12\x1d.seqserve.v1.SummarizeRequest\x1a\x1e.seqserve.v1.SummarizeResponse\x12^\n\x0fStreamSummarize\x12#.seqserve.v1.StreamSummarizeRequest\x1a$.seqserve.v1.StreamSummarizeResponse0\x01\x12G\n\x08\x43lassify\x12\x1c.seqserve.v1.ClassifyRequest\x1a\x1d.seqserve.v1.ClassifyResponse\x12\x38\n\x03Tag\x12\x17.seqserve.v1.TagRequest\x1a\x18.seqserve.v1.TagResponse\x12G\n\x08Generate\x12\x1c.seqserve.v1.GenerateRequest\x1a\x1d.seqserve.v1.GenerateResponse\x12[\n\x0eStreamGenerate\x12\".seqserve.v1.StreamGenerateRequest\x1a#.seqserve.v1.StreamGenerateResponse0\x01\x12M\n\nTranscribe\x12\x1e.seqserve.v1.TranscribeRequest\x1a\x1f.seqserve.v1.TranscribeResponse\x12\x44\n\x07Predict\x12\x1b.seqserve.v1.PredictRequest\x1a\x1c.seqserve.v1.PredictResponse\x12\x44\n\x07\x43\x61ption\x12\x1b.seqserve.v1.CaptionRequest\x1a\x1c.seqserve.v1.CaptionResponse\x12>\n\x05Score\x12\x19.seqserve.v1.ScoreRequest\x1a\x1a.seqserve.v1.ScoreResponse\x12H\n\x07Session\x12\x1b.seqserve.v1.SessionRequest\x1a\x1c.seqserve.v1.SessionResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'seqserve.v1.sequence_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TRANSLATEREQUEST']._serialized_start=124
-  _globals['_TRANSLATEREQUEST']._serialized_end=287
-  _globals['_TRANSLATERESPONSE']._serialized_start=289
-  _globals['_TRANSLATERESPONSE']._serialized_end=398
-  _globals['_TRANSLATION']._serialized_start=400
-  _globals['_TRANSLATION']._serialized_end=485
-  _globals['_STREAMTRANSLATEREQUEST']._serialized_start=488
-  _globals['_STREAMTRANSLATEREQUEST']._serialized_end=656
-  _globals['_STREAMTRANSLATERESPONSE']._serialized_start=659
-  _globals['_STREAMTRANSLATERESPONSE']._serialized_end=882
-  _globals['_CLASSIFYREQUEST']._serialized_start=885
-  _globals['_CLASSIFYREQUEST']._serialized_end=1020
-  _globals['_CLASSIFYRESPONSE']._serialized_start=1022
-  _globals['_CLASSIFYRESPONSE']._serialized_end=1136
-  _globals['_CLASSIFICATION']._serialized_start=1138
-  _globals['_CLASSIFICATION']._serialized_end=1215
-  _globals['_SEQUENCESERVICE']._serialized_start=1218
-  _globals['_SEQUENCESERVICE']._serialized_end=1554
+  _globals['_TRANSLATEREQUEST']._serialized_start=149
+  _globals['_TRANSLATEREQUEST']._serialized_end=312
+  _globals['_TRANSLATERESPONSE']._serialized_start=314
+  _globals['_TRANSLATERESPONSE']._serialized_end=423
+  _globals['_TRANSLATION']._serialized_start=425
+  _globals['_TRANSLATION']._serialized_end=533
+  _globals['_MULTITRANSLATEREQUEST']._serialized_start=536
+  _globals['_MULTITRANSLATEREQUEST']._serialized_end=705
+  _globals['_MULTITRANSLATERESPONSE']._serialized_start=707
+  _globals['_MULTITRANSLATERESPONSE']._serialized_end=804
+  _globals['_SUMMARIZEREQUEST']._serialized_start=807
+  _globals['_SUMMARIZEREQUEST']._serialized_end=989
+  _globals['_SUMMARIZERESPONSE']._serialized_start=991
+  _globals['_SUMMARIZERESPONSE']._serialized_end=1093
+  _globals['_SUMMARY']._serialized_start=1096
+  _globals['_SUMMARY']._serialized_end=1229
+  _globals['_KEPTWORD']._serialized_start=1231
+  _globals['_KEPTWORD']._serialized_end=1290
+  _globals['_STREAMSUMMARIZEREQUEST']._serialized_start=1293
+  _globals['_STREAMSUMMARIZEREQUEST']._serialized_end=1480
+  _globals['_STREAMSUMMARIZERESPONSE']._serialized_start=1483
+  _globals['_STREAMSUMMARIZERESPONSE']._serialized_end=1700
+  _globals['_STREAMTRANSLATEREQUEST']._serialized_start=1703
+  _globals['_STREAMTRANSLATEREQUEST']._serialized_end=1871
+  _globals['_STREAMTRANSLATERESPONSE']._serialized_start=1874
+  _globals['_STREAMTRANSLATERESPONSE']._serialized_end=2097
+  _globals['_CLASSIFYREQUEST']._serialized_start=2100
+  _globals['_CLASSIFYREQUEST']._serialized_end=2235
+  _globals['_CLASSIFYRESPONSE']._serialized_start=2237
+  _globals['_CLASSIFYRESPONSE']._serialized_end=2351
+  _globals['_CLASSIFICATION']._serialized_start=2353
+  _globals['_CLASSIFICATION']._serialized_end=2430
+  _globals['_TAGREQUEST']._serialized_start=2432
+  _globals['_TAGREQUEST']._serialized_end=2542
+  _globals['_TAGRESPONSE']._serialized_start=2544
+  _globals['_TAGRESPONSE']._serialized_end=2639
+  _globals['_TAGGING']._serialized_start=2641
+  _globals['_TAGGING']._serialized_end=2744
+  _globals['_GENERATEREQUEST']._serialized_start=2747
+  _globals['_GENERATEREQUEST']._serialized_end=2911
+  _globals['_GENERATERESPONSE']._serialized_start=2913
+  _globals['_GENERATERESPONSE']._serialized_end=3019
+  _globals['_GENERATION']._serialized_start=3021
+  _globals['_GENERATION']._serialized_end=3105
+  _globals['_STREAMGENERATEREQUEST']._serialized_start=3108
+  _globals['_STREAMGENERATEREQUEST']._serialized_end=3277
+  _globals['_STREAMGENERATERESPONSE']._serialized_start=3280
+  _globals['_STREAMGENERATERESPONSE']._serialized_end=3502
+  _globals['_TRANSCRIBEREQUEST']._serialized_start=3504
+  _globals['_TRANSCRIBEREQUEST']._serialized_end=3606
+  _globals['_TRANSCRIBERESPONSE']._serialized_start=3608
+  _globals['_TRANSCRIBERESPONSE']._serialized_end=3722
+  _globals['_TRANSCRIPTION']._serialized_start=3724
+  _globals['_TRANSCRIPTION']._serialized_end=3811
+  _globals['_PREDICTREQUEST']._serialized_start=3813
+  _globals['_PREDICTREQUEST']._serialized_end=3928
+  _globals['_PREDICTRESPONSE']._serialized_start=3930
+  _globals['_PREDICTRESPONSE']._serialized_end=4035
+  _globals['_PREDICTION']._serialized_start=4037
+  _globals['_PREDICTION']._serialized_end=4130
+  _globals['_CAPTIONREQUEST']._serialized_start=4133
+  _globals['_CAPTIONREQUEST']._serialized_end=4279
+  _globals['_CAPTIONRESPONSE']._serialized_start=4281
+  _globals['_CAPTIONRESPONSE']._serialized_end=4383
+  _globals['_CAPTIONING']._serialized_start=4385
+  _globals['_CAPTIONING']._serialized_end=4442
+  _globals['_SCOREREQUEST']._serialized_start=4445
+  _globals['_SCOREREQUEST']._serialized_end=4582
+  _globals['_SCOREDPAIR']._serialized_start=4584
+  _globals['_SCOREDPAIR']._serialized_end=4628
+  _globals['_SCORERESPONSE']._serialized_start=4630
+  _globals['_SCORERESPONSE']._serialized_end=4729
+  _globals['_TARGETSCORE']._serialized_start=4731
+  _globals['_TARGETSCORE']._serialized_end=4798
+  _globals['_SEQUENCESERVICE']._serialized_start=4801
+  _globals['_SEQUENCESERVICE']._serialized_end=5907
 # @@protoc_insertion_point(module_scope)

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from seqserve.v1 import decoding_pb2 as _decoding_pb2
+from seqserve.v1 import input_pb2 as _input_pb2
 from seqserve.v1 import model_pb2 as _model_pb2
 import builtins as _builtins
 import sys
@@ -85,25 +86,291 @@ class Translation(_message.Message):
 
     HYPOTHESES_FIELD_NUMBER: _builtins.int
     NUM_SOURCE_TOKENS_FIELD_NUMBER: _builtins.int
+    SOURCE_PIECES_FIELD_NUMBER: _builtins.int
     num_source_tokens: _builtins.int
     """Length of the text as the model read it."""
     @_builtins.property
     def hypotheses(self) -> _containers.RepeatedCompositeFieldContainer[_decoding_pb2.Hypothesis]:
         """Best first."""
 
+    @_builtins.property
+    def source_pieces(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """With return_attention: the pieces of text that Token.attention belongs to, the end of the sentence last."""
+
     def __init__(
         self,
         *,
         hypotheses: _abc.Iterable[_decoding_pb2.Hypothesis] | None = ...,
         num_source_tokens: _builtins.int = ...,
+        source_pieces: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hypotheses", b"hypotheses", "num_source_tokens", b"num_source_tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hypotheses", b"hypotheses", "num_source_tokens", b"num_source_tokens", "source_pieces", b"source_pieces"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Translation: _TypeAlias = Translation  # noqa: Y015
+
+@_typing.final
+class MultiTranslateRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODELS_FIELD_NUMBER: _builtins.int
+    TEXTS_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    TOO_LONG_FIELD_NUMBER: _builtins.int
+    too_long: _decoding_pb2.TooLong.ValueType
+    @_builtins.property
+    def models(self) -> _containers.RepeatedCompositeFieldContainer[_model_pb2.ModelSelector]:
+        """1 to 16, none twice."""
+
+    @_builtins.property
+    def texts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """1 to the server's max_texts, none empty."""
+
+    @_builtins.property
+    def options(self) -> _decoding_pb2.DecodingOptions: ...
+    def __init__(
+        self,
+        *,
+        models: _abc.Iterable[_model_pb2.ModelSelector] | None = ...,
+        texts: _abc.Iterable[_builtins.str] | None = ...,
+        options: _decoding_pb2.DecodingOptions | None = ...,
+        too_long: _decoding_pb2.TooLong.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["models", b"models", "options", b"options", "texts", b"texts", "too_long", b"too_long"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MultiTranslateRequest: _TypeAlias = MultiTranslateRequest  # noqa: Y015
+
+@_typing.final
+class MultiTranslateResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESPONSES_FIELD_NUMBER: _builtins.int
+    NUM_READINGS_FIELD_NUMBER: _builtins.int
+    num_readings: _builtins.int
+    """Texts that were read: as many as there are texts where the encoders are one."""
+    @_builtins.property
+    def responses(self) -> _containers.RepeatedCompositeFieldContainer[Global___TranslateResponse]:
+        """One for each model, in order."""
+
+    def __init__(
+        self,
+        *,
+        responses: _abc.Iterable[Global___TranslateResponse] | None = ...,
+        num_readings: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["num_readings", b"num_readings", "responses", b"responses"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MultiTranslateResponse: _TypeAlias = MultiTranslateResponse  # noqa: Y015
+
+@_typing.final
+class SummarizeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    TEXTS_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    TOO_LONG_FIELD_NUMBER: _builtins.int
+    MAX_RATIO_FIELD_NUMBER: _builtins.int
+    too_long: _decoding_pb2.TooLong.ValueType
+    max_ratio: _builtins.float
+    """For models that delete: keep at most this share of the words, the likeliest. Above 0 to 1; 0 or left out: as the model
+    finds.
+    """
+    @_builtins.property
+    def model(self) -> _model_pb2.ModelSelector: ...
+    @_builtins.property
+    def texts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """1 to the server's max_texts, none empty."""
+
+    @_builtins.property
+    def options(self) -> _decoding_pb2.DecodingOptions:
+        """For models that write; INVALID_ARGUMENT for those that delete."""
+
+    def __init__(
+        self,
+        *,
+        model: _model_pb2.ModelSelector | None = ...,
+        texts: _abc.Iterable[_builtins.str] | None = ...,
+        options: _decoding_pb2.DecodingOptions | None = ...,
+        too_long: _decoding_pb2.TooLong.ValueType = ...,
+        max_ratio: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_ratio", b"max_ratio", "model", b"model", "options", b"options", "texts", b"texts", "too_long", b"too_long"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SummarizeRequest: _TypeAlias = SummarizeRequest  # noqa: Y015
+
+@_typing.final
+class SummarizeResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    SUMMARIES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def model(self) -> _model_pb2.ModelVersion: ...
+    @_builtins.property
+    def summaries(self) -> _containers.RepeatedCompositeFieldContainer[Global___Summary]:
+        """One for each text, in order."""
+
+    def __init__(
+        self,
+        *,
+        model: _model_pb2.ModelVersion | None = ...,
+        summaries: _abc.Iterable[Global___Summary] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "summaries", b"summaries"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SummarizeResponse: _TypeAlias = SummarizeResponse  # noqa: Y015
+
+@_typing.final
+class Summary(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    HYPOTHESES_FIELD_NUMBER: _builtins.int
+    WORDS_FIELD_NUMBER: _builtins.int
+    NUM_SOURCE_TOKENS_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    num_source_tokens: _builtins.int
+    @_builtins.property
+    def hypotheses(self) -> _containers.RepeatedCompositeFieldContainer[_decoding_pb2.Hypothesis]:
+        """Of models that write, best first."""
+
+    @_builtins.property
+    def words(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeptWord]:
+        """Of models that delete: each word of the text, with the probability that it stays."""
+
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        hypotheses: _abc.Iterable[_decoding_pb2.Hypothesis] | None = ...,
+        words: _abc.Iterable[Global___KeptWord] | None = ...,
+        num_source_tokens: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hypotheses", b"hypotheses", "num_source_tokens", b"num_source_tokens", "text", b"text", "words", b"words"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Summary: _TypeAlias = Summary  # noqa: Y015
+
+@_typing.final
+class KeptWord(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORD_FIELD_NUMBER: _builtins.int
+    KEPT_FIELD_NUMBER: _builtins.int
+    PROBABILITY_FIELD_NUMBER: _builtins.int
+    word: _builtins.str
+    kept: _builtins.bool
+    probability: _builtins.float
+    def __init__(
+        self,
+        *,
+        word: _builtins.str = ...,
+        kept: _builtins.bool = ...,
+        probability: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kept", b"kept", "probability", b"probability", "word", b"word"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeptWord: _TypeAlias = KeptWord  # noqa: Y015
+
+@_typing.final
+class StreamSummarizeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    TOO_LONG_FIELD_NUMBER: _builtins.int
+    MAX_RATIO_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    too_long: _decoding_pb2.TooLong.ValueType
+    max_ratio: _builtins.float
+    @_builtins.property
+    def model(self) -> _model_pb2.ModelSelector: ...
+    @_builtins.property
+    def options(self) -> _decoding_pb2.DecodingOptions: ...
+    def __init__(
+        self,
+        *,
+        model: _model_pb2.ModelSelector | None = ...,
+        text: _builtins.str = ...,
+        options: _decoding_pb2.DecodingOptions | None = ...,
+        too_long: _decoding_pb2.TooLong.ValueType = ...,
+        max_ratio: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_ratio", b"max_ratio", "model", b"model", "options", b"options", "text", b"text", "too_long", b"too_long"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamSummarizeRequest: _TypeAlias = StreamSummarizeRequest  # noqa: Y015
+
+@_typing.final
+class StreamSummarizeResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTPUT_POSITION_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
+    FINISH_REASON_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    output_position: _builtins.int
+    """How many tokens have been emitted once this message is counted in."""
+    finish_reason: _decoding_pb2.FinishReason.ValueType
+    """Set in the last message only."""
+    @_builtins.property
+    def tokens(self) -> _containers.RepeatedCompositeFieldContainer[_decoding_pb2.Token]: ...
+    @_builtins.property
+    def summary(self) -> Global___Summary:
+        """In the last message only."""
+
+    @_builtins.property
+    def model(self) -> _model_pb2.ModelVersion:
+        """In the first message only."""
+
+    def __init__(
+        self,
+        *,
+        output_position: _builtins.int = ...,
+        tokens: _abc.Iterable[_decoding_pb2.Token] | None = ...,
+        finish_reason: _decoding_pb2.FinishReason.ValueType = ...,
+        summary: Global___Summary | None = ...,
+        model: _model_pb2.ModelVersion | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "summary", b"summary"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["finish_reason", b"finish_reason", "model", b"model", "output_position", b"output_position", "summary", b"summary", "tokens", b"tokens"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamSummarizeResponse: _TypeAlias = StreamSummarizeResponse  # noqa: Y015
 
 @_typing.final
 class StreamTranslateRequest(_message.Message):
@@ -258,3 +525,587 @@ class Classification(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Classification: _TypeAlias = Classification  # noqa: Y015
+
+@_typing.final
+class TagRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    TEXTS_FIELD_NUMBER: _builtins.int
+    TOO_LONG_FIELD_NUMBER: _builtins.int
+    too_long: _decoding_pb2.TooLong.ValueType
+    @_builtins.property
+    def model(self) -> _model_pb2.ModelSelector: ...
+    @_builtins.property
+    def texts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """1 to the server's max_texts, none empty."""
+
+    def __init__(
+        self,
+        *,
+        model: _model_pb2.ModelSelector | None = ...,
+        texts: _abc.Iterable[_builtins.str] | None = ...,
+        too_long: _decoding_pb2.TooLong.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "texts", b"texts", "too_long", b"too_long"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TagRequest: _TypeAlias = TagRequest  # noqa: Y015
+
+@_typing.final
+class TagResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    TAGGINGS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def model(self) -> _model_pb2.ModelVersion: ...
+    @_builtins.property
+    def taggings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Tagging]:
+        """One for each text, in order."""
+
+    def __init__(
+        self,
+        *,
+        model: _model_pb2.ModelVersion | None = ...,
+        taggings: _abc.Iterable[Global___Tagging] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "taggings", b"taggings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TagResponse: _TypeAlias = TagResponse  # noqa: Y015
+
+@_typing.final
+class Tagging(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORDS_FIELD_NUMBER: _builtins.int
+    SPANS_FIELD_NUMBER: _builtins.int
+    NUM_TOKENS_FIELD_NUMBER: _builtins.int
+    num_tokens: _builtins.int
+    @_builtins.property
+    def words(self) -> _containers.RepeatedCompositeFieldContainer[_decoding_pb2.TaggedWord]: ...
+    @_builtins.property
+    def spans(self) -> _containers.RepeatedCompositeFieldContainer[_decoding_pb2.Span]:
+        """What the labels of neighbouring words say together (B-… I-…); empty for labels of another kind."""
+
+    def __init__(
+        self,
+        *,
+        words: _abc.Iterable[_decoding_pb2.TaggedWord] | None = ...,
+        spans: _abc.Iterable[_decoding_pb2.Span] | None = ...,
+        num_tokens: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["num_tokens", b"num_tokens", "spans", b"spans", "words", b"words"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Tagging: _TypeAlias = Tagging  # noqa: Y015
+
+@_typing.final
+class GenerateRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    PROMPTS_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    TOO_LONG_FIELD_NUMBER: _builtins.int
+    too_long: _decoding_pb2.TooLong.ValueType
+    @_builtins.property
+    def model(self) -> _model_pb2.ModelSelector: ...
+    @_builtins.property
+    def prompts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """1 to the server's max_texts; an empty one begins a text."""
+
+    @_builtins.property
+    def options(self) -> _decoding_pb2.DecodingOptions: ...
+    def __init__(
+        self,
+        *,
+        model: _model_pb2.ModelSelector | None = ...,
+        prompts: _abc.Iterable[_builtins.str] | None = ...,
+        options: _decoding_pb2.DecodingOptions | None = ...,
+        too_long: _decoding_pb2.TooLong.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "options", b"options", "prompts", b"prompts", "too_long", b"too_long"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GenerateRequest: _TypeAlias = GenerateRequest  # noqa: Y015
+
+@_typing.final
+class GenerateResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    GENERATIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def model(self) -> _model_pb2.ModelVersion: ...
+    @_builtins.property
+    def generations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Generation]:
+        """One for each prompt, in order."""
+
+    def __init__(
+        self,
+        *,
+        model: _model_pb2.ModelVersion | None = ...,
+        generations: _abc.Iterable[Global___Generation] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["generations", b"generations", "model", b"model"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GenerateResponse: _TypeAlias = GenerateResponse  # noqa: Y015
+
+@_typing.final
+class Generation(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HYPOTHESES_FIELD_NUMBER: _builtins.int
+    NUM_PROMPT_TOKENS_FIELD_NUMBER: _builtins.int
+    num_prompt_tokens: _builtins.int
+    @_builtins.property
+    def hypotheses(self) -> _containers.RepeatedCompositeFieldContainer[_decoding_pb2.Hypothesis]:
+        """Best first, without the prompt."""
+
+    def __init__(
+        self,
+        *,
+        hypotheses: _abc.Iterable[_decoding_pb2.Hypothesis] | None = ...,
+        num_prompt_tokens: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hypotheses", b"hypotheses", "num_prompt_tokens", b"num_prompt_tokens"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Generation: _TypeAlias = Generation  # noqa: Y015
+
+@_typing.final
+class StreamGenerateRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    PROMPT_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    TOO_LONG_FIELD_NUMBER: _builtins.int
+    prompt: _builtins.str
+    too_long: _decoding_pb2.TooLong.ValueType
+    @_builtins.property
+    def model(self) -> _model_pb2.ModelSelector: ...
+    @_builtins.property
+    def options(self) -> _decoding_pb2.DecodingOptions: ...
+    def __init__(
+        self,
+        *,
+        model: _model_pb2.ModelSelector | None = ...,
+        prompt: _builtins.str = ...,
+        options: _decoding_pb2.DecodingOptions | None = ...,
+        too_long: _decoding_pb2.TooLong.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "options", b"options", "prompt", b"prompt", "too_long", b"too_long"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamGenerateRequest: _TypeAlias = StreamGenerateRequest  # noqa: Y015
+
+@_typing.final
+class StreamGenerateResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTPUT_POSITION_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
+    FINISH_REASON_FIELD_NUMBER: _builtins.int
+    HYPOTHESES_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    output_position: _builtins.int
+    """How many tokens have been emitted once this message is counted in."""
+    finish_reason: _decoding_pb2.FinishReason.ValueType
+    """Set in the last message only."""
+    @_builtins.property
+    def tokens(self) -> _containers.RepeatedCompositeFieldContainer[_decoding_pb2.Token]: ...
+    @_builtins.property
+    def hypotheses(self) -> _containers.RepeatedCompositeFieldContainer[_decoding_pb2.Hypothesis]:
+        """In the last message only: the whole outputs, best first."""
+
+    @_builtins.property
+    def model(self) -> _model_pb2.ModelVersion:
+        """In the first message only."""
+
+    def __init__(
+        self,
+        *,
+        output_position: _builtins.int = ...,
+        tokens: _abc.Iterable[_decoding_pb2.Token] | None = ...,
+        finish_reason: _decoding_pb2.FinishReason.ValueType = ...,
+        hypotheses: _abc.Iterable[_decoding_pb2.Hypothesis] | None = ...,
+        model: _model_pb2.ModelVersion | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["finish_reason", b"finish_reason", "hypotheses", b"hypotheses", "model", b"model", "output_position", b"output_position", "tokens", b"tokens"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamGenerateResponse: _TypeAlias = StreamGenerateResponse  # noqa: Y015
+
+@_typing.final
+class TranscribeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    RECORDINGS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def model(self) -> _model_pb2.ModelSelector: ...
+    @_builtins.property
+    def recordings(self) -> _containers.RepeatedCompositeFieldContainer[_input_pb2.Audio]:
+        """1 to the server's max_texts."""
+
+    def __init__(
+        self,
+        *,
+        model: _model_pb2.ModelSelector | None = ...,
+        recordings: _abc.Iterable[_input_pb2.Audio] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "recordings", b"recordings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TranscribeRequest: _TypeAlias = TranscribeRequest  # noqa: Y015
+
+@_typing.final
+class TranscribeResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    TRANSCRIPTIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def model(self) -> _model_pb2.ModelVersion: ...
+    @_builtins.property
+    def transcriptions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Transcription]:
+        """One for each recording, in order."""
+
+    def __init__(
+        self,
+        *,
+        model: _model_pb2.ModelVersion | None = ...,
+        transcriptions: _abc.Iterable[Global___Transcription] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "transcriptions", b"transcriptions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TranscribeResponse: _TypeAlias = TranscribeResponse  # noqa: Y015
+
+@_typing.final
+class Transcription(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
+    SECONDS_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    seconds: _builtins.float
+    """Length of the recording."""
+    @_builtins.property
+    def tokens(self) -> _containers.RepeatedCompositeFieldContainer[_decoding_pb2.HeardToken]: ...
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        tokens: _abc.Iterable[_decoding_pb2.HeardToken] | None = ...,
+        seconds: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["seconds", b"seconds", "text", b"text", "tokens", b"tokens"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Transcription: _TypeAlias = Transcription  # noqa: Y015
+
+@_typing.final
+class PredictRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    SERIES_FIELD_NUMBER: _builtins.int
+    HORIZON_FIELD_NUMBER: _builtins.int
+    horizon: _builtins.int
+    """For models that forecast: how many readings to go on with after the last one. 0 to 1,000."""
+    @_builtins.property
+    def model(self) -> _model_pb2.ModelSelector: ...
+    @_builtins.property
+    def series(self) -> _containers.RepeatedCompositeFieldContainer[_input_pb2.Features]:
+        """1 to the server's max_texts."""
+
+    def __init__(
+        self,
+        *,
+        model: _model_pb2.ModelSelector | None = ...,
+        series: _abc.Iterable[_input_pb2.Features] | None = ...,
+        horizon: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["horizon", b"horizon", "model", b"model", "series", b"series"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PredictRequest: _TypeAlias = PredictRequest  # noqa: Y015
+
+@_typing.final
+class PredictResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    PREDICTIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def model(self) -> _model_pb2.ModelVersion: ...
+    @_builtins.property
+    def predictions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Prediction]:
+        """One for each series, in order."""
+
+    def __init__(
+        self,
+        *,
+        model: _model_pb2.ModelVersion | None = ...,
+        predictions: _abc.Iterable[Global___Prediction] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "predictions", b"predictions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PredictResponse: _TypeAlias = PredictResponse  # noqa: Y015
+
+@_typing.final
+class Prediction(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEPS_FIELD_NUMBER: _builtins.int
+    AHEAD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[_decoding_pb2.PredictedStep]:
+        """One for each reading."""
+
+    @_builtins.property
+    def ahead(self) -> _input_pb2.Features:
+        """The readings after the last, `horizon` of them, as the model sees them coming."""
+
+    def __init__(
+        self,
+        *,
+        steps: _abc.Iterable[_decoding_pb2.PredictedStep] | None = ...,
+        ahead: _input_pb2.Features | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ahead", b"ahead"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ahead", b"ahead", "steps", b"steps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Prediction: _TypeAlias = Prediction  # noqa: Y015
+
+@_typing.final
+class CaptionRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    VECTORS_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def model(self) -> _model_pb2.ModelSelector: ...
+    @_builtins.property
+    def vectors(self) -> _containers.RepeatedCompositeFieldContainer[_input_pb2.Features]:
+        """1 to the server's max_texts; a vector each."""
+
+    @_builtins.property
+    def options(self) -> _decoding_pb2.DecodingOptions: ...
+    def __init__(
+        self,
+        *,
+        model: _model_pb2.ModelSelector | None = ...,
+        vectors: _abc.Iterable[_input_pb2.Features] | None = ...,
+        options: _decoding_pb2.DecodingOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "options", b"options", "vectors", b"vectors"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CaptionRequest: _TypeAlias = CaptionRequest  # noqa: Y015
+
+@_typing.final
+class CaptionResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    CAPTIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def model(self) -> _model_pb2.ModelVersion: ...
+    @_builtins.property
+    def captions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Captioning]:
+        """One for each vector, in order."""
+
+    def __init__(
+        self,
+        *,
+        model: _model_pb2.ModelVersion | None = ...,
+        captions: _abc.Iterable[Global___Captioning] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["captions", b"captions", "model", b"model"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CaptionResponse: _TypeAlias = CaptionResponse  # noqa: Y015
+
+@_typing.final
+class Captioning(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HYPOTHESES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def hypotheses(self) -> _containers.RepeatedCompositeFieldContainer[_decoding_pb2.Hypothesis]:
+        """Best first."""
+
+    def __init__(
+        self,
+        *,
+        hypotheses: _abc.Iterable[_decoding_pb2.Hypothesis] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hypotheses", b"hypotheses"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Captioning: _TypeAlias = Captioning  # noqa: Y015
+
+@_typing.final
+class ScoreRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    PAIRS_FIELD_NUMBER: _builtins.int
+    TOO_LONG_FIELD_NUMBER: _builtins.int
+    too_long: _decoding_pb2.TooLong.ValueType
+    @_builtins.property
+    def model(self) -> _model_pb2.ModelSelector: ...
+    @_builtins.property
+    def pairs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScoredPair]:
+        """1 to the server's max_texts."""
+
+    def __init__(
+        self,
+        *,
+        model: _model_pb2.ModelSelector | None = ...,
+        pairs: _abc.Iterable[Global___ScoredPair] | None = ...,
+        too_long: _decoding_pb2.TooLong.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "pairs", b"pairs", "too_long", b"too_long"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScoreRequest: _TypeAlias = ScoreRequest  # noqa: Y015
+
+@_typing.final
+class ScoredPair(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
+    source: _builtins.str
+    """For models that read a source; empty for language models."""
+    target: _builtins.str
+    """What is scored."""
+    def __init__(
+        self,
+        *,
+        source: _builtins.str = ...,
+        target: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["source", b"source", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScoredPair: _TypeAlias = ScoredPair  # noqa: Y015
+
+@_typing.final
+class ScoreResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    SCORES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def model(self) -> _model_pb2.ModelVersion: ...
+    @_builtins.property
+    def scores(self) -> _containers.RepeatedCompositeFieldContainer[Global___TargetScore]:
+        """One for each pair, in order."""
+
+    def __init__(
+        self,
+        *,
+        model: _model_pb2.ModelVersion | None = ...,
+        scores: _abc.Iterable[Global___TargetScore] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "scores", b"scores"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScoreResponse: _TypeAlias = ScoreResponse  # noqa: Y015
+
+@_typing.final
+class TargetScore(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKENS_FIELD_NUMBER: _builtins.int
+    LOG_PROB_FIELD_NUMBER: _builtins.int
+    log_prob: _builtins.float
+    """Sum of their log-probabilities."""
+    @_builtins.property
+    def tokens(self) -> _containers.RepeatedCompositeFieldContainer[_decoding_pb2.Token]:
+        """The tokens of the target, the end of the sentence last where the model writes one."""
+
+    def __init__(
+        self,
+        *,
+        tokens: _abc.Iterable[_decoding_pb2.Token] | None = ...,
+        log_prob: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["log_prob", b"log_prob", "tokens", b"tokens"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TargetScore: _TypeAlias = TargetScore  # noqa: Y015

@@ -50,10 +50,60 @@ class SequenceServiceStub(object):
                 request_serializer=seqserve_dot_v1_dot_sequence__pb2.StreamTranslateRequest.SerializeToString,
                 response_deserializer=seqserve_dot_v1_dot_sequence__pb2.StreamTranslateResponse.FromString,
                 _registered_method=True)
+        self.MultiTranslate = channel.unary_unary(
+                '/seqserve.v1.SequenceService/MultiTranslate',
+                request_serializer=seqserve_dot_v1_dot_sequence__pb2.MultiTranslateRequest.SerializeToString,
+                response_deserializer=seqserve_dot_v1_dot_sequence__pb2.MultiTranslateResponse.FromString,
+                _registered_method=True)
+        self.Summarize = channel.unary_unary(
+                '/seqserve.v1.SequenceService/Summarize',
+                request_serializer=seqserve_dot_v1_dot_sequence__pb2.SummarizeRequest.SerializeToString,
+                response_deserializer=seqserve_dot_v1_dot_sequence__pb2.SummarizeResponse.FromString,
+                _registered_method=True)
+        self.StreamSummarize = channel.unary_stream(
+                '/seqserve.v1.SequenceService/StreamSummarize',
+                request_serializer=seqserve_dot_v1_dot_sequence__pb2.StreamSummarizeRequest.SerializeToString,
+                response_deserializer=seqserve_dot_v1_dot_sequence__pb2.StreamSummarizeResponse.FromString,
+                _registered_method=True)
         self.Classify = channel.unary_unary(
                 '/seqserve.v1.SequenceService/Classify',
                 request_serializer=seqserve_dot_v1_dot_sequence__pb2.ClassifyRequest.SerializeToString,
                 response_deserializer=seqserve_dot_v1_dot_sequence__pb2.ClassifyResponse.FromString,
+                _registered_method=True)
+        self.Tag = channel.unary_unary(
+                '/seqserve.v1.SequenceService/Tag',
+                request_serializer=seqserve_dot_v1_dot_sequence__pb2.TagRequest.SerializeToString,
+                response_deserializer=seqserve_dot_v1_dot_sequence__pb2.TagResponse.FromString,
+                _registered_method=True)
+        self.Generate = channel.unary_unary(
+                '/seqserve.v1.SequenceService/Generate',
+                request_serializer=seqserve_dot_v1_dot_sequence__pb2.GenerateRequest.SerializeToString,
+                response_deserializer=seqserve_dot_v1_dot_sequence__pb2.GenerateResponse.FromString,
+                _registered_method=True)
+        self.StreamGenerate = channel.unary_stream(
+                '/seqserve.v1.SequenceService/StreamGenerate',
+                request_serializer=seqserve_dot_v1_dot_sequence__pb2.StreamGenerateRequest.SerializeToString,
+                response_deserializer=seqserve_dot_v1_dot_sequence__pb2.StreamGenerateResponse.FromString,
+                _registered_method=True)
+        self.Transcribe = channel.unary_unary(
+                '/seqserve.v1.SequenceService/Transcribe',
+                request_serializer=seqserve_dot_v1_dot_sequence__pb2.TranscribeRequest.SerializeToString,
+                response_deserializer=seqserve_dot_v1_dot_sequence__pb2.TranscribeResponse.FromString,
+                _registered_method=True)
+        self.Predict = channel.unary_unary(
+                '/seqserve.v1.SequenceService/Predict',
+                request_serializer=seqserve_dot_v1_dot_sequence__pb2.PredictRequest.SerializeToString,
+                response_deserializer=seqserve_dot_v1_dot_sequence__pb2.PredictResponse.FromString,
+                _registered_method=True)
+        self.Caption = channel.unary_unary(
+                '/seqserve.v1.SequenceService/Caption',
+                request_serializer=seqserve_dot_v1_dot_sequence__pb2.CaptionRequest.SerializeToString,
+                response_deserializer=seqserve_dot_v1_dot_sequence__pb2.CaptionResponse.FromString,
+                _registered_method=True)
+        self.Score = channel.unary_unary(
+                '/seqserve.v1.SequenceService/Score',
+                request_serializer=seqserve_dot_v1_dot_sequence__pb2.ScoreRequest.SerializeToString,
+                response_deserializer=seqserve_dot_v1_dot_sequence__pb2.ScoreResponse.FromString,
                 _registered_method=True)
         self.Session = channel.stream_stream(
                 '/seqserve.v1.SequenceService/Session',
@@ -85,8 +135,78 @@ class SequenceServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def MultiTranslate(self, request, context):
+        """Translates whole texts with several models at once; where their encoders are one, each text is read once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Summarize(self, request, context):
+        """Summarizes whole texts; answers come in the order of the texts, all or none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamSummarize(self, request, context):
+        """Summarizes one text and answers as soon as there are tokens.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Classify(self, request, context):
         """Labels whole texts; answers come in the order of the texts, all or none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Tag(self, request, context):
+        """Labels each word of whole texts; answers come in the order of the texts, all or none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Generate(self, request, context):
+        """Goes on with each of the prompts; answers come in their order, all or none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamGenerate(self, request, context):
+        """Goes on with one prompt and answers as soon as there are tokens.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Transcribe(self, request, context):
+        """Writes down what is said in whole recordings; answers come in their order, all or none. For live sound: Session.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Predict(self, request, context):
+        """Labels or forecasts for each reading of whole series; answers come in their order, all or none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Caption(self, request, context):
+        """Describes feature vectors in words; answers come in their order, all or none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Score(self, request, context):
+        """How probable given outputs are: of the texts given their sources, or of texts for a language model.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -103,6 +223,9 @@ class SequenceServiceServicer(object):
         ← output { input_position: 5, labels: [PlayMusic 0.98, …] }
         → close {}
         ← closed { input_position: 5 }
+
+        What a feed holds and what its output says depends on the task: text or token ids for models of text (labels,
+        words), sound for TASK_TRANSCRIBE (tokens), readings for TASK_PREDICT (steps), tensors for TASK_TENSORS.
 
         With a translation model whose encoder reads one way, `generate` follows the feeds and is answered by outputs with
         tokens, the last of which has a `finish_reason`. Requests are worked off in order, and each is answered.
@@ -126,10 +249,60 @@ def add_SequenceServiceServicer_to_server(servicer, server):
                     request_deserializer=seqserve_dot_v1_dot_sequence__pb2.StreamTranslateRequest.FromString,
                     response_serializer=seqserve_dot_v1_dot_sequence__pb2.StreamTranslateResponse.SerializeToString,
             ),
+            'MultiTranslate': grpc.unary_unary_rpc_method_handler(
+                    servicer.MultiTranslate,
+                    request_deserializer=seqserve_dot_v1_dot_sequence__pb2.MultiTranslateRequest.FromString,
+                    response_serializer=seqserve_dot_v1_dot_sequence__pb2.MultiTranslateResponse.SerializeToString,
+            ),
+            'Summarize': grpc.unary_unary_rpc_method_handler(
+                    servicer.Summarize,
+                    request_deserializer=seqserve_dot_v1_dot_sequence__pb2.SummarizeRequest.FromString,
+                    response_serializer=seqserve_dot_v1_dot_sequence__pb2.SummarizeResponse.SerializeToString,
+            ),
+            'StreamSummarize': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamSummarize,
+                    request_deserializer=seqserve_dot_v1_dot_sequence__pb2.StreamSummarizeRequest.FromString,
+                    response_serializer=seqserve_dot_v1_dot_sequence__pb2.StreamSummarizeResponse.SerializeToString,
+            ),
             'Classify': grpc.unary_unary_rpc_method_handler(
                     servicer.Classify,
                     request_deserializer=seqserve_dot_v1_dot_sequence__pb2.ClassifyRequest.FromString,
                     response_serializer=seqserve_dot_v1_dot_sequence__pb2.ClassifyResponse.SerializeToString,
+            ),
+            'Tag': grpc.unary_unary_rpc_method_handler(
+                    servicer.Tag,
+                    request_deserializer=seqserve_dot_v1_dot_sequence__pb2.TagRequest.FromString,
+                    response_serializer=seqserve_dot_v1_dot_sequence__pb2.TagResponse.SerializeToString,
+            ),
+            'Generate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Generate,
+                    request_deserializer=seqserve_dot_v1_dot_sequence__pb2.GenerateRequest.FromString,
+                    response_serializer=seqserve_dot_v1_dot_sequence__pb2.GenerateResponse.SerializeToString,
+            ),
+            'StreamGenerate': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamGenerate,
+                    request_deserializer=seqserve_dot_v1_dot_sequence__pb2.StreamGenerateRequest.FromString,
+                    response_serializer=seqserve_dot_v1_dot_sequence__pb2.StreamGenerateResponse.SerializeToString,
+            ),
+            'Transcribe': grpc.unary_unary_rpc_method_handler(
+                    servicer.Transcribe,
+                    request_deserializer=seqserve_dot_v1_dot_sequence__pb2.TranscribeRequest.FromString,
+                    response_serializer=seqserve_dot_v1_dot_sequence__pb2.TranscribeResponse.SerializeToString,
+            ),
+            'Predict': grpc.unary_unary_rpc_method_handler(
+                    servicer.Predict,
+                    request_deserializer=seqserve_dot_v1_dot_sequence__pb2.PredictRequest.FromString,
+                    response_serializer=seqserve_dot_v1_dot_sequence__pb2.PredictResponse.SerializeToString,
+            ),
+            'Caption': grpc.unary_unary_rpc_method_handler(
+                    servicer.Caption,
+                    request_deserializer=seqserve_dot_v1_dot_sequence__pb2.CaptionRequest.FromString,
+                    response_serializer=seqserve_dot_v1_dot_sequence__pb2.CaptionResponse.SerializeToString,
+            ),
+            'Score': grpc.unary_unary_rpc_method_handler(
+                    servicer.Score,
+                    request_deserializer=seqserve_dot_v1_dot_sequence__pb2.ScoreRequest.FromString,
+                    response_serializer=seqserve_dot_v1_dot_sequence__pb2.ScoreResponse.SerializeToString,
             ),
             'Session': grpc.stream_stream_rpc_method_handler(
                     servicer.Session,
@@ -207,6 +380,87 @@ class SequenceService(object):
             _registered_method=True)
 
     @staticmethod
+    def MultiTranslate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/seqserve.v1.SequenceService/MultiTranslate',
+            seqserve_dot_v1_dot_sequence__pb2.MultiTranslateRequest.SerializeToString,
+            seqserve_dot_v1_dot_sequence__pb2.MultiTranslateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Summarize(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/seqserve.v1.SequenceService/Summarize',
+            seqserve_dot_v1_dot_sequence__pb2.SummarizeRequest.SerializeToString,
+            seqserve_dot_v1_dot_sequence__pb2.SummarizeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamSummarize(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/seqserve.v1.SequenceService/StreamSummarize',
+            seqserve_dot_v1_dot_sequence__pb2.StreamSummarizeRequest.SerializeToString,
+            seqserve_dot_v1_dot_sequence__pb2.StreamSummarizeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def Classify(request,
             target,
             options=(),
@@ -223,6 +477,195 @@ class SequenceService(object):
             '/seqserve.v1.SequenceService/Classify',
             seqserve_dot_v1_dot_sequence__pb2.ClassifyRequest.SerializeToString,
             seqserve_dot_v1_dot_sequence__pb2.ClassifyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Tag(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/seqserve.v1.SequenceService/Tag',
+            seqserve_dot_v1_dot_sequence__pb2.TagRequest.SerializeToString,
+            seqserve_dot_v1_dot_sequence__pb2.TagResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Generate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/seqserve.v1.SequenceService/Generate',
+            seqserve_dot_v1_dot_sequence__pb2.GenerateRequest.SerializeToString,
+            seqserve_dot_v1_dot_sequence__pb2.GenerateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamGenerate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/seqserve.v1.SequenceService/StreamGenerate',
+            seqserve_dot_v1_dot_sequence__pb2.StreamGenerateRequest.SerializeToString,
+            seqserve_dot_v1_dot_sequence__pb2.StreamGenerateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Transcribe(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/seqserve.v1.SequenceService/Transcribe',
+            seqserve_dot_v1_dot_sequence__pb2.TranscribeRequest.SerializeToString,
+            seqserve_dot_v1_dot_sequence__pb2.TranscribeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Predict(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/seqserve.v1.SequenceService/Predict',
+            seqserve_dot_v1_dot_sequence__pb2.PredictRequest.SerializeToString,
+            seqserve_dot_v1_dot_sequence__pb2.PredictResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Caption(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/seqserve.v1.SequenceService/Caption',
+            seqserve_dot_v1_dot_sequence__pb2.CaptionRequest.SerializeToString,
+            seqserve_dot_v1_dot_sequence__pb2.CaptionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Score(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/seqserve.v1.SequenceService/Score',
+            seqserve_dot_v1_dot_sequence__pb2.ScoreRequest.SerializeToString,
+            seqserve_dot_v1_dot_sequence__pb2.ScoreResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,8 +45,28 @@ class SequenceServiceStub:
     """Translates one text and answers as soon as there are tokens. A reader slower than the model gets several tokens
     in one message. With a beam larger than 1 the tokens come when the search has ended.
     """
+    MultiTranslate: _grpc.UnaryUnaryMultiCallable[_sequence_pb2.MultiTranslateRequest, _sequence_pb2.MultiTranslateResponse]
+    """Translates whole texts with several models at once; where their encoders are one, each text is read once."""
+    Summarize: _grpc.UnaryUnaryMultiCallable[_sequence_pb2.SummarizeRequest, _sequence_pb2.SummarizeResponse]
+    """Summarizes whole texts; answers come in the order of the texts, all or none."""
+    StreamSummarize: _grpc.UnaryStreamMultiCallable[_sequence_pb2.StreamSummarizeRequest, _sequence_pb2.StreamSummarizeResponse]
+    """Summarizes one text and answers as soon as there are tokens."""
     Classify: _grpc.UnaryUnaryMultiCallable[_sequence_pb2.ClassifyRequest, _sequence_pb2.ClassifyResponse]
     """Labels whole texts; answers come in the order of the texts, all or none."""
+    Tag: _grpc.UnaryUnaryMultiCallable[_sequence_pb2.TagRequest, _sequence_pb2.TagResponse]
+    """Labels each word of whole texts; answers come in the order of the texts, all or none."""
+    Generate: _grpc.UnaryUnaryMultiCallable[_sequence_pb2.GenerateRequest, _sequence_pb2.GenerateResponse]
+    """Goes on with each of the prompts; answers come in their order, all or none."""
+    StreamGenerate: _grpc.UnaryStreamMultiCallable[_sequence_pb2.StreamGenerateRequest, _sequence_pb2.StreamGenerateResponse]
+    """Goes on with one prompt and answers as soon as there are tokens."""
+    Transcribe: _grpc.UnaryUnaryMultiCallable[_sequence_pb2.TranscribeRequest, _sequence_pb2.TranscribeResponse]
+    """Writes down what is said in whole recordings; answers come in their order, all or none. For live sound: Session."""
+    Predict: _grpc.UnaryUnaryMultiCallable[_sequence_pb2.PredictRequest, _sequence_pb2.PredictResponse]
+    """Labels or forecasts for each reading of whole series; answers come in their order, all or none."""
+    Caption: _grpc.UnaryUnaryMultiCallable[_sequence_pb2.CaptionRequest, _sequence_pb2.CaptionResponse]
+    """Describes feature vectors in words; answers come in their order, all or none."""
+    Score: _grpc.UnaryUnaryMultiCallable[_sequence_pb2.ScoreRequest, _sequence_pb2.ScoreResponse]
+    """How probable given outputs are: of the texts given their sources, or of texts for a language model."""
     Session: _grpc.StreamStreamMultiCallable[_session_pb2.SessionRequest, _session_pb2.SessionResponse]
     """One conversation with a model whose state stays with the session between messages. A whole stream:
 
@@ -58,6 +78,9 @@ class SequenceServiceStub:
       ← output { input_position: 5, labels: [PlayMusic 0.98, …] }
       → close {}
       ← closed { input_position: 5 }
+
+    What a feed holds and what its output says depends on the task: text or token ids for models of text (labels,
+    words), sound for TASK_TRANSCRIBE (tokens), readings for TASK_PREDICT (steps), tensors for TASK_TENSORS.
 
     With a translation model whose encoder reads one way, `generate` follows the feeds and is answered by outputs with
     tokens, the last of which has a `finish_reason`. Requests are worked off in order, and each is answered.
@@ -81,8 +104,28 @@ class SequenceServiceAsyncStub(SequenceServiceStub):
     """Translates one text and answers as soon as there are tokens. A reader slower than the model gets several tokens
     in one message. With a beam larger than 1 the tokens come when the search has ended.
     """
+    MultiTranslate: _aio.UnaryUnaryMultiCallable[_sequence_pb2.MultiTranslateRequest, _sequence_pb2.MultiTranslateResponse]  # type: ignore[assignment]
+    """Translates whole texts with several models at once; where their encoders are one, each text is read once."""
+    Summarize: _aio.UnaryUnaryMultiCallable[_sequence_pb2.SummarizeRequest, _sequence_pb2.SummarizeResponse]  # type: ignore[assignment]
+    """Summarizes whole texts; answers come in the order of the texts, all or none."""
+    StreamSummarize: _aio.UnaryStreamMultiCallable[_sequence_pb2.StreamSummarizeRequest, _sequence_pb2.StreamSummarizeResponse]  # type: ignore[assignment]
+    """Summarizes one text and answers as soon as there are tokens."""
     Classify: _aio.UnaryUnaryMultiCallable[_sequence_pb2.ClassifyRequest, _sequence_pb2.ClassifyResponse]  # type: ignore[assignment]
     """Labels whole texts; answers come in the order of the texts, all or none."""
+    Tag: _aio.UnaryUnaryMultiCallable[_sequence_pb2.TagRequest, _sequence_pb2.TagResponse]  # type: ignore[assignment]
+    """Labels each word of whole texts; answers come in the order of the texts, all or none."""
+    Generate: _aio.UnaryUnaryMultiCallable[_sequence_pb2.GenerateRequest, _sequence_pb2.GenerateResponse]  # type: ignore[assignment]
+    """Goes on with each of the prompts; answers come in their order, all or none."""
+    StreamGenerate: _aio.UnaryStreamMultiCallable[_sequence_pb2.StreamGenerateRequest, _sequence_pb2.StreamGenerateResponse]  # type: ignore[assignment]
+    """Goes on with one prompt and answers as soon as there are tokens."""
+    Transcribe: _aio.UnaryUnaryMultiCallable[_sequence_pb2.TranscribeRequest, _sequence_pb2.TranscribeResponse]  # type: ignore[assignment]
+    """Writes down what is said in whole recordings; answers come in their order, all or none. For live sound: Session."""
+    Predict: _aio.UnaryUnaryMultiCallable[_sequence_pb2.PredictRequest, _sequence_pb2.PredictResponse]  # type: ignore[assignment]
+    """Labels or forecasts for each reading of whole series; answers come in their order, all or none."""
+    Caption: _aio.UnaryUnaryMultiCallable[_sequence_pb2.CaptionRequest, _sequence_pb2.CaptionResponse]  # type: ignore[assignment]
+    """Describes feature vectors in words; answers come in their order, all or none."""
+    Score: _aio.UnaryUnaryMultiCallable[_sequence_pb2.ScoreRequest, _sequence_pb2.ScoreResponse]  # type: ignore[assignment]
+    """How probable given outputs are: of the texts given their sources, or of texts for a language model."""
     Session: _aio.StreamStreamMultiCallable[_session_pb2.SessionRequest, _session_pb2.SessionResponse]  # type: ignore[assignment]
     """One conversation with a model whose state stays with the session between messages. A whole stream:
 
@@ -94,6 +137,9 @@ class SequenceServiceAsyncStub(SequenceServiceStub):
       ← output { input_position: 5, labels: [PlayMusic 0.98, …] }
       → close {}
       ← closed { input_position: 5 }
+
+    What a feed holds and what its output says depends on the task: text or token ids for models of text (labels,
+    words), sound for TASK_TRANSCRIBE (tokens), readings for TASK_PREDICT (steps), tensors for TASK_TENSORS.
 
     With a translation model whose encoder reads one way, `generate` follows the feeds and is answered by outputs with
     tokens, the last of which has a `finish_reason`. Requests are worked off in order, and each is answered.
@@ -128,12 +174,92 @@ class SequenceServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def MultiTranslate(
+        self,
+        request: _sequence_pb2.MultiTranslateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sequence_pb2.MultiTranslateResponse, _abc.Awaitable[_sequence_pb2.MultiTranslateResponse]]:
+        """Translates whole texts with several models at once; where their encoders are one, each text is read once."""
+
+    @_abc_1.abstractmethod
+    def Summarize(
+        self,
+        request: _sequence_pb2.SummarizeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sequence_pb2.SummarizeResponse, _abc.Awaitable[_sequence_pb2.SummarizeResponse]]:
+        """Summarizes whole texts; answers come in the order of the texts, all or none."""
+
+    @_abc_1.abstractmethod
+    def StreamSummarize(
+        self,
+        request: _sequence_pb2.StreamSummarizeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_sequence_pb2.StreamSummarizeResponse], _abc.AsyncIterator[_sequence_pb2.StreamSummarizeResponse]]:
+        """Summarizes one text and answers as soon as there are tokens."""
+
+    @_abc_1.abstractmethod
     def Classify(
         self,
         request: _sequence_pb2.ClassifyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sequence_pb2.ClassifyResponse, _abc.Awaitable[_sequence_pb2.ClassifyResponse]]:
         """Labels whole texts; answers come in the order of the texts, all or none."""
+
+    @_abc_1.abstractmethod
+    def Tag(
+        self,
+        request: _sequence_pb2.TagRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sequence_pb2.TagResponse, _abc.Awaitable[_sequence_pb2.TagResponse]]:
+        """Labels each word of whole texts; answers come in the order of the texts, all or none."""
+
+    @_abc_1.abstractmethod
+    def Generate(
+        self,
+        request: _sequence_pb2.GenerateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sequence_pb2.GenerateResponse, _abc.Awaitable[_sequence_pb2.GenerateResponse]]:
+        """Goes on with each of the prompts; answers come in their order, all or none."""
+
+    @_abc_1.abstractmethod
+    def StreamGenerate(
+        self,
+        request: _sequence_pb2.StreamGenerateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_sequence_pb2.StreamGenerateResponse], _abc.AsyncIterator[_sequence_pb2.StreamGenerateResponse]]:
+        """Goes on with one prompt and answers as soon as there are tokens."""
+
+    @_abc_1.abstractmethod
+    def Transcribe(
+        self,
+        request: _sequence_pb2.TranscribeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sequence_pb2.TranscribeResponse, _abc.Awaitable[_sequence_pb2.TranscribeResponse]]:
+        """Writes down what is said in whole recordings; answers come in their order, all or none. For live sound: Session."""
+
+    @_abc_1.abstractmethod
+    def Predict(
+        self,
+        request: _sequence_pb2.PredictRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sequence_pb2.PredictResponse, _abc.Awaitable[_sequence_pb2.PredictResponse]]:
+        """Labels or forecasts for each reading of whole series; answers come in their order, all or none."""
+
+    @_abc_1.abstractmethod
+    def Caption(
+        self,
+        request: _sequence_pb2.CaptionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sequence_pb2.CaptionResponse, _abc.Awaitable[_sequence_pb2.CaptionResponse]]:
+        """Describes feature vectors in words; answers come in their order, all or none."""
+
+    @_abc_1.abstractmethod
+    def Score(
+        self,
+        request: _sequence_pb2.ScoreRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sequence_pb2.ScoreResponse, _abc.Awaitable[_sequence_pb2.ScoreResponse]]:
+        """How probable given outputs are: of the texts given their sources, or of texts for a language model."""
 
     @_abc_1.abstractmethod
     def Session(
@@ -151,6 +277,9 @@ class SequenceServiceServicer(metaclass=_abc_1.ABCMeta):
           ← output { input_position: 5, labels: [PlayMusic 0.98, …] }
           → close {}
           ← closed { input_position: 5 }
+
+        What a feed holds and what its output says depends on the task: text or token ids for models of text (labels,
+        words), sound for TASK_TRANSCRIBE (tokens), readings for TASK_PREDICT (steps), tensors for TASK_TENSORS.
 
         With a translation model whose encoder reads one way, `generate` follows the feeds and is answered by outputs with
         tokens, the last of which has a `finish_reason`. Requests are worked off in order, and each is answered.

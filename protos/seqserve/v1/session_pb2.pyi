@@ -11,6 +11,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from seqserve.v1 import decoding_pb2 as _decoding_pb2
+from seqserve.v1 import input_pb2 as _input_pb2
 from seqserve.v1 import model_pb2 as _model_pb2
 import builtins as _builtins
 import sys
@@ -227,6 +228,8 @@ class Open(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     TTL_FIELD_NUMBER: _builtins.int
     DURABILITY_FIELD_NUMBER: _builtins.int
+    SIMULTANEOUS_FIELD_NUMBER: _builtins.int
+    INSPECT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def model(self) -> _model_pb2.ModelSelector: ...
     @_builtins.property
@@ -235,20 +238,90 @@ class Open(_message.Message):
 
     @_builtins.property
     def durability(self) -> Global___Durability: ...
+    @_builtins.property
+    def simultaneous(self) -> Global___SimultaneousPolicy:
+        """For translation models trained for it: write while the source comes in."""
+
+    @_builtins.property
+    def inspect(self) -> Global___Inspect:
+        """Outputs carry what went on inside the model."""
+
     def __init__(
         self,
         *,
         model: _model_pb2.ModelSelector | None = ...,
         ttl: _duration_pb2.Duration | None = ...,
         durability: Global___Durability | None = ...,
+        simultaneous: Global___SimultaneousPolicy | None = ...,
+        inspect: Global___Inspect | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["durability", b"durability", "model", b"model", "ttl", b"ttl"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["durability", b"durability", "inspect", b"inspect", "model", b"model", "simultaneous", b"simultaneous", "ttl", b"ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["durability", b"durability", "model", b"model", "ttl", b"ttl"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["durability", b"durability", "inspect", b"inspect", "model", b"model", "simultaneous", b"simultaneous", "ttl", b"ttl"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Open: _TypeAlias = Open  # noqa: Y015
+
+@_typing.final
+class SimultaneousPolicy(_message.Message):
+    """wait-k (Ma et al. 2019): the k-th target word is written when k source words more than it have come."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WAIT_K_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    wait_k: _builtins.int
+    """How many source words to be behind. 1 to 100."""
+    @_builtins.property
+    def options(self) -> _decoding_pb2.DecodingOptions:
+        """Of each output; beams and drawing are not for this."""
+
+    def __init__(
+        self,
+        *,
+        wait_k: _builtins.int = ...,
+        options: _decoding_pb2.DecodingOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["options", b"options", "wait_k", b"wait_k"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SimultaneousPolicy: _TypeAlias = SimultaneousPolicy  # noqa: Y015
+
+@_typing.final
+class Inspect(_message.Message):
+    """Asks for gates and cells, FAILED_PRECONDITION where ModelDescription.inspectable is not set."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENSORS_FIELD_NUMBER: _builtins.int
+    UNITS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def tensors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names such as "encoder_f_0": the forget gate of the first layer; empty: all there are. An unknown one is
+        INVALID_ARGUMENT and lists them.
+        """
+
+    @_builtins.property
+    def units(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Which units; empty: the first 16."""
+
+    def __init__(
+        self,
+        *,
+        tensors: _abc.Iterable[_builtins.str] | None = ...,
+        units: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tensors", b"tensors", "units", b"units"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Inspect: _TypeAlias = Inspect  # noqa: Y015
 
 @_typing.final
 class Resume(_message.Message):
@@ -298,6 +371,28 @@ class TokenIds(_message.Message):
 Global___TokenIds: _TypeAlias = TokenIds  # noqa: Y015
 
 @_typing.final
+class Tensors(_message.Message):
+    """Named tensors of one step, or of several where the model takes a time axis."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENSORS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def tensors(self) -> _containers.RepeatedCompositeFieldContainer[_input_pb2.Tensor]: ...
+    def __init__(
+        self,
+        *,
+        tensors: _abc.Iterable[_input_pb2.Tensor] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tensors", b"tensors"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Tensors: _TypeAlias = Tensors  # noqa: Y015
+
+@_typing.final
 class Feed(_message.Message):
     """A turn: gives the model more input. Answered by one `output`."""
 
@@ -305,6 +400,9 @@ class Feed(_message.Message):
 
     TEXT_FIELD_NUMBER: _builtins.int
     TOKEN_IDS_FIELD_NUMBER: _builtins.int
+    FEATURES_FIELD_NUMBER: _builtins.int
+    PCM_FIELD_NUMBER: _builtins.int
+    TENSORS_FIELD_NUMBER: _builtins.int
     END_OF_INPUT_FIELD_NUMBER: _builtins.int
     INPUT_POSITION_FIELD_NUMBER: _builtins.int
     text: _builtins.str
@@ -314,21 +412,30 @@ class Feed(_message.Message):
     """Where the caller believes the session to stand, in inputs consumed; OUT_OF_RANGE where it does not."""
     @_builtins.property
     def token_ids(self) -> Global___TokenIds: ...
+    @_builtins.property
+    def features(self) -> _input_pb2.Features: ...
+    @_builtins.property
+    def pcm(self) -> _input_pb2.Pcm: ...
+    @_builtins.property
+    def tensors(self) -> Global___Tensors: ...
     def __init__(
         self,
         *,
         text: _builtins.str = ...,
         token_ids: Global___TokenIds | None = ...,
+        features: _input_pb2.Features | None = ...,
+        pcm: _input_pb2.Pcm | None = ...,
+        tensors: Global___Tensors | None = ...,
         end_of_input: _builtins.bool = ...,
         input_position: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_input_position", b"_input_position", "input", b"input", "input_position", b"input_position", "text", b"text", "token_ids", b"token_ids"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_input_position", b"_input_position", "features", b"features", "input", b"input", "input_position", b"input_position", "pcm", b"pcm", "tensors", b"tensors", "text", b"text", "token_ids", b"token_ids"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_input_position", b"_input_position", "end_of_input", b"end_of_input", "input", b"input", "input_position", b"input_position", "text", b"text", "token_ids", b"token_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_input_position", b"_input_position", "end_of_input", b"end_of_input", "features", b"features", "input", b"input", "input_position", b"input_position", "pcm", b"pcm", "tensors", b"tensors", "text", b"text", "token_ids", b"token_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__input_position: _TypeAlias = _typing.Literal["input_position"]  # noqa: Y015
     _WhichOneofArgType__input_position: _TypeAlias = _typing.Literal["_input_position", b"_input_position"]  # noqa: Y015
-    _WhichOneofReturnType_input: _TypeAlias = _typing.Literal["text", "token_ids"]  # noqa: Y015
+    _WhichOneofReturnType_input: _TypeAlias = _typing.Literal["text", "token_ids", "features", "pcm", "tensors"]  # noqa: Y015
     _WhichOneofArgType_input: _TypeAlias = _typing.Literal["input", b"input"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__input_position) -> _WhichOneofReturnType__input_position | None: ...
@@ -595,6 +702,11 @@ class Output(_message.Message):
     TOKENS_FIELD_NUMBER: _builtins.int
     FINISH_REASON_FIELD_NUMBER: _builtins.int
     HYPOTHESES_FIELD_NUMBER: _builtins.int
+    WORDS_FIELD_NUMBER: _builtins.int
+    HEARD_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    TENSORS_FIELD_NUMBER: _builtins.int
+    TRACES_FIELD_NUMBER: _builtins.int
     input_position: _builtins.int
     """Inputs consumed so far."""
     output_position: _builtins.int
@@ -607,11 +719,31 @@ class Output(_message.Message):
 
     @_builtins.property
     def tokens(self) -> _containers.RepeatedCompositeFieldContainer[_decoding_pb2.Token]:
-        """translate: new tokens."""
+        """Models that write: new tokens."""
 
     @_builtins.property
     def hypotheses(self) -> _containers.RepeatedCompositeFieldContainer[_decoding_pb2.Hypothesis]:
         """In the last output of a generate: the whole outputs, best first."""
+
+    @_builtins.property
+    def words(self) -> _containers.RepeatedCompositeFieldContainer[_decoding_pb2.TaggedWord]:
+        """tag, and summarize by deletion: words that are complete now, each with its label."""
+
+    @_builtins.property
+    def heard(self) -> _containers.RepeatedCompositeFieldContainer[_decoding_pb2.HeardToken]:
+        """transcribe: what was heard in this feed."""
+
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[_decoding_pb2.PredictedStep]:
+        """predict: one for each reading that was fed."""
+
+    @_builtins.property
+    def tensors(self) -> _containers.RepeatedCompositeFieldContainer[_input_pb2.Tensor]:
+        """tensors: what the graph answered."""
+
+    @_builtins.property
+    def traces(self) -> _containers.RepeatedCompositeFieldContainer[Global___Trace]:
+        """Where the session was opened with `inspect`."""
 
     def __init__(
         self,
@@ -622,14 +754,52 @@ class Output(_message.Message):
         tokens: _abc.Iterable[_decoding_pb2.Token] | None = ...,
         finish_reason: _decoding_pb2.FinishReason.ValueType = ...,
         hypotheses: _abc.Iterable[_decoding_pb2.Hypothesis] | None = ...,
+        words: _abc.Iterable[_decoding_pb2.TaggedWord] | None = ...,
+        heard: _abc.Iterable[_decoding_pb2.HeardToken] | None = ...,
+        steps: _abc.Iterable[_decoding_pb2.PredictedStep] | None = ...,
+        tensors: _abc.Iterable[_input_pb2.Tensor] | None = ...,
+        traces: _abc.Iterable[Global___Trace] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["finish_reason", b"finish_reason", "hypotheses", b"hypotheses", "input_position", b"input_position", "labels", b"labels", "output_position", b"output_position", "tokens", b"tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["finish_reason", b"finish_reason", "heard", b"heard", "hypotheses", b"hypotheses", "input_position", b"input_position", "labels", b"labels", "output_position", b"output_position", "steps", b"steps", "tensors", b"tensors", "tokens", b"tokens", "traces", b"traces", "words", b"words"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Output: _TypeAlias = Output  # noqa: Y015
+
+@_typing.final
+class Trace(_message.Message):
+    """What one tensor inside the model was, input by input."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    UNITS_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    @_builtins.property
+    def units(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The units that `values` holds."""
+
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """time × units numbers."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        units: _abc.Iterable[_builtins.int] | None = ...,
+        values: _abc.Iterable[_builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "units", b"units", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Trace: _TypeAlias = Trace  # noqa: Y015
 
 @_typing.final
 class Closed(_message.Message):
