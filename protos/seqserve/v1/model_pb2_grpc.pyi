@@ -64,10 +64,9 @@ class ModelServiceAsyncStub(ModelServiceStub):
     then they get `evicted`. PERMISSION_DENIED unless the server allows administration.
     """
 
-class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
+class ModelServiceServicer:
     """Lists and describes the served models."""
 
-    @_abc_1.abstractmethod
     def ListModels(
         self,
         request: _model_pb2.ListModelsRequest,
@@ -75,7 +74,6 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_model_pb2.ListModelsResponse, _abc.Awaitable[_model_pb2.ListModelsResponse]]:
         """All served versions, by name, the newest version of each first."""
 
-    @_abc_1.abstractmethod
     def DescribeModel(
         self,
         request: _model_pb2.DescribeModelRequest,
@@ -83,7 +81,6 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_model_pb2.DescribeModelResponse, _abc.Awaitable[_model_pb2.DescribeModelResponse]]:
         """One of them; NOT_FOUND names those there are."""
 
-    @_abc_1.abstractmethod
     def LoadModel(
         self,
         request: _model_pb2.LoadModelRequest,
@@ -93,7 +90,6 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         PERMISSION_DENIED unless the server allows administration.
         """
 
-    @_abc_1.abstractmethod
     def UnloadModel(
         self,
         request: _model_pb2.UnloadModelRequest,

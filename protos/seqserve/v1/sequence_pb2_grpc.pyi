@@ -147,7 +147,7 @@ class SequenceServiceAsyncStub(SequenceServiceStub):
     tokens. When a stream breaks, the session waits for `resume` until its time to live is over.
     """
 
-class SequenceServiceServicer(metaclass=_abc_1.ABCMeta):
+class SequenceServiceServicer:
     """Sequence models, served with state per session.
 
     Errors are gRPC statuses with google.rpc details: INVALID_ARGUMENT (BadRequest names the field), NOT_FOUND
@@ -155,7 +155,6 @@ class SequenceServiceServicer(metaclass=_abc_1.ABCMeta):
     UNAVAILABLE (the server is going away), ABORTED (another stream holds the session); ErrorInfo.reason is a constant.
     """
 
-    @_abc_1.abstractmethod
     def Translate(
         self,
         request: _sequence_pb2.TranslateRequest,
@@ -163,7 +162,6 @@ class SequenceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_sequence_pb2.TranslateResponse, _abc.Awaitable[_sequence_pb2.TranslateResponse]]:
         """Translates whole texts; answers come in the order of the texts, all or none."""
 
-    @_abc_1.abstractmethod
     def StreamTranslate(
         self,
         request: _sequence_pb2.StreamTranslateRequest,
@@ -173,7 +171,6 @@ class SequenceServiceServicer(metaclass=_abc_1.ABCMeta):
         in one message. With a beam larger than 1 the tokens come when the search has ended.
         """
 
-    @_abc_1.abstractmethod
     def MultiTranslate(
         self,
         request: _sequence_pb2.MultiTranslateRequest,
@@ -181,7 +178,6 @@ class SequenceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_sequence_pb2.MultiTranslateResponse, _abc.Awaitable[_sequence_pb2.MultiTranslateResponse]]:
         """Translates whole texts with several models at once; where their encoders are one, each text is read once."""
 
-    @_abc_1.abstractmethod
     def Summarize(
         self,
         request: _sequence_pb2.SummarizeRequest,
@@ -189,7 +185,6 @@ class SequenceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_sequence_pb2.SummarizeResponse, _abc.Awaitable[_sequence_pb2.SummarizeResponse]]:
         """Summarizes whole texts; answers come in the order of the texts, all or none."""
 
-    @_abc_1.abstractmethod
     def StreamSummarize(
         self,
         request: _sequence_pb2.StreamSummarizeRequest,
@@ -197,7 +192,6 @@ class SequenceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_sequence_pb2.StreamSummarizeResponse], _abc.AsyncIterator[_sequence_pb2.StreamSummarizeResponse]]:
         """Summarizes one text and answers as soon as there are tokens."""
 
-    @_abc_1.abstractmethod
     def Classify(
         self,
         request: _sequence_pb2.ClassifyRequest,
@@ -205,7 +199,6 @@ class SequenceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_sequence_pb2.ClassifyResponse, _abc.Awaitable[_sequence_pb2.ClassifyResponse]]:
         """Labels whole texts; answers come in the order of the texts, all or none."""
 
-    @_abc_1.abstractmethod
     def Tag(
         self,
         request: _sequence_pb2.TagRequest,
@@ -213,7 +206,6 @@ class SequenceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_sequence_pb2.TagResponse, _abc.Awaitable[_sequence_pb2.TagResponse]]:
         """Labels each word of whole texts; answers come in the order of the texts, all or none."""
 
-    @_abc_1.abstractmethod
     def Generate(
         self,
         request: _sequence_pb2.GenerateRequest,
@@ -221,7 +213,6 @@ class SequenceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_sequence_pb2.GenerateResponse, _abc.Awaitable[_sequence_pb2.GenerateResponse]]:
         """Goes on with each of the prompts; answers come in their order, all or none."""
 
-    @_abc_1.abstractmethod
     def StreamGenerate(
         self,
         request: _sequence_pb2.StreamGenerateRequest,
@@ -229,7 +220,6 @@ class SequenceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_sequence_pb2.StreamGenerateResponse], _abc.AsyncIterator[_sequence_pb2.StreamGenerateResponse]]:
         """Goes on with one prompt and answers as soon as there are tokens."""
 
-    @_abc_1.abstractmethod
     def Transcribe(
         self,
         request: _sequence_pb2.TranscribeRequest,
@@ -237,7 +227,6 @@ class SequenceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_sequence_pb2.TranscribeResponse, _abc.Awaitable[_sequence_pb2.TranscribeResponse]]:
         """Writes down what is said in whole recordings; answers come in their order, all or none. For live sound: Session."""
 
-    @_abc_1.abstractmethod
     def Predict(
         self,
         request: _sequence_pb2.PredictRequest,
@@ -245,7 +234,6 @@ class SequenceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_sequence_pb2.PredictResponse, _abc.Awaitable[_sequence_pb2.PredictResponse]]:
         """Labels or forecasts for each reading of whole series; answers come in their order, all or none."""
 
-    @_abc_1.abstractmethod
     def Caption(
         self,
         request: _sequence_pb2.CaptionRequest,
@@ -253,7 +241,6 @@ class SequenceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_sequence_pb2.CaptionResponse, _abc.Awaitable[_sequence_pb2.CaptionResponse]]:
         """Describes feature vectors in words; answers come in their order, all or none."""
 
-    @_abc_1.abstractmethod
     def Score(
         self,
         request: _sequence_pb2.ScoreRequest,
@@ -261,7 +248,6 @@ class SequenceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_sequence_pb2.ScoreResponse, _abc.Awaitable[_sequence_pb2.ScoreResponse]]:
         """How probable given outputs are: of the texts given their sources, or of texts for a language model."""
 
-    @_abc_1.abstractmethod
     def Session(
         self,
         request_iterator: _MaybeAsyncIterator[_session_pb2.SessionRequest],

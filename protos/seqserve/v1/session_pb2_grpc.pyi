@@ -52,10 +52,9 @@ class SessionServiceAsyncStub(SessionServiceStub):
     CloseSession: _aio.UnaryUnaryMultiCallable[_session_pb2.CloseSessionRequest, _session_pb2.CloseSessionResponse]  # type: ignore[assignment]
     """Ends a session wherever it is; a stream that holds it gets `evicted`."""
 
-class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
+class SessionServiceServicer:
     """Lists, describes and closes the caller's own sessions, without holding them."""
 
-    @_abc_1.abstractmethod
     def ListSessions(
         self,
         request: _session_pb2.ListSessionsRequest,
@@ -63,7 +62,6 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_session_pb2.ListSessionsResponse, _abc.Awaitable[_session_pb2.ListSessionsResponse]]:
         """The caller's sessions on this server and in its store, newest first."""
 
-    @_abc_1.abstractmethod
     def DescribeSession(
         self,
         request: _session_pb2.DescribeSessionRequest,
@@ -71,7 +69,6 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_session_pb2.DescribeSessionResponse, _abc.Awaitable[_session_pb2.DescribeSessionResponse]]:
         """One of them; NOT_FOUND for unknown ids and other owners' alike."""
 
-    @_abc_1.abstractmethod
     def CloseSession(
         self,
         request: _session_pb2.CloseSessionRequest,

@@ -32,7 +32,7 @@ def test_the_languages_of_the_columns_say_which_is_the_source(
     ran = seqserve("evaluate", "--model", "capitals", "--columns", "es,en", "--beam", "2", "--json", pairs)
     assert json.loads(ran.out)["score"] < 20
     asked = [one for one in fake.requests if isinstance(one, TranslateRequest)]
-    assert asked[0].texts[0] == "THIS IS THE FIRST SENTENCE"
+    assert "THIS IS THE FIRST SENTENCE" in [text for one in asked for text in one.texts]
     assert asked[0].options.beam_size == 2
 
 
