@@ -39,7 +39,11 @@ def generate(into: Path) -> None:
     sources = sorted(PROTOS.glob("seqserve/**/*.proto"))
     with_services = [source for source in sources if "\nservice " in source.read_text(encoding="utf-8")]
     protoc(sources, f"--python_out={into}", f"--mypy_out=quiet:{into}")
-    protoc(with_services, f"--grpc_python_out={into}", f"--mypy_grpc_out=quiet,generate_concrete_servicer_stubs:{into}")
+    protoc(
+        with_services,
+        f"--grpc_python_out={into}",
+        f"--mypy_grpc_out=quiet,generate_concrete_servicer_stubs:{into}",
+    )
 
 
 def protoc(sources: list[Path], *options: str) -> None:
