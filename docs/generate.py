@@ -34,7 +34,7 @@ ROOMS = (
     ("service/registry.py", "service/scheduler", "service/engine", "service/bundle"),
     ("service/config.py", "service/metrics.py", "service/logs.py", "service/step.py", "service/errors.py"),
     ("training/cli.py", "training/evaluate.py", "training/export", "training/fit", "training/models"),
-    ("training/modules", "training/data", "training/config.py"),
+    ("training/modules", "training/data", "training/config"),
 )
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from training.config import LabelledData, PairData, load_recipe
+from training.config import DataSection, LabelledData, PairData, load_recipe
 from training.data.readers import Labelled, Pair, read_labelled, read_pairs
 from training.data.scores import BleuScore, score_labels, score_translations
 
@@ -35,7 +35,7 @@ def read_test_texts(
     return read_labelled(file.parent, (file.name,), known.model_copy(update=changed | {"format": format}))
 
 
-def _data_of(model: str) -> PairData | LabelledData | None:
+def _data_of(model: str) -> DataSection | None:
     """Where the recipe of this name, if there is one, finds what in its files."""
     path = RECIPES / f"{model}.toml"
     return load_recipe(path).data if path.exists() else None

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from training.config import parse_recipe
+from training.config import TokenizerSection, parse_recipe
 from training.data.subwords import learn_tokenizer
 from training.export.bundle import Run, build_model, write_bundle
 
@@ -45,7 +45,7 @@ def _write(
     export = {"precision": "int8", "max_input_tokens": 200, "max_length": 30} | parts.pop("export", {})
     data = {"train": ["none"], "dev": ["none"]}
     checked = parse_recipe(recipe | {"data": data, "model": model | parts, "export": export})
-    tokenizer = learn_tokenizer(SENTENCES * 3, checked.tokenizer)
+    tokenizer = learn_tokenizer(SENTENCES * 3, TokenizerSection())
     torch.manual_seed(seed)
     net = build_model(checked, tokenizer.size, len(labels))
     for weight in net.parameters():

@@ -14,7 +14,14 @@ import torch
 
 from service.bundle.manifest import Generation, GraphSpec, Limits, Manifest
 from service.bundle.tokenizer import Tokenizer
-from training.config import Recipe, TranslationRecipe, load_recipe, parse_recipe
+from training.config import (
+    ClassificationRecipe,
+    Recipe,
+    TextRecipe,
+    TranslationRecipe,
+    load_recipe,
+    parse_recipe,
+)
 from training.export.arithmetic import ARITHMETICS
 from training.export.card import write_card
 from training.export.check import TOLERANCE, ExportRefused, Runner
@@ -98,6 +105,7 @@ def write_bundle(run: Run, models: Path, tell: Tell = print, dev: Dev | None = N
 def build_model(recipe: Recipe, vocab_size: int, num_labels: int) -> Seq2Seq | Classifier:
     if isinstance(recipe, TranslationRecipe):
         return Seq2Seq(recipe.model, vocab_size)
+    assert isinstance(recipe, ClassificationRecipe)
     return Classifier(recipe.model, vocab_size, num_labels)
 
 
@@ -129,6 +137,7 @@ def _graphs(run: Run, precision: str) -> tuple[Graphs, bool]:
         seq2seq = Seq2SeqGraphs(run.model, run.recipe.model, numbers)
         return seq2seq.graphs(), seq2seq.streams
     assert isinstance(run.model, Classifier)
+    assert isinstance(run.recipe, ClassificationRecipe)
     classifier = ClassifierGraphs(run.model, run.recipe.model, numbers)
     return classifier.graphs(), classifier.streams
 
@@ -177,9 +186,9 @@ def _manifest(run: Run, graphs: dict[str, GraphSpec], streams: bool, files: dict
     return Manifest(
         name=recipe.name,
         version=wanted.version,
-        task=recipe.task,
+        task="translate" if isinstance(recipe, TranslationRecipe) else "classify",
         description=wanted.description,
-        source_language=recipe.source,
+        source_language=recipe.source if isinstance(recipe, TextRecipe) else "",
         target_language=recipe.target if isinstance(recipe, TranslationRecipe) else "",
         precision=wanted.precision,
         num_parameters=run.num_parameters,

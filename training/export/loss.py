@@ -100,6 +100,7 @@ def _answers(
 def _examples(recipe: Recipe, root: Path) -> Sequence[tuple[str, str]]:
     if isinstance(recipe, TranslationRecipe):
         return read_pairs(root, recipe.data.dev, recipe.data, recipe.source, recipe.target)
+    assert isinstance(recipe, ClassificationRecipe)
     return read_labelled(root, recipe.data.dev, recipe.data)
 
 

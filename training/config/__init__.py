@@ -1,0 +1,26 @@
+"""A recipe: one TOML file that says everything about a training run except where its data lie."""
+
+from training.config.classify import ClassificationRecipe, ClassifierSection, LabelledData
+from training.config.recipe import Recipe, TextRecipe
+from training.config.recipes import RECIPES, RecipeError, load_recipe, parse_recipe
+from training.config.sections import (
+    Attention,
+    Cell,
+    DataSection,
+    DecoderSection,
+    EncoderSection,
+    ExportSection,
+    Section,
+    TokenizerSection,
+    TrainingSection,
+)
+from training.config.translate import PairData, Seq2SeqSection, TranslationRecipe
+
+# fmt: off
+__all__ = [
+    "RECIPES", "Attention", "Cell", "ClassificationRecipe", "ClassifierSection", "DataSection",
+    "DecoderSection", "EncoderSection", "ExportSection", "LabelledData", "PairData", "Recipe",
+    "RecipeError", "Section", "Seq2SeqSection", "TextRecipe", "TokenizerSection", "TrainingSection",
+    "TranslationRecipe", "load_recipe", "parse_recipe",
+]
+# fmt: on

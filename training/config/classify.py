@@ -1,0 +1,47 @@
+"""Recipes of classifiers: labelled texts, an encoder and a pooling."""
+
+from typing import Literal
+
+from training.config.recipe import TextRecipe
+from training.config.sections import DataSection, EncoderSection, Fraction, Positive, Section
+
+
+class LabelledData(DataSection):
+    """Texts with a label each."""
+
+    format: Literal["tsv", "jsonl"] = "tsv"
+    """`tsv`: columns; `jsonl`: an object a line."""
+    columns: tuple[str, ...] = ("label", "text")
+    """The field in each TSV column, left to right."""
+    label: str = "label"
+    """The field that holds the label."""
+    text: str = "text"
+    """The field that holds the text, or its list of words."""
+    max_length: Positive = 100
+    """Training texts with more subwords than this are left out."""
+
+
+class ClassifierSection(Section):
+    """An encoder, a pooling over time, and a linear layer."""
+
+    embedding: Positive = 128
+    """Size of a subword's vector."""
+    pooling: Literal["last", "max"] = "last"
+    """`last`: the final state; `max`: each unit's maximum over the positions."""
+    dropout: Fraction = 0.3
+    """On embeddings, between layers, and on the pooled vector."""
+    token_dropout: Fraction = 0.0
+    """Share of subwords shown as unknown while training."""
+    encoder: EncoderSection = EncoderSection()
+    """What reads the text."""
+
+
+class ClassificationRecipe(TextRecipe):
+    """A recipe with `task = "classify"`."""
+
+    task: Literal["classify"]
+    """What the model does."""
+    data: LabelledData
+    """What to learn from."""
+    model: ClassifierSection = ClassifierSection()
+    """What to train."""

@@ -1,0 +1,134 @@
+"""Tables that recipes of several tasks have, and what all tables obey."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[int, Field(ge=1)]
+Files = Annotated[tuple[str, ...], Field(min_length=1)]
+
+Cell = Literal["rnn", "lstm", "gru"]
+Attention = Literal["none", "luong", "bahdanau"]
+
+
+class Section(BaseModel):
+    """A table of a recipe: frozen, and strict about its keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class DataSection(Section):
+    """The examples: every task's `[data]` says how its files are read."""
+
+    train: Files
+    """Files to learn from, relative to the data folder."""
+    dev: Files
+    """Files to select on: learning rate, early stopping, the best checkpoints."""
+
+
+class TokenizerSection(Section):
+    """The subword tokenizer, learned from the training texts."""
+
+    vocab_size: Annotated[int, Field(ge=8, le=100_000)] = 6000
+    """Subwords, the four special ones included."""
+    min_frequency: Positive = 2
+    """Rarer pairs of subwords are not merged."""
+    lowercase: bool = False
+    """Lowercase every text, in training and in serving."""
+
+
+class EncoderSection(Section):
+    """A stack of recurrent layers over the embedded source."""
+
+    cell: Cell = "lstm"
+    """Kind of recurrence."""
+    layers: Positive = 1
+    """Depth of the stack."""
+    hidden: Positive = 256
+    """Units per layer and direction."""
+    bidirectional: bool = False
+    """Read both ways; such an encoder cannot stream."""
+
+
+class DecoderSection(Section):
+    """A stack of one-way recurrent layers that writes the target."""
+
+    cell: Cell = "lstm"
+    """Kind of recurrence."""
+    layers: Positive = 1
+    """Depth of the stack."""
+    hidden: Positive = 512
+    """Units per layer."""
+    attention: Attention = "luong"
+    """How the decoder looks at the source."""
+
+
+class TrainingSection(Section):
+    """How the loop runs."""
+
+    batch_tokens: Positive = 1500
+    """Positions of the longer side in a batch, padding included."""
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
+    """Of Adam, after the warm-up."""
+    betas: tuple[Fraction, Fraction] = (0.9, 0.98)
+    """Of Adam."""
+    warmup_steps: Annotated[int, Field(ge=0)] = 400
+    """Updates over which the rate rises from zero."""
+    decay_start: Annotated[float, Field(ge=0, le=1)] = 0.4
+    """Share of the budget (epochs or minutes) after which the rate falls linearly."""
+    final_rate: Annotated[float, Field(ge=0, le=1)] = 0.02
+    """What is left of the rate at the end of the budget."""
+    plateau_patience: Positive = 2
+    """Evaluations without a better dev loss before the rate is cut."""
+    plateau_factor: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """What is left of the rate after a cut."""
+    patience: Positive = 6
+    """Evaluations without a better dev loss before training stops."""
+    label_smoothing: Fraction = 0.1
+    """Probability spread evenly over the vocabulary."""
+    clip_norm: Annotated[float, Field(gt=0)] = 1.0
+    """Upper bound of the gradient's norm."""
+    max_epochs: Positive = 20
+    """Budget in passes over the data."""
+    max_minutes: Annotated[float, Field(gt=0)] | None = None
+    """Budget in minutes of training, resumed runs added up; a run with one depends on the machine's speed."""
+    save_minutes: Annotated[float, Field(ge=0)] = 3.0
+    """Time between two resumable checkpoints."""
+    keep_best: Positive = 4
+    """Checkpoints to keep and to average."""
+    bf16: bool = True
+    """Compute the forward pass in bfloat16 where that is safe; weights stay float32."""
+    threads: Positive = 1
+    """CPU threads per process."""
+    score_examples: Annotated[int, Field(ge=0)] = 300
+    """Dev pairs translated greedily for BLEU at each evaluation."""
+
+
+class ExportSection(Section):
+    """What the bundle says; nothing here changes the training."""
+
+    version: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")] = "1"
+    """Version of the bundle."""
+    precision: Literal["fp32", "int8"] = "int8"
+    """How the graphs multiply by weights."""
+    max_loss: Annotated[float, Field(ge=0)] = 0.1
+    """BLEU, or percent of right labels, that int8 may lose on dev against fp32; past it no bundle is written."""
+    gate_examples: Positive = 4000
+    """Most dev examples that this is measured on, evenly spaced."""
+    beam_size: Annotated[int, Field(ge=1, le=16)] = 1
+    """Default of requests."""
+    length_penalty: Annotated[float, Field(ge=0, le=5)] = 1.0
+    """Default of requests: the α of Wu et al. 2016 §7."""
+    max_length: Positive = 256
+    """Longest output, in tokens."""
+    max_input_tokens: Positive = 512
+    """Longest text of a request, in tokens."""
+    description: str = ""
+    """For the card: a sentence or two about the model."""
+    data: str = ""
+    """For the card: what it was trained on, and the licence of that."""
+    scores: str = ""
+    """For the card: a table in Markdown, measured through a server."""
+    failures: str = ""
+    """For the card: where the model fails."""

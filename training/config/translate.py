@@ -1,0 +1,47 @@
+"""Recipes of translators: sentence pairs, an encoder and a decoder."""
+
+from typing import Literal
+
+from training.config.recipe import TextRecipe
+from training.config.sections import DataSection, DecoderSection, EncoderSection, Fraction, Positive, Section
+
+
+class PairData(DataSection):
+    """Sentence pairs."""
+
+    format: Literal["tsv", "parallel"] = "tsv"
+    """`tsv`: a pair a line; `parallel`: a file per language, its name written with `{language}`."""
+    columns: tuple[str, ...] = ()
+    """The language of each TSV column, left to right."""
+    max_length: Positive = 60
+    """Training pairs with more subwords than this on either side are left out."""
+
+
+class Seq2SeqSection(Section):
+    """An encoder, a decoder and what they share."""
+
+    embedding: Positive = 256
+    """Size of a subword's vector, and of the readout that is compared with it."""
+    tied: Literal["all", "output", "none"] = "all"
+    """Which of the source, target and output matrices are one."""
+    dropout: Fraction = 0.3
+    """On embeddings, between layers, and on the readout."""
+    token_dropout: Fraction = 0.0
+    """Share of source subwords shown as unknown while training."""
+    encoder: EncoderSection = EncoderSection()
+    """What reads the source."""
+    decoder: DecoderSection = DecoderSection()
+    """What writes the target."""
+
+
+class TranslationRecipe(TextRecipe):
+    """A recipe with `task = "translate"`."""
+
+    task: Literal["translate"]
+    """What the model does."""
+    target: str
+    """Language code of what the model writes."""
+    data: PairData
+    """What to learn from."""
+    model: Seq2SeqSection = Seq2SeqSection()
+    """What to train."""
