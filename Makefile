@@ -10,7 +10,7 @@ DEV_READY := $(VENV)/.ready-to-develop
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test check check-format check-lint check-types check-layers check-protos check-docs format protos docs dev clean
+.PHONY: help serve test check check-format check-lint check-types check-layers check-protos check-docs check-locks format protos docs lock dev clean
 
 help: ## List these commands
 	@echo "seqserve: make <command>"
@@ -26,7 +26,7 @@ serve: $(SERVE_READY) ## Install what serving needs (no torch) and serve the shi
 test: $(DEV_READY) ## Install everything and run the tests
 	$(BIN)/python -m pytest $(ARGS)
 
-check: check-format check-lint check-types check-layers check-protos check-docs ## Run every check: format, lint, types, layers, protos, docs
+check: check-format check-lint check-types check-layers check-protos check-docs check-locks ## Run every check: format, lint, types, layers, protos, docs, locks
 
 check-format: $(DEV_READY)
 	$(BIN)/ruff format --check .
@@ -47,6 +47,9 @@ check-protos: $(DEV_READY)
 check-docs: $(DEV_READY)
 	$(BIN)/python docs/generate.py --check
 
+check-locks: $(DEV_READY)
+	$(BIN)/python requirements/lock.py --check
+
 format: $(DEV_READY) ## Format the code and fix what the linter can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -56,6 +59,9 @@ protos: $(DEV_READY) ## Generate the wire code anew from protos/
 
 docs: $(DEV_READY) ## Write into docs/ what comes from the code: modules, settings, errors, metrics
 	$(BIN)/python docs/generate.py
+
+lock: $(DEV_READY) ## Resolve anew what images install, with hashes: requirements/*.txt
+	$(BIN)/python requirements/lock.py $(ARGS)
 
 dev: $(DEV_READY) ## Install everything that training, tests and checks need
 
@@ -71,7 +77,7 @@ $(SERVE_READY): pyproject.toml
 
 $(DEV_READY): pyproject.toml
 	@$(make-venv)
-	$(BIN)/python -m pip install --quiet --editable '.[train,redis,bench,dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[train,redis,otel,bench,dev]'
 	@touch $(SERVE_READY) $@
 
 # An environment that an interrupt left without pip is made again.
