@@ -9,23 +9,30 @@ Sources of a batch have exactly equal length, so that nothing is padded or packe
 import random
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from service.bundle.tokenizer import PAD
 
+Row = Sequence[int] | np.ndarray[Any, np.dtype[np.floating[Any]]]
+"""Ids, or features [time, dim]."""
+
 
 class Example(NamedTuple):
-    """Ids of a source and of its target: BOS … EOS of a translation, or the index of a label."""
+    """A source, and its target: BOS … EOS of a translation, the index of a label, values to come, …"""
 
-    source: list[int]
-    target: list[int]
+    source: Row
+    target: Row
 
 
 class Batch(NamedTuple):
-    """`source` [batch, source_time], `lengths` [batch] (on the CPU), `target` [batch, target_time]."""
+    """`source` [batch, source_time] ids or [batch, source_time, dim] features, `lengths` [batch] (on the CPU) of the
+    sources, `target` [batch, target_time] or [batch, target_time, dim].
+    """
 
     source: Tensor
     lengths: Tensor
@@ -63,9 +70,15 @@ def share(plan: Plan, rank: int, world: int) -> Plan:
 
 
 def collate(examples: Sequence[Example]) -> Batch:
-    """The tensors of a batch, filled up with PAD."""
+    """The tensors of a batch, ids filled up with PAD and features with zeros."""
     lengths = torch.tensor([len(example.source) for example in examples])
-    return Batch(_pad([example.source for example in examples]), lengths, _pad([x.target for x in examples]))
+    return Batch(pad([example.source for example in examples]), lengths, pad([x.target for x in examples]))
+
+
+def pad(rows: Sequence[Row], filler: int = PAD) -> Tensor:
+    """Rows side by side, filled up to the longest: [batch, time] of ids, or [batch, time, dim] of features."""
+    tensors = [torch.as_tensor(row, dtype=_dtype(row)) for row in rows]
+    return pad_sequence(tensors, batch_first=True, padding_value=filler)
 
 
 def _lengths(example: Example) -> tuple[int, int]:
@@ -90,6 +103,5 @@ def _room(width: int, max_tokens: int) -> int:
     return room if room < ROUND else room // ROUND * ROUND
 
 
-def _pad(rows: list[list[int]]) -> Tensor:
-    width = max(map(len, rows))
-    return torch.tensor([row + [PAD] * (width - len(row)) for row in rows])
+def _dtype(row: Row) -> torch.dtype:
+    return torch.float32 if isinstance(row, np.ndarray) else torch.int64

@@ -10,13 +10,13 @@ log.jsonl  tensorboard/                     how it went
 from pathlib import Path
 from typing import Any
 
-from service.bundle.tokenizer import Tokenizer
 from training.config import Recipe, RecipeError, load_recipe
+from training.data.vocabulary import Vocabulary
 from training.fit import checkpoints
 from training.fit.average import Weights, average
 
-FIXED = ("task", "source", "target", "data", "tokenizer", "model")
-"""Parts of a recipe that may not change between the sittings of one run."""
+FREE = {"name", "seed", "training", "export"}
+"""Parts of a recipe that may change between the sittings of one run."""
 
 
 class Folder:
@@ -34,18 +34,14 @@ class Folder:
             self._refuse_another(load_recipe(mine))
         checkpoints.write_bytes(mine, recipe_file.read_bytes())
 
-    def read_tokenizer(self) -> Tokenizer | None:
-        """The tokenizer of the run, once it has one."""
-        path = self.path / "tokenizer.json"
-        return Tokenizer.from_file(path) if path.exists() else None
+    def read_vocabulary(self) -> Vocabulary:
+        """As much of the run's vocabulary as is there yet."""
+        return Vocabulary.read(self.path)
 
-    def write_vocabulary(self, tokenizer: Tokenizer, labels: list[str]) -> None:
-        """`tokenizer.json`, and `labels.txt` where there are labels."""
-        checkpoints.write_bytes(self.path / "tokenizer.json", tokenizer.to_json().encode())
-        if labels:
-            checkpoints.write_bytes(
-                self.path / "labels.txt", "".join(f"{label}\n" for label in labels).encode()
-            )
+    def write_vocabulary(self, vocabulary: Vocabulary) -> None:
+        """`tokenizer.json`, `labels.txt`: what the task has."""
+        for name, content in vocabulary.files().items():
+            checkpoints.write_bytes(self.path / name, content.encode())
 
     def read_last(self) -> dict[str, Any] | None:
         """Where the run stands, if it has begun."""
@@ -76,8 +72,8 @@ class Folder:
         checkpoints.save(self.path / "averaged.pt", {"config": config, "model": weights})
 
     def _refuse_another(self, earlier: Recipe) -> None:
-        for part in FIXED:
-            if getattr(earlier, part, None) != getattr(self._recipe, part, None):
+        for part in type(self._recipe).model_fields:
+            if part not in FREE and getattr(earlier, part, None) != getattr(self._recipe, part):
                 raise RecipeError(
                     f"{self.path} holds a run with another {part}; give another --out or remove it"
                 )

@@ -14,20 +14,22 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from training.config import Recipe
-from training.data.batches import Batch, Plan, collate, plan_epoch, share
+from training.data.batches import Batch, Plan, share
 from training.fit.budget import Budget
 from training.fit.devices import Place, total
 from training.fit.folder import Folder
-from training.fit.objectives import mean_loss
 from training.fit.progress import Reporter
 from training.fit.schedule import Schedule
-from training.fit.tasks import Task, whole_batches
+from training.fit.tasks import AnyTask
+from training.fit.tasks.base import evaluating, mean_loss
 
 
 class Fit:
     """One run: its model, optimiser and place in the data. `state` says all that is needed to go on bit for bit."""
 
-    def __init__(self, recipe: Recipe, task: Task, place: Place, folder: Folder, reporter: Reporter) -> None:
+    def __init__(
+        self, recipe: Recipe, task: AnyTask, place: Place, folder: Folder, reporter: Reporter
+    ) -> None:
         self._recipe, self._task, self._place = recipe, task, place
         self._folder, self._reporter = folder, reporter
         self._section = recipe.training
@@ -41,7 +43,7 @@ class Fit:
         betas = self._section.betas
         self._optimizer = torch.optim.Adam(self._parameters, self._section.learning_rate, betas, fused=True)
         self._schedule = Schedule(self._section)
-        self._dev = whole_batches(task.dev)
+        self._dev = task.dev_batches()
         self._epoch = self._next_batch = self._step = 0
         self._budget = Budget(self._section)
         self._asked_to_stop = self._over = False
@@ -98,11 +100,10 @@ class Fit:
         plan = self._plan()
         for rows in plan[self._next_batch :]:
             self._budget.tick(self._epoch + self._next_batch / len(plan))
-            yield collate([self._task.train[index] for index in rows]).to(self._place.device)
+            yield self._task.batch(rows).to(self._place.device)
 
     def _plan(self) -> Plan:
-        plan = plan_epoch(self._task.train, self._section.batch_tokens, self._recipe.seed, self._epoch)
-        return share(plan, self._place.rank, self._place.world)
+        return share(self._task.plan(self._epoch), self._place.rank, self._place.world)
 
     def _update(self, batch: Batch) -> None:
         mine = self._objective.count(batch)
@@ -139,8 +140,9 @@ class Fit:
         self._save()
 
     def _evaluate(self) -> float:
-        loss = mean_loss(self._objective, [batch.to(self._place.device) for batch in self._dev])
-        scores = self._task.scores(self._objective, self._place.device)
+        with evaluating(self._objective):
+            loss = mean_loss(self._objective, [batch.to(self._place.device) for batch in self._dev])
+            scores = self._task.scores(self._objective.model, self._place.device)
         self._folder.keep_best(self._epoch, loss, self._objective.model.state_dict(), self._section.keep_best)
         self._folder.write_average()
         entry = {"epoch": self._epoch, "step": self._step, "minutes": self._budget.minutes, "loss": loss}

@@ -10,7 +10,7 @@ from training.fit.devices import Place, barrier, placed
 from training.fit.folder import Folder
 from training.fit.loop import Fit
 from training.fit.progress import Reporter
-from training.fit.tasks import Task, open_task
+from training.fit.tasks import AnyTask, open_task
 
 
 def train(recipe_file: Path, data: Path, out: Path, max_minutes: float | None = None) -> bool:
@@ -46,18 +46,18 @@ def _within(recipe: Recipe, max_minutes: float | None) -> Recipe:
     return recipe.model_copy(update={"training": training})
 
 
-def _open(recipe: Recipe, data: Path, folder: Folder, place: Place) -> Task:
-    """The first process learns the tokenizer, the others read it."""
+def _open(recipe: Recipe, data: Path, folder: Folder, place: Place) -> AnyTask:
+    """The first process learns the vocabulary, the others read it."""
     if not place.is_first:
         barrier(place)
-        return open_task(recipe, data, folder.read_tokenizer())
-    task = open_task(recipe, data, folder.read_tokenizer())
-    folder.write_vocabulary(task.tokenizer, task.labels)
+        return open_task(recipe, data, folder.read_vocabulary())
+    task = open_task(recipe, data, folder.read_vocabulary())
+    folder.write_vocabulary(task.vocabulary)
     barrier(place)
     return task
 
 
-def _run(task: Task, recipe: Recipe, place: Place, folder: Folder, reporter: Reporter) -> bool:
+def _run(task: AnyTask, recipe: Recipe, place: Place, folder: Folder, reporter: Reporter) -> bool:
     fit = Fit(recipe, task, place, folder, reporter)
     reporter.say(f"{recipe.name}: {len(task.train)} examples, {fit.parameter_count() / 1e6:.1f}M parameters")
     last = folder.read_last()

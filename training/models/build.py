@@ -1,15 +1,22 @@
 """From a recipe to its model."""
 
-from training.config import ClassificationRecipe, Recipe, TranslationRecipe
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from training.config import Recipe
+from training.data.vocabulary import Vocabulary
 from training.models.classifier import Classifier
 from training.models.seq2seq import Seq2Seq
 
-Model = Seq2Seq | Classifier
+MODELS: dict[str, Callable[[Any, Vocabulary], nn.Module]] = {
+    "translate": Seq2Seq.from_recipe,
+    "classify": Classifier.from_recipe,
+}
+"""Task → how its model is made from its recipe."""
 
 
-def build(recipe: Recipe, vocab_size: int, num_labels: int = 0) -> Model:
+def build(recipe: Recipe, vocabulary: Vocabulary) -> nn.Module:
     """The model of this recipe with fresh weights."""
-    if isinstance(recipe, ClassificationRecipe):
-        return Classifier(recipe.model, vocab_size, num_labels)
-    assert isinstance(recipe, TranslationRecipe)
-    return Seq2Seq(recipe.model, vocab_size)
+    return MODELS[recipe.task](recipe, vocabulary)

@@ -1,9 +1,12 @@
 """A label for a sequence."""
 
+from typing import Self
+
 import torch
 from torch import Tensor, nn
 
-from training.config import ClassifierSection
+from training.config import ClassificationRecipe, ClassifierSection
+from training.data.vocabulary import Vocabulary
 from training.modules.attention import MASKED
 from training.modules.encoder import Encoder, position_mask
 
@@ -21,6 +24,11 @@ class Classifier(nn.Module):
         self.encoder = Encoder(section.encoder, embedding, section.dropout, section.token_dropout)
         self.dropout = nn.Dropout(section.dropout)
         self.output = nn.Linear(self.encoder.size, num_labels)
+
+    @classmethod
+    def from_recipe(cls, recipe: ClassificationRecipe, vocabulary: Vocabulary) -> Self:
+        """With fresh weights."""
+        return cls(recipe.model, vocabulary.tokenizer.size, len(vocabulary.labels))
 
     def forward(self, source: Tensor, lengths: Tensor) -> Tensor:
         """`source` [batch, time] to logits [batch, labels]."""

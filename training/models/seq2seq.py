@@ -1,10 +1,13 @@
 """A sequence written from a sequence."""
 
+from typing import Self
+
 import torch
 from torch import Tensor, nn
 
 from service.bundle.tokenizer import BOS
-from training.config import Seq2SeqSection
+from training.config import Seq2SeqSection, TranslationRecipe
+from training.data.vocabulary import Vocabulary
 from training.modules.attention import Memory
 from training.modules.cells import State
 from training.modules.decoder import Decoder
@@ -29,6 +32,11 @@ class Seq2Seq(nn.Module):
         nn.init.zeros_(self.output.bias)
         if section.tied != "none":
             self.output.weight = target.weight
+
+    @classmethod
+    def from_recipe(cls, recipe: TranslationRecipe, vocabulary: Vocabulary) -> Self:
+        """With fresh weights."""
+        return cls(recipe.model, vocabulary.tokenizer.size)
 
     def forward(self, source: Tensor, lengths: Tensor, target: Tensor) -> Tensor:
         """`source` [batch, source_time], `target` [batch, time] to logits [batch, time, vocab]."""

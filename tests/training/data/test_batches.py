@@ -1,10 +1,11 @@
 from collections import Counter
 
+import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.data.batches import Example, collate, plan_batches, plan_epoch, share
+from training.data.batches import Example, collate, pad, plan_batches, plan_epoch, share
 
 SIDES = st.integers(1, 12).map(lambda length: list(range(4, 4 + length)))
 EXAMPLES = st.lists(st.builds(Example, SIDES, SIDES), min_size=1, max_size=60)
@@ -49,3 +50,16 @@ def test_short_rows_are_filled_up() -> None:
     assert torch.equal(batch.source, torch.tensor([[7, 8], [5, 6]]))
     assert torch.equal(batch.target, torch.tensor([[1, 9, 2], [1, 2, 0]]))
     assert torch.equal(batch.lengths, torch.tensor([2, 2]))
+
+
+def test_features_are_filled_up_with_silence() -> None:
+    short, long = np.ones((1, 3), np.float32), np.ones((2, 3), np.float64)
+    batch = collate([Example(short, [4]), Example(long, [5, 6])])
+    assert batch.source.dtype == torch.float32
+    assert torch.equal(batch.source[0], torch.tensor([[1.0, 1, 1], [0, 0, 0]]))
+    assert torch.equal(batch.lengths, torch.tensor([1, 2]))
+    assert torch.equal(batch.target, torch.tensor([[4, 0], [5, 6]]))
+
+
+def test_rows_may_be_filled_up_with_what_is_no_label() -> None:
+    assert torch.equal(pad([[0, 1], [1]], filler=-100), torch.tensor([[0, 1], [1, -100]]))

@@ -10,11 +10,11 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from service.bundle.tokenizer import Tokenizer
 from tests.training.toy import LABELLED, write_recipe
 from training.cli import app
 from training.config import RecipeError, parse_recipe
 from training.data.readers import DataError
+from training.data.vocabulary import Vocabulary
 from training.fit import checkpoints
 from training.fit.checkpoints import CheckpointError
 from training.fit.train import train
@@ -63,9 +63,7 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
 def test_a_run_leaves_all_that_an_export_needs(tmp_path: Path, toy_data: Path) -> None:
     assert train(write_recipe(tmp_path), toy_data, tmp_path / "out")
     content = checkpoints.load(tmp_path / "out" / "averaged.pt")
-    model = build(
-        parse_recipe(content["config"]), Tokenizer.from_file(tmp_path / "out" / "tokenizer.json").size
-    )
+    model = build(parse_recipe(content["config"]), Vocabulary.read(tmp_path / "out"))
     model.load_state_dict(content["model"])
     lines = (tmp_path / "out" / "log.jsonl").read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2]

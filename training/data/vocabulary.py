@@ -1,0 +1,41 @@
+"""What is learned from the data before training begins, and kept beside the weights in a run's folder and a bundle."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.bundle.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """How inputs become numbers, and numbers outputs. What a task has no use for is None or empty."""
+
+    subwords: Tokenizer | None = None
+    """Text to ids and back."""
+    labels: Sequence[str] = ()
+    """The names of the classes, by index."""
+
+    @classmethod
+    def read(cls, folder: Path) -> "Vocabulary":
+        """What of it lies in `folder`."""
+        tokenizer, labels = folder / "tokenizer.json", folder / "labels.txt"
+        return cls(
+            Tokenizer.from_file(tokenizer) if tokenizer.exists() else None,
+            tuple(labels.read_text("utf-8").splitlines()) if labels.exists() else (),
+        )
+
+    def files(self) -> dict[str, str]:
+        """Name and content of each file that `read` reads."""
+        files = {}
+        if self.subwords is not None:
+            files["tokenizer.json"] = self.subwords.to_json()
+        if self.labels:
+            files["labels.txt"] = "".join(f"{label}\n" for label in self.labels)
+        return files
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """That of a task that has text."""
+        assert self.subwords is not None, "a task without text has no tokenizer"
+        return self.subwords

@@ -1,0 +1,19 @@
+"""What differs between the tasks: examples, vocabulary, objective and the scores on dev; and a table of them."""
+
+from pathlib import Path
+from typing import Any
+
+from training.config import Recipe
+from training.data.vocabulary import Vocabulary
+from training.fit.tasks.base import Task
+from training.fit.tasks.classify import Classification
+from training.fit.tasks.translate import Translation
+
+AnyTask = Task[Any, Any]
+
+TASKS: dict[str, type[AnyTask]] = {"translate": Translation, "classify": Classification}
+
+
+def open_task(recipe: Recipe, root: Path, vocabulary: Vocabulary | None = None) -> AnyTask:
+    """Reads the data below `root`, and learns from them what of the vocabulary is not given."""
+    return TASKS[recipe.task](recipe, root, vocabulary or Vocabulary())

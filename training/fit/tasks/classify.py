@@ -1,0 +1,67 @@
+"""Classification: a label for a text."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from training.config import ClassificationRecipe
+from training.data.batches import Batch, Example
+from training.data.readers import DataError, Labelled, read_labelled
+from training.data.subwords import learn_tokenizer
+from training.data.vocabulary import Vocabulary
+from training.fit.tasks.base import Objective, Task, within
+from training.models.classifier import Classifier
+
+
+class ClassificationObjective(Objective[Classifier]):
+    """Summed loss of the labels; smoothed while training only."""
+
+    def __init__(self, model: Classifier, smoothing: float) -> None:
+        super().__init__(model)
+        self.smoothing = smoothing
+
+    def forward(self, batch: Batch) -> Tensor:
+        logits = self.model(batch.source, batch.lengths).float()
+        smoothing = self.smoothing if self.training else 0.0
+        return cross_entropy(logits, batch.target[:, 0], label_smoothing=smoothing, reduction="sum")
+
+    def count(self, batch: Batch) -> int:
+        """Texts."""
+        return len(batch.target)
+
+
+class Classification(Task[ClassificationRecipe, Classifier]):
+    """Labelled texts: a source is a text's subwords alone, a target the index of its label."""
+
+    def __init__(self, recipe: ClassificationRecipe, root: Path, given: Vocabulary) -> None:
+        super().__init__(recipe, root, given)
+        data = recipe.data
+        train, dev = (read_labelled(root, files, data) for files in (data.train, data.dev))
+        tokenizer = given.subwords or learn_tokenizer((example.text for example in train), recipe.tokenizer)
+        self.vocabulary = Vocabulary(tokenizer, sorted({example.label for example in train}))
+        self.train = within(self._examples(train), data.max_length)
+        self.dev = self._examples(dev)
+
+    def objective(self) -> ClassificationObjective:
+        model = Classifier.from_recipe(self._recipe, self.vocabulary)
+        return ClassificationObjective(model, self._recipe.training.label_smoothing)
+
+    def scores(self, model: Classifier, device: torch.device) -> dict[str, float]:
+        """Accuracy on dev."""
+        right = sum(_count_right(model, batch.to(device)) for batch in self.dev_batches())
+        return {"accuracy": 100 * right / len(self.dev)}
+
+    def _examples(self, texts: list[Labelled]) -> list[Example]:
+        index = {label: number for number, label in enumerate(self.vocabulary.labels)}
+        unknown = {text.label for text in texts} - index.keys()
+        if unknown:
+            raise DataError(f"labels that do not occur in data.train: {', '.join(sorted(unknown))}")
+        sources = self.vocabulary.tokenizer.encode_batch([text.text for text in texts])
+        pairs = zip(sources, texts, strict=True)
+        return [Example(ids, [index[text.label]]) for ids, text in pairs if ids]
+
+
+def _count_right(model: Classifier, batch: Batch) -> int:
+    return int((model(batch.source, batch.lengths).argmax(-1) == batch.target[:, 0]).sum())

@@ -1,0 +1,73 @@
+"""Translation: a target written from a source, both of them text."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from service.bundle.tokenizer import BOS, EOS, PAD
+from training.config import TranslationRecipe
+from training.data.batches import Batch, Example
+from training.data.readers import Pair, read_pairs
+from training.data.scores import score_translations
+from training.data.subwords import learn_tokenizer
+from training.data.vocabulary import Vocabulary
+from training.fit.losses import smoothed_cross_entropy
+from training.fit.tasks.base import Objective, Task, evenly, within
+from training.models.greedy import translate
+from training.models.seq2seq import Seq2Seq
+
+
+class TranslationObjective(Objective[Seq2Seq]):
+    """Summed loss of the target subwords; smoothed while training only."""
+
+    def __init__(self, model: Seq2Seq, smoothing: float) -> None:
+        super().__init__(model)
+        self.smoothing = smoothing
+
+    def forward(self, batch: Batch) -> Tensor:
+        given, wanted = batch.target[:, :-1], batch.target[:, 1:]
+        readouts = self.model.readouts(batch.source, batch.lengths, given)
+        output = self.model.output
+        smoothing = self.smoothing if self.training else 0.0
+        return smoothed_cross_entropy(
+            readouts.flatten(0, 1), output.weight, output.bias, wanted.flatten(), smoothing
+        )
+
+    def count(self, batch: Batch) -> int:
+        """Target subwords, EOS included."""
+        return int((batch.target[:, 1:] != PAD).sum())
+
+
+class Translation(Task[TranslationRecipe, Seq2Seq]):
+    """Pairs: a source ends with EOS; a target begins with BOS and ends with EOS."""
+
+    def __init__(self, recipe: TranslationRecipe, root: Path, given: Vocabulary) -> None:
+        super().__init__(recipe, root, given)
+        data = recipe.data
+        pairs = read_pairs(root, data.train, data, recipe.source, recipe.target)
+        self._dev = read_pairs(root, data.dev, data, recipe.source, recipe.target)
+        sides = (side for pair in pairs for side in pair)
+        self.vocabulary = Vocabulary(given.subwords or learn_tokenizer(sides, recipe.tokenizer))
+        self.train = within(self._examples(pairs), data.max_length)
+        self.dev = self._examples(self._dev)
+
+    def objective(self) -> TranslationObjective:
+        model = Seq2Seq.from_recipe(self._recipe, self.vocabulary)
+        return TranslationObjective(model, self._recipe.training.label_smoothing)
+
+    def scores(self, model: Seq2Seq, device: torch.device) -> dict[str, float]:
+        """BLEU of greedy translations of evenly spaced dev pairs."""
+        chosen = evenly(len(self.dev), self._recipe.training.score_examples)
+        if not chosen:
+            return {}
+        batch = self.collate([self.dev[index] for index in chosen]).to(device)
+        written = translate(model, batch.source, batch.lengths)
+        hypotheses = [self.vocabulary.tokenizer.decode(row) for row in written]
+        return {"bleu": score_translations(hypotheses, [self._dev[index].target for index in chosen]).score}
+
+    def _examples(self, pairs: list[Pair]) -> list[Example]:
+        tokenizer = self.vocabulary.tokenizer
+        sources, targets = (tokenizer.encode_batch(list(side)) for side in zip(*pairs, strict=True))
+        sides = zip(sources, targets, strict=True)
+        return [Example([*source, EOS], [BOS, *target, EOS]) for source, target in sides]
