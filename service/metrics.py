@@ -2,18 +2,33 @@
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram, start_http_server
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Enum,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    start_http_server,
+)
 
 ROWS = 1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 256
 SECONDS = 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0
 
 
 class Metrics:
-    """Every metric of the service. The label `model` is the name and version, as in `tatoeba-es-en/1`."""
+    """Every metric of the service. The label `model` is the name and version, as in `tatoeba-es-en/1`.
+
+    The values of labels are bounded: what is served here, the protos' methods, and words that stand in the code. None
+    comes from a caller. What runs for every batch is observed once for the batch, not for each of its rows.
+    """
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         self._add_work(self.registry)
+        self._add_texts(self.registry)
+        self._add_calls(self.registry)
         self._add_sessions(self.registry)
         self._add_store(self.registry)
 
@@ -35,8 +50,53 @@ class Metrics:
         self.jobs_active = Gauge(
             "seqserve_jobs_active", "Jobs accepted and not ended.", ["model"], registry=r
         )
+        self.jobs_max = Gauge(
+            "seqserve_jobs_max",
+            "Jobs that are accepted at once; past it requests are refused.",
+            ["model"],
+            registry=r,
+        )
         self.jobs = Counter("seqserve_jobs", "Jobs ended, by how.", ["model", "outcome"], registry=r)
+
+    def _add_texts(self, r: CollectorRegistry) -> None:
+        self.slots_taken = Gauge(
+            "seqserve_slots_taken",
+            "Texts that are being written, each in a slot of a batch (greedy; a beam's rows come and go).",
+            ["model"],
+            registry=r,
+        )
+        self.slots_max = Gauge("seqserve_slots_max", "Slots of one batch.", ["model"], registry=r)
+        self.first_token_seconds = Histogram(
+            "seqserve_first_token_seconds",
+            "From a job's arrival to the first token that it writes (greedy).",
+            ["model"],
+            buckets=SECONDS,
+            registry=r,
+        )
+        self.token_seconds = Histogram(
+            "seqserve_token_seconds",
+            "Between two tokens of texts that are being written, observed once for all texts of a batch.",
+            ["model"],
+            buckets=SECONDS,
+            registry=r,
+        )
+
+    def _add_calls(self, r: CollectorRegistry) -> None:
         self.requests = Counter("seqserve_requests", "Requests answered.", ["method", "code"], registry=r)
+        self.request_seconds = Histogram(
+            "seqserve_request_seconds",
+            "From a request's arrival to its end; a stream ends when its caller or the server ends it.",
+            ["method"],
+            buckets=SECONDS,
+            registry=r,
+        )
+        self.calls_active = Gauge("seqserve_calls_active", "Requests that are under way.", registry=r)
+        self.loop_seconds = Histogram(
+            "seqserve_loop_seconds",
+            "One turn of the event loop, looked at once a second: how long a message waits for its turn.",
+            buckets=SECONDS,
+            registry=r,
+        )
 
     def _add_sessions(self, r: CollectorRegistry) -> None:
         self.sessions = Gauge(
@@ -54,9 +114,27 @@ class Metrics:
             ["reason"],
             registry=r,
         )
+        self.sessions_opened = Counter("seqserve_sessions_opened", "Sessions that began here.", registry=r)
+        self.sessions_resumed = Counter(
+            "seqserve_sessions_resumed",
+            "Sessions gone on with by another stream, and where they were: memory, store, or a ticket.",
+            ["source"],
+            registry=r,
+        )
+        self.turns_repeated = Counter(
+            "seqserve_turns_repeated",
+            "Turns that came again and were not run twice: answered from the log, or refused.",
+            ["outcome"],
+            registry=r,
+        )
         self.sessions_unsaved = Gauge(
             "seqserve_sessions_unsaved",
             "Sessions that could not be saved, and will be tried again.",
+            registry=r,
+        )
+        self.save_lag_seconds = Gauge(
+            "seqserve_save_lag_seconds",
+            "For how long the session that has waited longest for the store has been waiting; 0 where none waits.",
             registry=r,
         )
         self.save_seconds = Histogram(

@@ -75,6 +75,7 @@ class Server:
             self.registry.pinned,
             Tickets(ring, settings.sessions),
             serves_on=settings.store.when_away == "refuse_durability",
+            metrics=self.metrics,
         )
         self._directory = Directory(table, self._keeper, self.sessions)
         self._changes = Changes(
@@ -83,6 +84,7 @@ class Server:
         self.port = 0
         self._engine_of = engine_of or (lambda bundle: OnnxEngine(bundle, settings.engine))
         self._calls = Calls()
+        self.metrics.calls_active.set_function(lambda: len(self._calls))
         self._health = health.aio.HealthServicer()
         self._tasks: list[asyncio.Task[None]] = []
         self._stop_metrics: Callable[[], None] = lambda: None
@@ -111,6 +113,7 @@ class Server:
             (self.sessions.tidy, TIDY_EVERY_S),
             (self._sweep, SWEEP_EVERY_S),
             (self._upkeep, UPKEEP_EVERY_S),
+            (self._time_the_loop, UPKEEP_EVERY_S),
         ):
             self._tasks.append(asyncio.create_task(self._repeat(work, every_s)))
         log.info("started", address=self.address, models=self._names(), seconds=_rounded_since(started))
@@ -221,6 +224,11 @@ class Server:
         if self._keeper is not None:
             status = health_pb2.HealthCheckResponse
             await self._health.set(STORE, status.NOT_SERVING if self._keeper.is_away else status.SERVING)
+
+    async def _time_the_loop(self) -> None:
+        began = time.perf_counter()
+        await asyncio.sleep(0)
+        self.metrics.loop_seconds.observe(time.perf_counter() - began)
 
     async def _end_parts(self) -> None:
         for task in self._tasks:

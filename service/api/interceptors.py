@@ -104,8 +104,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             )
             await _abort(context, _unforeseen(request_id), request_id)
         finally:
+            seconds = time.perf_counter() - started
             self._metrics.requests.labels(method, code.name).inc()
-            _log_call(method, code, request_id, time.perf_counter() - started)
+            self._metrics.request_seconds.labels(method).observe(seconds)
+            _log_call(method, code, request_id, seconds)
 
 
 DEADLINE_SLACK_S = 0.1

@@ -25,7 +25,7 @@ from service.api.session_converters import (
 from service.config import LimitSettings
 from service.errors import InvalidInput, NotPossible
 from service.registry import Registry
-from service.sessions import Holding, Parted, Session, Sessions
+from service.sessions import Holding, Parted, Session, Sessions, Source
 from service.tasks.conversation import Conversation, check_streams
 
 Responses = AsyncGenerator[session_pb2.SessionResponse, None]
@@ -56,7 +56,8 @@ class SessionStream:
             first = await anext(requests, None)
         if first is None:
             return
-        async with self._sessions.hold(self._owner, await self._session_id(first)) as holding:
+        session_id, source = await self._session_id(first), _source_of(first)
+        async with self._sessions.hold(self._owner, session_id, source) as holding:
             yield opened_to_proto(holding.session)
             try:
                 async with aclosing(self._worked_off(requests, holding)) as answers:
@@ -166,7 +167,17 @@ class SessionStream:
         yield closed_to_proto(holding.session)
 
     def _talk(self, holding: Holding) -> Conversation:
-        return Conversation(holding.session, self._limits)
+        return Conversation(holding.session, self._limits, self._count_repeated)
+
+    def _count_repeated(self, outcome: str) -> None:
+        self._sessions.metrics.turns_repeated.labels(outcome).inc()
+
+
+def _source_of(first: session_pb2.SessionRequest) -> Source | None:
+    """Where the session comes from, as far as its first request says so."""
+    if first.HasField("open"):
+        return Source.NOWHERE
+    return Source.TICKET if first.resume.ticket else None
 
 
 _ANSWERS: dict[str, Callable[[SessionStream, session_pb2.SessionRequest, Holding], Responses]] = {

@@ -23,15 +23,25 @@ class Meter:
         self._run_seconds = {graph: metrics.run_seconds.labels(model, graph) for graph in graphs}
         self._steps = {graph: metrics.steps.labels(model, graph) for graph in graphs}
         self._wait = metrics.queue_wait_seconds.labels(model)
+        self._first_token = metrics.first_token_seconds.labels(model)
+        self._between_tokens = metrics.token_seconds.labels(model)
         self._outcomes = {
             outcome: metrics.jobs.labels(model, outcome) for outcome in ("done", "failed", "cancelled")
         }
         self._mean_job_s = 10.0
 
-    def watch(self, num_jobs: Callable[[], int], num_waiting: Callable[[], int]) -> None:
+    def watch(
+        self, num_jobs: Callable[[], int], num_waiting: Callable[[], int], num_seated: Callable[[], int]
+    ) -> None:
         """Let the gauges read these numbers whenever they are asked."""
         self._metrics.jobs_active.labels(self._model).set_function(num_jobs)
         self._metrics.queue_depth.labels(self._model).set_function(num_waiting)
+        self._metrics.slots_taken.labels(self._model).set_function(num_seated)
+
+    def bounded(self, max_jobs: int, max_rows: int) -> None:
+        """Tell how many jobs, and rows of a batch, there may be."""
+        self._metrics.jobs_max.labels(self._model).set(max_jobs)
+        self._metrics.slots_max.labels(self._model).set(max_rows)
 
     def started(self, runs: Sequence[Run]) -> None:
         """A batch of these runs begins."""
@@ -45,6 +55,13 @@ class Meter:
         self._batch_size[graph].observe(num_rows)
         self._steps[graph].inc(num_rows)
         self._run_seconds[graph].observe(time.monotonic() - began)
+
+    def wrote(self, firsts: Sequence[Run], since_last_s: float | None) -> None:
+        """Texts have got a token each: for `firsts` the first one; the others got theirs `since_last_s` ago."""
+        if since_last_s is not None:
+            self._between_tokens.observe(since_last_s)
+        for run in firsts:
+            self._first_token.observe(time.monotonic() - run.submitted_at)
 
     def ended(self, run: Run, outcome: str) -> None:
         """A job is over: done, failed or cancelled."""

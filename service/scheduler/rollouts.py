@@ -55,6 +55,10 @@ class Bench:
         self.members: list[Member] = []
         self._leaving: list[int] = []
         """Slots of those who have ended, and are still seated."""
+        self._joined: list[Run] = []
+        """Since the last step."""
+        self._wrote_at: float | None = None
+        """When the last step was, where somebody is still there from it."""
         self._resident = resident
         self._columns = Columns.of([])
         self._sinks: list[tuple[Any, list[tuple[int, Any]]]] = []
@@ -73,11 +77,19 @@ class Bench:
             return
         order = self._resident.reseat(self._leaving, [member.first_step() for member in joining])
         self._seat(order, joining)
+        self._joined += [member.run for member in joining]
+
+    def wrote(self, now: float) -> tuple[list[Run], float | None]:
+        """After a step: who has got a first token, and how long ago the others got their last one."""
+        joined, self._joined = self._joined, []
+        last, self._wrote_at = self._wrote_at, now if len(self) else None
+        return joined, None if last is None else now - last
 
     def purge(self) -> None:
         """Forget the runs that have been ended from outside."""
         gone = {slot for slot, member in enumerate(self.members) if member.run.ended}
         self._leaving = sorted(gone.union(self._leaving))
+        self._wrote_at = self._wrote_at if len(self) else None
 
     def run(self, post: Post, run_steps: RunSteps) -> list[tuple[Run, Outcome]]:
         """One step for all, who must be settled; tells the sinks, and returns those whose rollouts are over."""
@@ -208,6 +220,10 @@ class Rollouts:
     @property
     def num_waiting(self) -> int:
         return len(self._waiting)
+
+    @property
+    def num_seated(self) -> int:
+        return sum(map(len, self._benches))
 
     def join(self, run: Run, rollout: Rollout) -> None:
         """Add a run, which is seated before the next step; raises where nobody could run its rollout."""

@@ -55,7 +55,12 @@ class Scheduler:
         self._stopping = False
         self._closing = False
         self._someone_left = False
-        self._meter.watch(lambda: len(self._active), lambda: len(self._queues) + self._rollouts.num_waiting)
+        self._meter.watch(
+            lambda: len(self._active),
+            lambda: len(self._queues) + self._rollouts.num_waiting,
+            lambda: self._rollouts.num_seated,
+        )
+        self._meter.bounded(settings.max_queue, settings.max_batch)
         self._thread = threading.Thread(target=self._loop, name=f"scheduler {name}", daemon=True)
         self._thread.start()
 
@@ -113,7 +118,7 @@ class Scheduler:
             self._stopping = self._closing = True
             self._changed.notify_all()
         self._thread.join(LAST_BATCH_S)
-        self._meter.watch(lambda: 0, lambda: 0)
+        self._meter.watch(lambda: 0, lambda: 0, lambda: 0)
 
     # The loop, on the scheduler's own thread.
 
@@ -151,6 +156,7 @@ class Scheduler:
         began, num, graph = time.monotonic(), len(bench), bench.wiring.graph
         over = bench.run(self._post, self._run_apart)
         self._meter.ran(graph, num, began)
+        self._meter.wrote(*bench.wrote(time.monotonic()))
         self._turns.rolled(time.monotonic() - began)
         for run, outcome in over:
             self._conclude(run, outcome)

@@ -5,7 +5,7 @@ from service.sessions.durability import NEVER, Durability, Mode
 from service.sessions.holding import Holding, Parted, Why
 from service.sessions.reading import NOTHING_READ, Reading
 from service.sessions.session import NEW, Session, Standing, Unfinished
-from service.sessions.sessions import Sessions
+from service.sessions.sessions import Sessions, Source
 from service.sessions.table import SessionTable
 from service.sessions.turns import Turn, TurnLog
 
@@ -23,6 +23,7 @@ __all__ = [
     "Session",
     "SessionTable",
     "Sessions",
+    "Source",
     "Standing",
     "Tier",
     "Turn",

@@ -10,6 +10,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -59,9 +60,12 @@ class Keeper:
         self._clock = clock
         self._writing: dict[str, asyncio.Task[None]] = {}
         self._failed: dict[str, Session] = {}
+        self._behind_since: dict[str, float] = {}
+        """Sessions whose save is under way or has failed, and since when; the longest first."""
         self.is_away = False
         """Whether the last operation found no store."""
         metrics.sessions_unsaved.set_function(lambda: len(self._failed))
+        metrics.save_lag_seconds.set_function(self._lag_s)
 
     def notice(self, session: Session) -> None:
         """A session has moved on: begin to save it if it is time."""
@@ -151,7 +155,15 @@ class Keeper:
         """The save that is under way, or a new one."""
         return self._writing.get(session.id) or self._start(session, self._saved(session))
 
+    def _lag_s(self) -> float:
+        with suppress(
+            StopIteration, RuntimeError
+        ):  # it is read from another thread, and may change meanwhile
+            return time.monotonic() - next(iter(self._behind_since.values()))
+        return 0.0
+
     def _start(self, session: Session, writing: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        self._behind_since.setdefault(session.id, time.monotonic())
         task = self._writing[session.id] = asyncio.create_task(writing)
         task.add_done_callback(lambda task: self._ended(session, task))
         return task
@@ -159,6 +171,7 @@ class Keeper:
     def _ended(self, session: Session, task: asyncio.Task[None]) -> None:
         del self._writing[session.id]
         if task.cancelled():
+            self._behind_since.pop(session.id, None)
             return
         error = task.exception()
         self.is_away = isinstance(error, StoreAway)
@@ -166,6 +179,7 @@ class Keeper:
             self._failed[session.id] = session
             return
         self._failed.pop(session.id, None)
+        self._behind_since.pop(session.id, None)
         if error is None:
             session.stored_at = time.monotonic()
             self.notice(session)

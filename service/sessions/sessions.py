@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 import structlog
 
@@ -20,6 +21,7 @@ from service.errors import (
     StoreAway,
     TicketOutdated,
 )
+from service.metrics import Metrics
 from service.registry import Served
 from service.sessions.durability import NEVER, Durability, Mode
 from service.sessions.holding import Holding, Parted, Why
@@ -42,6 +44,16 @@ log = structlog.get_logger("seqserve.sessions")
 
 FindModel = Callable[[str, str], Served]
 """Name and version → what serves it; ModelNotFound."""
+
+
+class Source(StrEnum):
+    """Where a session was before a stream took hold of it."""
+
+    NOWHERE = "nowhere"
+    """It is new."""
+    MEMORY = "memory"
+    STORE = "store"
+    TICKET = "ticket"
 
 
 @dataclass(slots=True)
@@ -68,12 +80,14 @@ class Sessions:
         tickets: Tickets | None = None,
         *,
         serves_on: bool = True,
+        metrics: Metrics | None = None,
     ) -> None:
         self._table = table
         self.tickets = tickets or Tickets(None, table.settings)
         self._keeper = keeper
         self._find_model = find_model
         self._serves_on = serves_on
+        self.metrics = metrics or Metrics()
         self._turnstiles: dict[tuple[str, str], _Turnstile] = {}
         """By owner and id: who has got hold of another owner's id keeps nobody waiting."""
         if keeper is not None:
@@ -106,20 +120,27 @@ class Sessions:
         session = self._table.open(owner, served, ttl_s, affinity)
         session.durability = durability
         await self._create(session)
+        self.metrics.sessions_opened.inc()
         return session
 
     async def fork(self, session: Session) -> Session:
         """Another session of the same owner that stands where this one stands."""
         fork = self._table.fork(session)
         await self._create(fork)
+        self.metrics.sessions_opened.inc()
         return fork
 
     @asynccontextmanager
-    async def hold(self, owner: str, session_id: str) -> AsyncIterator[Holding]:
-        """Hold a session while inside, fetched from the store where it is not here; it is saved on the way out."""
+    async def hold(self, owner: str, session_id: str, source: Source | None = None) -> AsyncIterator[Holding]:
+        """Hold a session while inside, fetched from the store where it is not here; it is saved on the way out.
+
+        `source` tells where it is from, if that is neither memory nor store.
+        """
         async with self._resuming(owner, session_id):
-            await self._fetch(owner, session_id)
+            found_in = await self._fetch(owner, session_id)
             holding = await self._table.take(owner, session_id)
+        if source is not Source.NOWHERE:
+            self.metrics.sessions_resumed.labels(source or found_in).inc()
         try:
             yield holding
         finally:
@@ -297,16 +318,18 @@ class Sessions:
             if not turnstile.num_waiting:
                 del self._turnstiles[owner, session_id]
 
-    async def _fetch(self, owner: str, session_id: str) -> None:
-        """See that the session is in memory, and that it is this server's."""
+    async def _fetch(self, owner: str, session_id: str) -> Source:
+        """See that the session is in memory, and that it is this server's; where it was."""
         if self._keeper is None:
-            return
+            return Source.MEMORY
         session = await self._table.free(owner, session_id)
         if session is None:
             self._restore(owner, session_id, await self._keeper.claim(session_id, owner))
-        elif session.durability.mode is not Mode.NONE:
+            return Source.STORE
+        if session.durability.mode is not Mode.NONE:
             await self._keeper.settle_writes(session)
             await self._claim_again(owner, session)
+        return Source.MEMORY
 
     async def _claim_again(self, owner: str, session: Session) -> None:
         """Claim a session that is in memory: it may have been elsewhere since."""

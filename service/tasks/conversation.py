@@ -6,7 +6,7 @@ comes again with its turn's number is answered from the log, and a generate that
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import astuple, replace
 from functools import partial
@@ -14,7 +14,7 @@ from functools import partial
 from service.bundle.manifest import Manifest
 from service.bundle.tokenizer import BOS, EOS, PAD, UNK, TextFeeder
 from service.config import LimitSettings
-from service.errors import InvalidInput, NotPossible, OutOfRange
+from service.errors import InvalidInput, NotPossible, OutOfRange, TurnConflict
 from service.sessions import NEW, Reading, Session, Standing, Turn, Unfinished
 from service.sessions.session import Pending
 from service.tasks.answers import Answer, digest_of, from_log, to_log
@@ -43,8 +43,15 @@ def check_streams(manifest: Manifest) -> None:
 class Conversation:
     """Works off the requests of the stream that holds a session, one at a time."""
 
-    def __init__(self, session: Session, limits: LimitSettings) -> None:
+    def __init__(
+        self,
+        session: Session,
+        limits: LimitSettings,
+        on_repeated: Callable[[str], None] = lambda outcome: None,
+    ) -> None:
+        """`on_repeated` is told when a turn comes again: that it was answered, or refused."""
         self._session = session
+        self._on_repeated = on_repeated
         self._served = session.served
         self._reader = Reader.of(session.served.manifest)
         self._limits = limits
@@ -54,7 +61,7 @@ class Conversation:
     ) -> Answer:
         """Read more input; `ends` says that the text is over. Classifiers answer with the labels so far."""
         digest = digest_of("feed", given if isinstance(given, str) else given and list(given), ends)
-        if done := self._session.check_turn(turn, digest):
+        if done := self._done_before(turn, digest):
             return self._again(done)
         self._check_position(input_position)
         standing = self._session.standing.for_input()
@@ -76,7 +83,7 @@ class Conversation:
         Tokens up to `output_position` are not sent; by default all of this turn are, also when it is gone on with.
         """
         digest = digest_of("generate", *astuple(options))
-        if done := self._session.check_turn(turn, digest):
+        if done := self._done_before(turn, digest):
             again = self._again(done)
             yield _after(again, again.output_position - len(again.tokens), output_position)
             return
@@ -95,7 +102,7 @@ class Conversation:
         is given up.
         """
         digest = digest_of("rewind", after_turn)
-        if done := self._session.check_turn(turn, digest):
+        if done := self._done_before(turn, digest):
             return self._again(done)
         standing = NEW if after_turn == -1 else self._session.log.standing_after(after_turn)
         answer = self._answer(standing)
@@ -125,6 +132,17 @@ class Conversation:
                     yield Answer(end.input_position, position, (), tokens, whole, turn)
         finally:
             self._put_down(unfinished, writing)
+
+    def _done_before(self, turn: int | None, digest: str) -> Turn | None:
+        """The turn, where it was done already."""
+        try:
+            done = self._session.check_turn(turn, digest)
+        except (TurnConflict, OutOfRange):
+            self._on_repeated("refused")
+            raise
+        if done:
+            self._on_repeated("answered")
+        return done
 
     def _begun(self, digest: str) -> Unfinished:
         """What was begun with the same request, or a new beginning, which gives up what was begun before."""

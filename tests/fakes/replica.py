@@ -63,11 +63,14 @@ class Replica:
     ) -> None:
         self.settings = SessionSettings(**settings)
         self.table = SessionTable(self.settings)
-        self.keeper = Keeper(store, ring, self.settings, Metrics())
+        self.metrics = Metrics()
+        self.keeper = Keeper(store, ring, self.settings, self.metrics)
         self._served = {(each.manifest.name, each.manifest.version): each for each in served}
         find = lambda name, version: self._served[name, version]  # noqa: E731
         tickets = Tickets(ring, self.settings)
-        self.sessions = Sessions(self.table, self.keeper, find, tickets, serves_on=serves_on)
+        self.sessions = Sessions(
+            self.table, self.keeper, find, tickets, serves_on=serves_on, metrics=self.metrics
+        )
 
     async def open(self, served: Served, durability: Durability = EVERY_STEP, owner: str = "") -> str:
         return (await self.sessions.open(owner, served, None, durability)).id

@@ -253,3 +253,27 @@ async def test_a_stream_without_a_request_ends_well(toys: Toys) -> None:
 async def until_free(toys: Toys, session_id: str) -> None:
     while toys.server.sessions._table._entries[session_id].holding:  # noqa: ASYNC110 - it tells nobody
         await asyncio.sleep(0.001)
+
+
+async def test_turns_that_come_again_are_counted_by_what_became_of_them(toys: Toys) -> None:
+    async with talking(toys) as (talk, _):
+        await talk.feed("uno ", turn=0)
+        await talk.feed("uno ", turn=0)
+        await refused(talk.feed("dos ", turn=0))
+    async with talking(toys) as (talk, _):
+        await refused(talk.feed("uno ", turn=7))
+    value = toys.server.metrics.registry.get_sample_value
+    assert value("seqserve_turns_repeated_total", {"outcome": "answered"}) == 1
+    assert value("seqserve_turns_repeated_total", {"outcome": "refused"}) == 2
+    assert value("seqserve_sessions_opened_total") == 2
+    assert value("seqserve_sessions_resumed_total", {"source": "memory"}) is None
+
+
+async def test_a_session_that_is_resumed_is_counted_by_where_it_was(toys: Toys) -> None:
+    async with talking(toys) as (talk, opened):
+        await talk.leave()
+    async with talking(toys, session_id=opened.session_id) as (talk, _):
+        await talk.feed("uno ")
+    value = toys.server.metrics.registry.get_sample_value
+    assert value("seqserve_sessions_resumed_total", {"source": "memory"}) == 1
+    assert value("seqserve_sessions_opened_total") == 1

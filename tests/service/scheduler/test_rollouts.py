@@ -366,3 +366,47 @@ def test_the_scheduler_counts_the_rows_of_rollouts(rolling: MakeBench) -> None:
     assert value("seqserve_steps_total", {**model, "graph": "write"}) == 60
     assert value("seqserve_queue_wait_seconds_count", model) == 6
     assert value("seqserve_jobs_total", {**model, "outcome": "done"}) == 6
+
+
+def test_a_batch_is_one_look_at_the_time_between_tokens_and_each_text_has_one_first_token(
+    rolling: MakeBench,
+) -> None:
+    b = rolling()
+    jobs: Sequence[Rolling] = [Rolling(each) for each in many(6, max_steps=10)]
+    b.submit(*jobs)
+    for job in jobs:
+        job.wait()
+    assert b.scheduler.drain(5)
+    value, model = b.metrics.registry.get_sample_value, {"model": "rolling-sum/1"}
+    num_batches = value("seqserve_batch_size_count", {**model, "graph": "write"})
+    assert value("seqserve_token_seconds_count", model) == (num_batches or 0) - 1
+    assert value("seqserve_first_token_seconds_count", model) == 6
+
+
+def test_the_time_in_which_nobody_wrote_is_not_between_two_tokens(rolling: MakeBench) -> None:
+    b = rolling()
+    for _ in range(3):
+        job = Rolling(many(1, max_steps=1)[0])
+        b.submit(job)
+        job.wait()
+    value, model = b.metrics.registry.get_sample_value, {"model": "rolling-sum/1"}
+    assert value("seqserve_token_seconds_count", model) == 0
+    assert value("seqserve_first_token_seconds_count", model) == 3
+
+
+def test_slots_are_counted_while_they_are_taken(rolling: MakeBench) -> None:
+    b = rolling(max_batch=4)
+    b.engine.pause()
+    jobs: Sequence[Rolling] = [Rolling(each) for each in many(3, max_steps=5)]
+    for job in jobs:
+        b.scheduler.submit(job)
+    b.engine.let_run()
+    value, model = b.metrics.registry.get_sample_value, {"model": "rolling-sum/1"}
+    taken = value("seqserve_slots_taken", model) or 0
+    assert 0 < taken <= 3
+    assert value("seqserve_slots_max", model) == 4
+    b.engine.resume()
+    for job in jobs:
+        job.wait()
+    assert b.scheduler.drain(5)
+    assert value("seqserve_slots_taken", model) == 0

@@ -167,3 +167,12 @@ async def test_an_owner_with_too_many_cold_sessions_is_told_to_come_back(tmp_pat
         answer = await refused(Talk(toys.sequence.Session()).say(open=opening))
         assert (answer.code, answer.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
         assert answer.detail(error_details_pb2.RetryInfo).retry_delay.seconds == 10
+
+
+async def test_a_session_fetched_from_the_store_is_counted_as_such(tmp_path: Path) -> None:
+    async with serving(tmp_path) as toys, talking(toys, durability=EVERY_STEP) as (talk, opened):
+        await talk.feed("uno ")
+    async with serving(tmp_path) as toys, talking(toys, session_id=opened.session_id):
+        value = toys.server.metrics.registry.get_sample_value
+        assert value("seqserve_sessions_resumed_total", {"source": "store"}) == 1
+        assert value("seqserve_save_lag_seconds") == 0

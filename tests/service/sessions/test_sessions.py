@@ -309,6 +309,28 @@ async def test_a_store_that_is_away_does_not_stop_a_session(translator: Served) 
         assert await talk.generate() == "one two three"
 
 
+async def test_how_long_a_session_has_waited_for_the_store_is_told_until_it_is_saved(
+    translator: Served,
+) -> None:
+    store = SlowStore()
+    replica = Replica(store, translator)
+    value = replica.metrics.registry.get_sample_value
+    session_id = await replica.open(translator)
+    async with replica.talk(session_id) as talk:
+        assert value("seqserve_save_lag_seconds") == 0
+        store.is_away = True
+        await talk.feed("uno ")
+        await replica.settled()
+        assert value("seqserve_sessions_unsaved") == 1
+        earlier = value("seqserve_save_lag_seconds") or 0
+        await asyncio.sleep(0.01)
+        assert (value("seqserve_save_lag_seconds") or 0) > earlier > 0
+        store.is_away = False
+        await replica.sessions.upkeep()
+        await replica.settled()
+        assert value("seqserve_save_lag_seconds") == value("seqserve_sessions_unsaved") == 0
+
+
 async def test_a_store_that_is_away_stops_a_session_where_that_was_chosen(translator: Served) -> None:
     store = SlowStore()
     replica = Replica(store, translator, serves_on=False)
