@@ -19,6 +19,9 @@ Arrays = Mapping[str, Array]
 
 NOTHING: Arrays = {}
 
+Wanted = tuple[str, ...] | None
+"""Names of the outputs that a step is answered with; None: all. What nobody of a batch wants is not fetched."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -32,6 +35,7 @@ class Step:
     inputs: Arrays
     state: Arrays = field(default_factory=lambda: NOTHING)
     context: Arrays = field(default_factory=lambda: NOTHING)
+    wanted: Wanted = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,11 @@ class Wiring:
     """Output `[size]`: ids, the best first."""
     scores: str
     """Output `[size]`: their log-probabilities."""
+
+    @property
+    def wanted(self) -> Wanted:
+        """The outputs that this needs."""
+        return self.choices, self.scores
 
 
 class Row(NamedTuple):

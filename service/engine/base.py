@@ -17,16 +17,17 @@ class Resident(Protocol):
         """Let rows go and others in; returns who sits where now.
 
         The answer holds, for each slot, the slot where its row sat before, or -1 - i for the i-th of those who join.
-        The inputs of joining steps matter for their shapes only. StepFailed, and nothing has changed, where one of
+        The inputs of joining steps matter for their shapes only; an output that one of them wants is fetched for all
+        rows as long as its row is there. StepFailed, and nothing has changed, where one of
         them does not fit the graph.
         """
         ...
 
     def run(self, inputs: Mapping[str, Array], sizes: Mapping[str, int]) -> tuple[Arrays, Arrays]:
-        """Run all rows: (outputs, states after the step), each `[batch, …]`; inputs are `[batch, …]`, too.
+        """Run all rows: (outputs that some row wants, states after the step), each `[batch, …]`, as the inputs are.
 
-        The states stay the rows' own for the next run; nobody writes to what is returned. After StepFailed, every row
-        stands where it stood.
+        Ragged axes of outputs are padded. The states stay the rows' own for the next run; nobody writes to what is
+        returned. After StepFailed, every row stands where it stood.
         """
         ...
 

@@ -64,7 +64,6 @@ class _Graph:
         self._name = name
         self._spec = bundle.manifest.graphs[name]
         self._rows = Rows(name, self._spec)
-        self._outputs = [t.tensor for t in self._spec.outputs]
         self._session = _session(bundle, self._spec.file, settings)
         where = bundle.path / self._spec.file
         _match(where, self._session.get_inputs(), self._spec.inputs, exhaustive=True)
@@ -84,7 +83,7 @@ class _Graph:
     def _run(self, rows: Rows, steps: Sequence[Step]) -> list[Result]:
         batch = rows.stack(steps)
         with _failing(self._name):
-            arrays: list[Array] = self._session.run(self._outputs, dict(batch.feeds))
+            arrays: list[Array] = self._session.run(batch.fetched, dict(batch.feeds))
         return rows.split(batch, arrays)
 
     def _run_resident(self, steps: Sequence[Step]) -> None:
@@ -108,12 +107,16 @@ class _Binding:
         self._session = session
         self._io = session.io_binding()
         self._bound: dict[str, Array] = {}
+        self._fetched: list[str] = []
 
     def bind(self, tensor: str, array: Array) -> None:
         self._bound[tensor] = array = np.asarray(array, order="C")
         self._io.bind_cpu_input(tensor, array)
 
     def run(self, outputs: Mapping[str, Array | None]) -> list[Array]:
+        if self._fetched != (names := list(outputs)):
+            self._io.clear_binding_outputs()
+            self._fetched = names
         for tensor, array in outputs.items():
             if array is None:
                 self._io.bind_output(tensor)

@@ -12,9 +12,10 @@ import numpy as np
 
 from service.bundle.manifest import GraphSpec, TensorSpec
 from service.bundle.rules import ragged
+from service.engine.answers import Answers
 from service.engine.rows import Rows
 from service.errors import StepFailed
-from service.step import Array, Arrays, Step
+from service.step import Array, Arrays, Step, Wanted
 
 
 class Binding(Protocol):
@@ -25,7 +26,7 @@ class Binding(Protocol):
         ...
 
     def run(self, outputs: Mapping[str, Array | None]) -> list[Array]:
-        """Run into these arrays, or into new ones where none is given; StepFailed."""
+        """Fetch these outputs into these arrays, or into new ones where none is given; StepFailed."""
         ...
 
 
@@ -37,6 +38,7 @@ class ResidentRows:
         self._spec = spec
         self._binding = binding
         self._rows = Rows(graph, spec)
+        self._answers = Answers(graph, spec)
         self._contexts = [t for t in spec.inputs if t.role == "context"]
         self._states = {t.name: t for t in spec.inputs if t.role == "state"}
         self._lengths = [t for t in spec.inputs if t.role == "lengths"]
@@ -46,6 +48,8 @@ class ResidentRows:
         self._now: dict[str, Array] = {}
         """State → `[batch, …]`, as the last run or the last change left it."""
         self._slots = Slots(self._contexts)
+        self._wishes: list[Wanted] = []
+        self._fetched: Sequence[TensorSpec] = ()
         self._num = 0
 
     def __len__(self) -> int:
@@ -65,6 +69,8 @@ class ResidentRows:
         self._slots.reseat(
             rows, {t.tensor: feeds.get(t.tensor) for t in self._contexts}, lengths, self._spec.pad
         )
+        self._wishes = [self._wishes[row] if row >= 0 else joining[-1 - row].wanted for row in order]
+        self._fetched = self._answers.to(self._wishes)
         self._num = len(order)
         self._bind_context()
         return order
@@ -77,7 +83,7 @@ class ResidentRows:
                 self._binding.bind(tensor.tensor, np.array(sizes[tensor.name], np.int64))
             elif tensor.role == "state":
                 self._binding.bind(tensor.tensor, self._now[tensor.name])
-        into = {t.tensor: self._room(t, sizes) for t in self._spec.outputs}
+        into = {t.tensor: self._room(t, sizes) for t in self._fetched}
         return self._told(self._binding.run(into))
 
     @property
@@ -86,12 +92,12 @@ class ResidentRows:
 
     def step(self, slot: int, inputs: Arrays) -> Step:
         state = {name: array[slot] for name, array in self._now.items()}
-        return Step(self._graph, inputs, state, self._slots.row(slot))
+        return Step(self._graph, inputs, state, self._slots.row(slot), self._wishes[slot])
 
     def _told(self, found: Sequence[Array]) -> tuple[Arrays, Arrays]:
         outputs: dict[str, Array] = {}
         states = dict(self._now)
-        for tensor, array in zip(self._spec.outputs, found, strict=True):
+        for tensor, array in zip(self._fetched, found, strict=True):
             if array.ndim != len(tensor.axes) or len(array) != self._num:
                 raise StepFailed(
                     f"graph {self._graph}: answers {tensor.name} in shape {array.shape} to {self._num} rows"

@@ -14,9 +14,10 @@ import numpy as np
 
 from service.bundle.manifest import GraphSpec, TensorSpec
 from service.bundle.rules import ragged
+from service.engine.answers import Answers
 from service.engine.contexts import Contexts, Row, place
 from service.errors import StepFailed
-from service.step import NOTHING, Array, Arrays, Result, Step
+from service.step import NOTHING, Array, Arrays, Result, Step, Wanted
 
 Lengths = Mapping[str, Sequence[int]]
 """Axis → each row's own length."""
@@ -32,6 +33,15 @@ class Batch:
     """Row of the batch → index of its step."""
     lengths: Lengths
     """Ragged axis → length of each row of the batch."""
+    answers: Sequence[TensorSpec]
+    """The outputs to be fetched."""
+    wishes: Sequence[Wanted] | None
+    """What each row of the batch wants, where that is not the same for all."""
+
+    @property
+    def fetched(self) -> list[str]:
+        """ONNX tensors of the outputs to be fetched."""
+        return [tensor.tensor for tensor in self.answers]
 
 
 class Rows:
@@ -47,6 +57,7 @@ class Rows:
         self._initial = {t.name: _initial(t) for t in spec.inputs if t.role == "state" and not ragged(t)}
         self._fixed = {t.tensor: cast("tuple[int, ...]", t.axes[1:]) for t in spec.inputs if not ragged(t)}
         self._rulers = _rulers(spec)
+        self._answers = Answers(graph, spec)
         self._cut = {t.of for t in self._sizes}
 
     def stack(self, steps: Sequence[Step]) -> Batch:
@@ -59,16 +70,18 @@ class Rows:
             raise StepFailed(f"graph {self._graph}: a step holds what is no array: {error}") from None
 
     def split(self, batch: Batch, arrays: Sequence[Array]) -> list[Result]:
-        """Cut the outputs, in the order of the manifest, into results in the order of the steps."""
+        """Cut the outputs, in the order of `batch.answers`, into results in the order of the steps."""
         parts: dict[str, tuple[list[str], list[list[Array]]]] = {
             r: ([], []) for r in ("output", "state", "context")
         }
-        for tensor, array in zip(self._spec.outputs, arrays, strict=True):
+        for tensor, array in zip(batch.answers, arrays, strict=True):
             names, columns = parts[tensor.role]
             names.append(tensor.name)
             columns.append(self._rows(tensor, array, batch))
         num = len(batch.seats)
         outputs, states, contexts = (_dicts(names, columns, num) for names, columns in parts.values())
+        if batch.wishes is not None:
+            outputs = [_only(own, wish) for own, wish in zip(outputs, batch.wishes, strict=True)]
         results = map(Result, outputs, states, contexts)
         return _unseat(results, batch.seats)
 
@@ -86,7 +99,9 @@ class Rows:
         for tensor in self._spec.inputs:
             if tensor.role != "context":
                 feeds[tensor.tensor] = self._feed(tensor, steps, lengths, padded)
-        return Batch(feeds, seats, lengths)
+        wishes = [step.wanted for step in steps]
+        alike = wishes.count(wishes[0]) == len(wishes)
+        return Batch(feeds, seats, lengths, self._answers.to(wishes), None if alike else wishes)
 
     def _measure(self, steps: Sequence[Step]) -> Lengths:
         """Read each row's own length of each ragged axis, and what it asks of each size."""
@@ -220,6 +235,10 @@ def _dicts(names: list[str], columns: list[list[Array]], num: int) -> Sequence[A
     if not names:
         return [NOTHING] * num
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _only(outputs: Arrays, wish: Wanted) -> Arrays:
+    return outputs if wish is None else {name: outputs[name] for name in wish}
 
 
 def _unseat(results: "map[Result]", seats: Sequence[int]) -> list[Result]:

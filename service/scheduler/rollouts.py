@@ -44,7 +44,8 @@ class Member:
 
     def first_step(self) -> Step:
         wiring, rollout = self.rollout.wiring, self.rollout
-        return Step(wiring.graph, _inputs(wiring, rollout.first, 1), rollout.state, rollout.context)
+        inputs = _inputs(wiring, rollout.first, 1)
+        return Step(wiring.graph, inputs, rollout.state, rollout.context, wiring.wanted)
 
 
 class Bench:

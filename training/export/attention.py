@@ -105,12 +105,16 @@ class Bahdanau:
 ATTENTIONS: dict[str, type[Attention] | None] = {"none": None, "luong": Luong, "bahdanau": Bahdanau}
 
 
-def look(graph: Graph, scores: Value, values: Value, lengths: Value) -> Value:
-    """Values weighted by the softmax of `scores` [batch, 1, source] over real positions: [batch, num_values]."""
+def look(graph: Graph, scores: Value, values: Value, lengths: Value) -> tuple[Value, Value]:
+    """Values weighted by the softmax of `scores` [batch, 1, source] over real positions, and the weights.
+
+    [batch, num_values] and [batch, source]; at padding the weights are zero.
+    """
     one = graph.constant([1], np.int64)
     source = graph.op("Squeeze", graph.op("Shape", scores, start=2, end=3), graph.constant([0], np.int64))
     places = graph.op("Range", graph.constant(0, np.int64), source, graph.constant(1, np.int64))
     real = graph.op("Less", places, graph.op("Unsqueeze", lengths, graph.constant([1, 2], np.int64)))
     masked = graph.op("Where", real, scores, graph.constant(MASKED, np.float32))
     weights = graph.op("Softmax", masked, axis=-1)
-    return graph.op("Squeeze", graph.op("MatMul", weights, values), one)
+    seen = graph.op("Squeeze", graph.op("MatMul", weights, values), one)
+    return seen, graph.op("Squeeze", weights, one)

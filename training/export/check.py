@@ -54,12 +54,28 @@ class Runner:
                 array = np.full(shape, tensor.initial, np.float32)
             feeds[tensor.tensor] = self._padded(array, tensor.axes)
         found = self._session.run([tensor.tensor for tensor in self.spec.outputs], feeds)
-        return {tensor.name: array for tensor, array in zip(self.spec.outputs, found, strict=True)}
+        lengths = self._lengths(given)
+        return {
+            tensor.name: array[tuple(slice(lengths.get(str(axis))) for axis in tensor.axes)]
+            for tensor, array in zip(self.spec.outputs, found, strict=True)
+        }
 
     def states(self, arrays: Mapping[str, Array]) -> Arrays:
         """Those of `arrays` that this graph takes as state or context."""
         wanted = {tensor.name for tensor in self.spec.inputs if tensor.role in ("state", "context")}
         return {name: array for name, array in arrays.items() if name in wanted}
+
+    def _lengths(self, given: Mapping[str, Array]) -> dict[str, int]:
+        """How long the ragged axes are without padding, `batch` among them."""
+        shapes = [
+            (tensor.axes, given[tensor.name].shape) for tensor in self.spec.inputs if tensor.name in given
+        ]
+        return {
+            axis: size
+            for axes, sizes in shapes
+            for axis, size in zip(axes, sizes, strict=True)
+            if isinstance(axis, str)
+        }
 
     def _padded(self, array: Array, axes: Sequence[str | int]) -> Array:
         widths = [

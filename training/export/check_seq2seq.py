@@ -12,6 +12,7 @@ from training.models.seq2seq import Seq2Seq
 from training.modules.attention import MASKED
 
 NUM_STEPS = 3
+ATTENTION = "attention"
 
 
 class Seq2SeqCheck:
@@ -42,13 +43,15 @@ class Seq2SeqCheck:
         memory, state = self._model.encode(*texts.tensors())
         self._compare_states("encode", encoded, state)
         for token, ours in zip(self._tokens(len(texts.lengths)), steps, strict=True):
-            logits, state, _ = self._model.step(torch.from_numpy(token), state, memory)
+            logits, state, weights = self._model.step(torch.from_numpy(token), state, memory)
             logits[:, list(NEVER_WRITTEN)] = MASKED
             unsorted = np.empty_like(ours["top_log_probs"])
             np.put_along_axis(unsorted, ours["top_tokens"], ours["top_log_probs"], axis=1)
             written = [token for token in range(self._vocab_size) if token not in NEVER_WRITTEN]
             self._differences.compare("step", unsorted[:, written], torch.log_softmax(logits, -1)[:, written])
             self._compare_states("step", ours, state)
+            if ATTENTION in ours:
+                self._differences.compare("attention", ours[ATTENTION], weights)
 
     def _alike(self, texts: Texts, encoded: Arrays, step: Arrays) -> None:
         """The likeliest token is the first of the k likeliest, for every k."""
@@ -101,6 +104,8 @@ class Seq2SeqCheck:
 
 
 def _row(arrays: Arrays, number: int, length: int) -> Arrays:
-    """One row of a batch; contexts are cut to its length."""
+    """One row of a batch; contexts and attention are cut to its length."""
     rows = {name: array[number : number + 1] for name, array in arrays.items()}
-    return {name: row[:, :length] if row.ndim == 3 else row for name, row in rows.items()}
+    return {
+        name: row[:, :length] if row.ndim == 3 or name == ATTENTION else row for name, row in rows.items()
+    }

@@ -3,7 +3,8 @@
     encode   tokens [batch, source], lengths [batch], the encoder's state if it reads one way
              → keys, values [batch, source, ·], the encoder's state, the decoder's first state
     step     token [batch], the decoder's state, keys, values, source_lengths [batch], k
-             → top_tokens, top_log_probs [batch, k], the decoder's next state
+             → top_tokens, top_log_probs [batch, k], the decoder's next state,
+               attention [batch, source]: how much it looked at each position; costs next to nothing unless fetched
 
 A one-way encoder can be given a text in chunks: its state goes on, the contexts of the chunks follow each other,
 and the decoder's first state is that after the last chunk.
@@ -77,20 +78,22 @@ class Seq2SeqGraphs:
         token = sign.input("token", "int64", ("batch",))
         k = sign.size("k", of="k")
         state = sign.states_in("decoder", self._decoder)
-        x, seen = numbers.lookup(graph, token, self._target), None
+        x, seen, weights = numbers.lookup(graph, token, self._target), None, None
         if self._attention and self._attention.before_cell:
-            seen = self._look(sign, state[-1][0])
+            seen, weights = self._look(sign, state[-1][0])
             x = numbers.factor(graph, graph.op("Concat", numbers.embedded(graph, x), seen, axis=-1))
         run = self._decoder.step(graph, numbers, x, state)
         if self._attention and not self._attention.before_cell:
-            seen = self._look(sign, run.state[-1][0])
+            seen, weights = self._look(sign, run.state[-1][0])
         tokens, log_probs = self._best(graph, self._readout(graph, run.outputs, seen), k)
         sign.output("top_tokens", tokens, ("batch", "k"), dtype="int64")
         sign.output("top_log_probs", log_probs, ("batch", "k"))
         sign.states_out("decoder", run.state, self._decoder)
+        if weights:
+            sign.output("attention", weights, ("batch", "source"))
         return graph, sign.spec("step.onnx", pad={"source": attention.PAD} if self._attention else {})
 
-    def _look(self, sign: Signature, hidden: Value) -> Value:
+    def _look(self, sign: Signature, hidden: Value) -> tuple[Value, Value]:
         assert self._attention
         keys = sign.input("keys", "float32", ("batch", "source", self._attention.num_keys), role="context")
         values = sign.input(

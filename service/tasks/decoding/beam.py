@@ -37,6 +37,7 @@ from service.tasks.decoding.hypothesis import (
 from service.tasks.decoding.options import DecodingOptions
 from service.tasks.jobs import Program
 
+WANTED = ("top_tokens", "top_log_probs")
 FIRST_TOKEN = np.array(BOS, dtype=np.int64)
 
 
@@ -103,7 +104,7 @@ class BeamSearch:
 
     def steps(self) -> Sequence[Step]:
         return [
-            Step("step", {"token": live.last, "k": self._width}, live.state, self._context)
+            Step("step", {"token": live.last, "k": self._width}, live.state, self._context, WANTED)
             for live in self._at.live
         ]
 

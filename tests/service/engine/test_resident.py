@@ -1,5 +1,7 @@
 """Rows that stay in their batch: whoever comes and goes, each row is as it would be alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +13,7 @@ from service.engine import Resident
 from service.engine.onnx import OnnxEngine
 from service.engine.resident import seating
 from service.errors import StepFailed
-from service.step import Result, Step
+from service.step import Arrays, Result, Step, Wanted
 from tests.bundles import write_translator
 from tests.fakes.rolling_sum import RollingSum
 
@@ -58,6 +60,15 @@ def alone(engine: OnnxEngine, read: Result) -> list[bytes]:
     return seen
 
 
+def own(slot: int, read: Result, *parts: Arrays) -> list[Arrays]:
+    """A row's own arrays, without the padding of what looks at the source."""
+    length = len(read.context["keys"])
+    return [
+        {name: array[slot, :length] if name == "attention" else array[slot] for name, array in part.items()}
+        for part in parts
+    ]
+
+
 def written(*named: object) -> bytes:
     return b"".join(
         np.ascontiguousarray(arrays[name]).tobytes()
@@ -87,8 +98,7 @@ def test_whoever_comes_and_goes_each_row_is_as_it_is_alone(engine: OnnxEngine, d
             outputs, states = resident.run({"token": np.array(tokens)}, {"k": 1})
             tokens = outputs["top_tokens"][:, 0].tolist()
             for slot, i in enumerate(seated):
-                own = ({name: array[slot] for name, array in part.items()} for part in (outputs, states))
-                seen[i].append(written(*own))
+                seen[i].append(written(*own(slot, reads[i], outputs, states)))
     for i, rows in seen.items():
         assert rows == expected[i][: len(rows)]
 
@@ -116,8 +126,53 @@ def test_who_does_not_fit_is_refused_and_nobody_notices(engine: OnnxEngine) -> N
     with pytest.raises(StepFailed):
         resident.reseat([0], [first(reads[1]), crooked])
     outputs, states = resident.run({"token": np.full(1, 2)}, {"k": 1})
-    own = ({name: array[0] for name, array in part.items()} for part in (outputs, states))
-    assert written(*own) == alone(engine, reads[0])[0]
+    assert written(*own(0, reads[0], outputs, states)) == alone(engine, reads[0])[0]
+
+
+def asking(read: Result, *wanted: str) -> Step:
+    return replace(first(read), wanted=wanted)
+
+
+def test_what_nobody_wants_is_not_fetched_and_what_one_wants_is_there_as_long_as_he_is(
+    engine: OnnxEngine,
+) -> None:
+    reads = encoded(engine, 3)
+    few = "top_tokens", "top_log_probs"
+    resident = engine.resident("step")
+
+    def fetched() -> list[str]:
+        return list(resident.run({"token": np.full(len(resident), 2)}, {"k": 1})[0])
+
+    resident.reseat([], [asking(read, *few) for read in reads[:2]])
+    assert fetched() == list(few)
+    resident.reseat([], [asking(reads[2], *few, "attention")])
+    assert fetched() == [*few, "attention"]
+    assert resident.step(2, {}).wanted == (*few, "attention")
+    resident.reseat([2], [])
+    assert fetched() == list(few)
+    with pytest.raises(StepFailed, match="no output 'gates'; it gives attention, top_log_probs, top_tokens"):
+        resident.reseat([], [asking(reads[2], "gates")])
+    assert len(fetched()) == 2
+
+
+def test_a_step_is_answered_with_what_it_wants_whatever_the_others_want(engine: OnnxEngine) -> None:
+    read, *_ = encoded(engine, 3)
+    wishes: list[Wanted] = [("top_tokens",), None, (), ("attention", "top_tokens")]
+    steps = [replace(first(read), wanted=wanted) for wanted in wishes]
+    together = engine.run("step", steps)
+    names = [sorted(result.outputs) for result in together]
+    assert names == [
+        ["top_tokens"],
+        ["attention", "top_log_probs", "top_tokens"],
+        [],
+        ["attention", "top_tokens"],
+    ]
+    for step, result in zip(steps, together, strict=True):
+        [alone] = engine.run("step", [step])
+        assert written(alone.outputs, alone.state) == written(result.outputs, result.state)
+    looked = together[1].outputs["attention"]
+    assert looked.shape == (len(read.context["keys"]),)
+    assert looked.sum() == pytest.approx(1, abs=1e-5)
 
 
 def test_a_row_can_be_run_elsewhere(engine: OnnxEngine) -> None:
@@ -143,8 +198,8 @@ def test_who_comes_again_in_another_order_is_not_mistaken_for_another(engine: On
     order = resident.reseat([0, 1, 2], [first(reads[i]) for i in (2, 0, 1)])
     outputs, states = resident.run({"token": np.full(4, 2)}, {"k": 1})
     for slot, row in enumerate(order):
-        own = ({name: array[slot] for name, array in part.items()} for part in (outputs, states))
-        assert written(*own) == alone(engine, reads[(2, 0, 1)[-1 - row] if row < 0 else row])[0]
+        read = reads[(2, 0, 1)[-1 - row] if row < 0 else row]
+        assert written(*own(slot, read, outputs, states)) == alone(engine, read)[0]
 
 
 def listening(num: int) -> Step:
