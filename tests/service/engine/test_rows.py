@@ -183,7 +183,11 @@ def test_a_result_does_not_change_when_the_next_batch_is_stacked() -> None:
 )
 def test_what_does_not_fit_is_refused_with_its_name(part: str, name: str, value: Any, reason: str) -> None:
     good = step()
-    parts = {"inputs": dict(good.inputs), "state": dict(good.state), "context": dict(good.context)}
+    parts: dict[str, Any] = {
+        "inputs": dict(good.inputs),
+        "state": dict(good.state),
+        "context": dict(good.context),
+    }
     parts[part] = {k: v for k, v in (parts[part] | {name: value}).items() if v is not None}
     rows = Rows("x", SPEC)
     with pytest.raises(StepFailed, match=reason):
