@@ -32,7 +32,14 @@ ROOMS = (
         "service/sessions",
     ),
     ("service/registry.py", "service/scheduler", "service/engine", "service/bundle"),
-    ("service/config.py", "service/metrics.py", "service/logs.py", "service/step.py", "service/errors.py"),
+    (
+        "service/config.py",
+        "service/keyfiles.py",
+        "service/metrics.py",
+        "service/logs.py",
+        "service/step.py",
+        "service/errors.py",
+    ),
     ("training/cli.py", "training/evaluate.py", "training/export", "training/fit", "training/models"),
     ("training/modules", "training/data", "training/config"),
 )

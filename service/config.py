@@ -39,13 +39,30 @@ class ServerSettings(Piece):
     keepalive_s: float = Field(60.0, ge=1)
     """How often a silent connection is asked whether it still stands."""
     admin: bool = False
-    """Whether callers may load and unload models. Off, unless whoever can reach the port may do so."""
+    """Whether callers who have the role admin may load and unload models."""
     unload_deadline_s: float = Field(300.0, ge=0)
     """How long the sessions of a model that is unloaded may go on, where the caller does not say."""
     trust_owner_header: bool = False
     """Whether the header `seqserve-owner` says who a caller is. Only behind a proxy that sets it itself."""
+    allow_plaintext: bool = False
+    """Means it: no TLS on an address that other machines can reach (`--allow-plaintext`)."""
+    allow_anonymous: bool = False
+    """Means it: callers without credentials on such an address, or beside those who have some (`--allow-anonymous`)."""
+    allow_open_admin: bool = False
+    """Means it: on such an address everybody has the role admin (`--allow-open-admin`)."""
     metrics_port: int = Field(0, ge=0, le=65535)
     """Port of the Prometheus page; 0 turns it off."""
+
+
+class TlsSettings(Piece):
+    """TLS on the port. The files are looked at again at each new connection, and taken up when they have changed."""
+
+    cert_file: Path | None = None
+    """The server's certificate and those between it and its authority, in PEM; without it the port has no TLS."""
+    key_file: Path | None = None
+    """The key of cert_file, in PEM without a passphrase; only its owner (and group) may read it."""
+    client_ca_file: Path | None = None
+    """Authorities of which clients have to show a certificate (mutual TLS); its subject is then the owner."""
 
 
 class ModelSettings(Piece):
@@ -182,6 +199,7 @@ class Settings(Piece):
     store: StoreSettings = StoreSettings()
     keys: KeySettings = KeySettings()
     limits: LimitSettings = LimitSettings()
+    tls: TlsSettings = TlsSettings()
     log: LogSettings = LogSettings()
 
     @classmethod

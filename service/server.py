@@ -22,7 +22,9 @@ from seqserve.v1 import (
 )
 from service import logs
 from service.api import CallInterceptor, Calls, ModelServicer, Owners, SequenceServicer, SessionServicer
+from service.api.exposure import check_exposure
 from service.api.listening import bind, check_free, options
+from service.api.tls import certificates
 from service.bundle import Bundle
 from service.config import Settings
 from service.engine import Engine
@@ -99,11 +101,13 @@ class Server:
         """Listen, load the models, answer; the port is returned. ConfigRefused says why it cannot, and what to do."""
         started, settings = time.perf_counter(), self.settings.server
         check_free(settings.host, settings.port, "port")
+        check_exposure(self.settings)
+        tls = certificates(self.settings.tls)
         try:
             await asyncio.to_thread(self._load)
             self._expose_metrics()
             self._grpc = self._grpc_server()
-            self.port = bind(self._grpc, settings)
+            self.port = bind(self._grpc, settings, tls)
         except BaseException:
             await self._end_parts()
             raise

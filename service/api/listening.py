@@ -5,6 +5,7 @@ import socket
 
 import grpc
 
+from service.api.tls import Certificates
 from service.config import ServerSettings
 from service.errors import ConfigRefused
 
@@ -30,11 +31,14 @@ def options(settings: ServerSettings) -> list[tuple[str, int]]:
     ]
 
 
-def bind(server: grpc.aio.Server, settings: ServerSettings) -> int:
+def bind(server: grpc.aio.Server, settings: ServerSettings, tls: Certificates | None) -> int:
     """Listen; the port is returned. ConfigRefused where it was taken since it was found free."""
     host, port = settings.host, settings.port
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
-        return server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        if tls is None:
+            return server.add_insecure_port(address)
+        return server.add_secure_port(address, tls.credentials())
     except RuntimeError as error:
         raise ConfigRefused(f"cannot listen on {host}:{port}: {error}") from None
 

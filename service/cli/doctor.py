@@ -73,6 +73,7 @@ def _sections(config: Path | None, flags: Mapping[str, Any]) -> Iterator[Section
         yield "machine", lambda: _machine(value)
         yield "models", lambda: _models(value)
         yield "store", lambda: _store(value)
+        yield "security", lambda: _security(value)
         yield "ports", lambda: _ports(value)
 
 
@@ -103,6 +104,12 @@ def _store(settings: "Settings") -> "Iterable[Finding]":
     from service.cli.checks.store import store
 
     return store(settings)
+
+
+def _security(settings: "Settings") -> "Iterable[Finding]":
+    from service.cli.checks.security import security
+
+    return security(settings)
 
 
 def _ports(settings: "Settings") -> "Iterable[Finding]":

@@ -16,6 +16,18 @@ if TYPE_CHECKING:
     from service.server import Server
 
 
+AllowPlaintext = Annotated[
+    bool | None,
+    typer.Option("--allow-plaintext", help="Listen without TLS where other machines can reach it."),
+]
+AllowAnonymous = Annotated[
+    bool | None, typer.Option("--allow-anonymous", help="Let callers without credentials in there.")
+]
+AllowOpenAdmin = Annotated[
+    bool | None, typer.Option("--allow-open-admin", help="Let everybody load and unload models there.")
+]
+
+
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 is any. [default: 50051]")] = None,
@@ -35,6 +47,16 @@ def serve(
     metrics_port: Annotated[
         int | None, typer.Option(help="Port for Prometheus; 0 is off. [default: 0]")
     ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Certificate (PEM): the port speaks TLS.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="Its key (PEM).")] = None,
+    tls_client_ca: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Authorities of clients' certificates (mutual TLS).")
+    ] = None,
+    allow_plaintext: AllowPlaintext = None,
+    allow_anonymous: AllowAnonymous = None,
+    allow_open_admin: AllowOpenAdmin = None,
     log_level: Annotated[
         str | None, typer.Option(help="debug, info, warning or error. [default: info]")
     ] = None,
@@ -50,7 +72,15 @@ def serve(
     seqserve serve --store sqlite:sessions.sqlite
     """
     flags = {
-        "server": {"host": host, "port": port, "metrics_port": metrics_port},
+        "server": {
+            "host": host,
+            "port": port,
+            "metrics_port": metrics_port,
+            "allow_plaintext": allow_plaintext,
+            "allow_anonymous": allow_anonymous,
+            "allow_open_admin": allow_open_admin,
+        },
+        "tls": {"cert_file": tls_cert, "key_file": tls_key, "client_ca_file": tls_client_ca},
         "models": {"repository": models},
         "store": store_flags(store),
         "engine": {"threads": threads},

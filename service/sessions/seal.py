@@ -12,7 +12,6 @@ import binascii
 import hashlib
 import os
 import re
-import stat
 import struct
 import time
 from collections.abc import Callable, Mapping
@@ -24,6 +23,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from service.config import KeySettings
 from service.errors import ConfigRefused, SeqserveError, SnapshotRefused, TicketExpired, TicketRefused
+from service.keyfiles import read_secret
 
 Purpose = Literal["snapshot", "ticket"]
 
@@ -80,15 +80,7 @@ class Keyring:
     @classmethod
     def from_file(cls, path: Path, clock: Callable[[], float] = time.time) -> Self:
         """The keys of a file of `id:base64` lines, which others must not be able to read, nor the group to write."""
-        try:
-            with path.open("rb") as file:
-                mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-                text = file.read(64 * 1024)
-        except OSError as error:
-            raise ConfigRefused(f"cannot read the key file {path}: {error.strerror}") from None
-        if mode & (stat.S_IRWXO | stat.S_IWGRP):
-            raise ConfigRefused(f"the key file {path} has mode {mode:04o}; it must be 0600, or 0640 at most")
-        return cls(parse_keys(text.decode("utf-8", "replace")), clock)
+        return cls(parse_keys(read_secret(path, "key file").decode("utf-8", "replace")), clock)
 
     def seal(self, data: bytes, *, purpose: Purpose, owner: str, expires_at: float | None = None) -> bytes:
         """The data, readable for this ring, purpose and owner only, until `expires_at` (wall clock, seconds)."""

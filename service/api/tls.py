@@ -1,0 +1,133 @@
+"""TLS on the port: certificates from files, which are taken up anew when they change while the server runs."""
+
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import grpc
+import structlog
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+from service.config import TlsSettings
+from service.errors import ConfigRefused
+from service.keyfiles import read_secret
+
+MAX_CHAIN_BYTES = 1024 * 1024
+
+log = structlog.get_logger("seqserve.tls")
+
+Stamp = tuple[tuple[int, int, int], ...]
+"""Inode, size and time of change of each file."""
+
+
+class Certificates:
+    """What the port shows, and whose certificates it takes.
+
+    The files are looked at at each handshake. What does not fit (half written, another key, out of date) is left alone,
+    with a line in the log, and what was good before is shown on.
+    """
+
+    def __init__(self, settings: TlsSettings) -> None:
+        """Read the files; ConfigRefused says what is wrong with them."""
+        if not settings.cert_file or not settings.key_file:
+            raise ConfigRefused("TLS needs both: tls.cert_file and tls.key_file")
+        self._cert_file, self._key_file = settings.cert_file, settings.key_file
+        self._ca_file = settings.client_ca_file
+        self._seen = self._refused = self._stamp()
+        self._lock = threading.Lock()
+        self._current, self.expires_at = self._read()
+
+    def credentials(self) -> grpc.ServerCredentials:
+        """For the port: gRPC asks for changes at each handshake, from a thread of its own."""
+        wants_certificate = self._ca_file is not None
+        return grpc.dynamic_ssl_server_credentials(self._current, self.changed, wants_certificate)
+
+    def changed(self) -> grpc.ServerCertificateConfiguration | None:
+        """The files as they are now, where they have changed and are good; None otherwise. Raises nothing."""
+        with self._lock:
+            try:
+                stamp = self._stamp()
+                if stamp == self._seen:
+                    return None
+                self._current, self.expires_at = self._read()
+            except (ConfigRefused, OSError) as error:
+                failed = self._stamp_or_none()
+                self._tell_once(failed, error)
+                self._refused = failed
+                return None
+            self._seen = self._refused = stamp
+        log.info("took up new certificates", expires=datetime.fromtimestamp(self.expires_at, UTC).isoformat())
+        return self._current
+
+    def _tell_once(self, stamp: Stamp, error: Exception) -> None:
+        if stamp != self._refused:
+            log.error("new certificates were left alone: those from before are shown on", why=str(error))
+
+    def _files(self) -> Sequence[Path]:
+        return [file for file in (self._cert_file, self._key_file, self._ca_file) if file]
+
+    def _stamp(self) -> Stamp:
+        try:
+            found = [file.stat() for file in self._files()]
+        except OSError as error:
+            raise ConfigRefused(f"cannot read {error.filename}: {error.strerror}") from None
+        return tuple((one.st_ino, one.st_size, one.st_mtime_ns) for one in found)
+
+    def _stamp_or_none(self) -> Stamp:
+        try:
+            return self._stamp()
+        except ConfigRefused:
+            return ()
+
+    def _read(self) -> tuple[grpc.ServerCertificateConfiguration, float]:
+        chain = _read_public(self._cert_file)
+        key = read_secret(self._key_file, "key file")
+        expires_at = check_pair(chain, key, self._cert_file, self._key_file)
+        authorities = _read_public(self._ca_file) if self._ca_file else None
+        if self._ca_file and authorities:
+            _certificates(authorities, self._ca_file)
+        pair = [(key, chain)]
+        return grpc.ssl_server_certificate_configuration(pair, root_certificates=authorities), expires_at
+
+
+def certificates(settings: TlsSettings) -> Certificates | None:
+    """What the settings say; None where they say nothing of TLS."""
+    given = settings.cert_file, settings.key_file, settings.client_ca_file
+    return Certificates(settings) if any(given) else None
+
+
+def check_pair(chain: bytes, key: bytes, cert_file: Path, key_file: Path) -> float:
+    """When the first certificate ends (wall clock); ConfigRefused where the two are no pair, or the time is over."""
+    certificate = _certificates(chain, cert_file)[0]
+    try:
+        private = load_pem_private_key(key, None)
+    except (ValueError, TypeError, NotImplementedError):
+        raise ConfigRefused(f"{key_file} holds no key in PEM, or one with a passphrase") from None
+    if _public(private) != _public(certificate):
+        raise ConfigRefused(f"{key_file} is not the key of {cert_file}")
+    end = certificate.not_valid_after_utc
+    if end <= datetime.now(UTC):
+        raise ConfigRefused(f"{cert_file} is out of date since {end:%Y-%m-%d %H:%M} UTC")
+    return end.timestamp()
+
+
+def _certificates(chain: bytes, file: Path) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(chain)
+    except ValueError:
+        raise ConfigRefused(f"{file} holds no certificate in PEM") from None
+
+
+def _public(holder: object) -> bytes:
+    key = holder.public_key()  # type: ignore[attr-defined]  # a certificate or any kind of private key
+    return bytes(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+
+
+def _read_public(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_CHAIN_BYTES)
+    except OSError as error:
+        raise ConfigRefused(f"cannot read {path}: {error.strerror}") from None
