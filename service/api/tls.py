@@ -4,6 +4,7 @@ import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import grpc
 import structlog
@@ -42,7 +43,8 @@ class Certificates:
     def credentials(self) -> grpc.ServerCredentials:
         """For the port: gRPC asks for changes at each handshake, from a thread of its own."""
         wants_certificate = self._ca_file is not None
-        return grpc.dynamic_ssl_server_credentials(self._current, self.changed, wants_certificate)
+        fetch: Any = self.changed  # may answer None for "as before", whatever the stubs say
+        return grpc.dynamic_ssl_server_credentials(self._current, fetch, wants_certificate)
 
     def changed(self) -> grpc.ServerCertificateConfiguration | None:
         """The files as they are now, where they have changed and are good; None otherwise. Raises nothing."""
