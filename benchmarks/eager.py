@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from benchmarks.bare import Loop, padded
-from benchmarks.variants import model_of
+from benchmarks.variants import run_of
 from benchmarks.work import Text
 from training.models.seq2seq import Seq2Seq
 
@@ -17,7 +17,7 @@ class EagerLoop(Loop):
 
     def __init__(self, bundle: Path, threads: int, run: Path | None = None) -> None:
         torch.set_num_threads(threads)
-        model, _ = model_of(bundle, run)
+        model = run_of(bundle, run).model
         assert isinstance(model, Seq2Seq)
         self._model = model
 

@@ -9,49 +9,41 @@ import logging
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import onnxruntime
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from service.bundle import Bundle
-from training.config import Recipe, TranslationRecipe, load_recipe
+from training.config import load_recipe
+from training.data.vocabulary import Vocabulary
 from training.export.arithmetic import ARITHMETICS
-from training.export.bundle import Run, build_model
-from training.export.classifier import ClassifierGraphs
-from training.export.seq2seq import Seq2SeqGraphs
-from training.models.classifier import Classifier
-from training.models.seq2seq import Seq2Seq
+from training.export.run import Run
+from training.export.tasks import export_of
+from training.models.build import build
 
 RECIPES = Path(__file__).parent.parent / "training" / "recipes"
 
 Precision = Literal["fp32", "int8", "stock int8"]
 
 
-def model_of(bundle: Path, run: Path | None = None) -> tuple[Seq2Seq | Classifier, Recipe]:
+def run_of(bundle: Path, run: Path | None = None) -> Run[Any, Any]:
     """The trained model, or one of the shape that the recipe of the bundle's name says."""
     if run:
-        trained = Run.read(run)
-        return trained.model, trained.recipe
-    read = Bundle.read(bundle)
-    recipe = load_recipe(RECIPES / f"{read.manifest.name}.toml")
+        return Run.read(run)
+    manifest = Bundle.read(bundle).manifest
+    recipe, vocabulary = load_recipe(RECIPES / f"{manifest.name}.toml"), Vocabulary.read(bundle)
     torch.manual_seed(0)
-    return build_model(recipe, read.tokenizer.size, len(read.labels)).eval(), recipe
+    return Run(recipe, build(recipe, vocabulary).eval(), vocabulary)
 
 
 def write_variant(bundle: Path, models: Path, precision: Precision, run: Path | None = None) -> Path:
     """Write the bundle anew below `models` with graphs of that arithmetic; returns its folder."""
     place = models / bundle.parent.name / bundle.name
     shutil.copytree(bundle, place)
-    model, recipe = model_of(bundle, run)
     numbers = ARITHMETICS["int8" if precision == "int8" else "fp32"]()
-    if isinstance(recipe, TranslationRecipe):
-        assert isinstance(model, Seq2Seq)
-        graphs = Seq2SeqGraphs(model, recipe.model, numbers).graphs()
-    else:
-        assert isinstance(model, Classifier)
-        graphs = ClassifierGraphs(model, recipe.model, numbers).graphs()
+    graphs = export_of(run_of(bundle, run)).graphs(numbers)
     for graph, spec in graphs.values():
         data = graph.model().SerializeToString()
         (place / spec.file).write_bytes(_quantized(data) if precision == "stock int8" else data)

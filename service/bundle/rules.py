@@ -13,6 +13,9 @@ NEEDS: dict[str, dict[str, tuple[set[str], set[str]]]] = {
 }
 """Task → graph → names of the inputs and of the outputs that it must have."""
 
+LABELLED = {"classify"}
+"""Tasks whose answers have names of their own, in a file of labels."""
+
 
 def complaints(manifest: Manifest) -> Iterator[str]:
     """Yield what is wrong, as a path into the manifest and the reason."""
@@ -21,9 +24,9 @@ def complaints(manifest: Manifest) -> Iterator[str]:
         for complaint in _graph(graph):
             yield f"graphs.{name}: {complaint}"
     yield from _disagreements(manifest)
-    if manifest.task == "classify" and manifest.labels is None:
-        yield "labels: task classify needs a file of labels"
-    if manifest.task != "classify" and manifest.labels is not None:
+    if manifest.task in LABELLED and manifest.labels is None:
+        yield f"labels: task {manifest.task} needs a file of labels"
+    if manifest.task not in LABELLED and manifest.labels is not None:
         yield f"labels: task {manifest.task} has none"
 
 

@@ -7,7 +7,10 @@ import torch
 
 from training.config import TokenizerSection, parse_recipe
 from training.data.subwords import learn_tokenizer
-from training.export.bundle import Run, build_model, write_bundle
+from training.data.vocabulary import Vocabulary
+from training.export.bundle import write_bundle
+from training.export.run import Run
+from training.models.build import build
 
 SENTENCES = (
     "the cat sits on the mat and the dog runs in the garden",
@@ -45,9 +48,9 @@ def _write(
     export = {"precision": "int8", "max_input_tokens": 200, "max_length": 30} | parts.pop("export", {})
     data = {"train": ["none"], "dev": ["none"]}
     checked = parse_recipe(recipe | {"data": data, "model": model | parts, "export": export})
-    tokenizer = learn_tokenizer(SENTENCES * 3, TokenizerSection())
+    vocabulary = Vocabulary(learn_tokenizer(SENTENCES * 3, TokenizerSection()), labels)
     torch.manual_seed(seed)
-    net = build_model(checked, tokenizer.size, len(labels))
+    net = build(checked, vocabulary)
     for weight in net.parameters():
         weight.data.mul_(2)  # random weights of this size write varied text
-    return write_bundle(Run(checked, net.eval(), tokenizer, labels), models, tell=lambda _: None)
+    return write_bundle(Run(checked, net.eval(), vocabulary), models, tell=lambda _: None)

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from service.bundle.manifest import Manifest
-from training.config import ClassificationRecipe, Recipe
+from training.config import Recipe
+from training.export.tasks.base import Facts
 
 CARD = """# {name}, version {version}
 
@@ -34,7 +35,7 @@ They were measured through a running server with
 """
 
 
-def write_card(path: Path, recipe: Recipe, manifest: Manifest) -> None:
+def write_card(path: Path, recipe: Recipe, manifest: Manifest, facts: Facts) -> None:
     """Write the card of `recipe`; what its `[export]` table does not tell is named as missing."""
     wanted = recipe.export
     text = CARD.format(
@@ -47,7 +48,7 @@ def write_card(path: Path, recipe: Recipe, manifest: Manifest) -> None:
         streams="yes" if manifest.streams else f"no: {manifest.why_not_streaming}",
         data=wanted.data or "Not stated in the recipe.",
         scores=wanted.scores or "Not measured yet.",
-        command=_command(recipe),
+        command=_command(recipe.name, facts),
         limits=wanted.failures or "Not described yet.",
     )
     path.write_text(text, "utf-8")
@@ -57,7 +58,5 @@ def _languages(manifest: Manifest) -> str:
     return f", {manifest.source_language} → {manifest.target_language}" if manifest.target_language else ""
 
 
-def _command(recipe: Recipe) -> str:
-    if isinstance(recipe, ClassificationRecipe):
-        return f"seqserve evaluate --model {recipe.name} TEST_FILE"
-    return f"seqserve evaluate --model {recipe.name} --beam 4 TEST_FILE"
+def _command(model: str, facts: Facts) -> str:
+    return " ".join(filter(None, ("seqserve evaluate --model", model, facts.evaluate_options, "TEST_FILE")))
