@@ -1,6 +1,7 @@
 """Which examples run together, and the tensors they become.
 
-Sources of a batch have exactly equal length, so that nothing is padded or packed on that side:
+Sources of a batch have exactly equal length unless a task asks for a coarser `grain`, so that nothing is padded or
+packed on that side:
 
     length 4:  [ 17 203   9   2 ]      length 7:  [ 88  10  41 300   6   9   2 ]
                [ 51   6   9   2 ]                 [ 31   4  77  12  19   9   2 ]
@@ -47,19 +48,23 @@ Plan = list[list[int]]
 ROUND = 16
 
 
-def plan_batches(examples: Sequence[Example], max_tokens: int) -> Plan:
-    """Indexes of each batch, shortest sources first: equal sources' length, at most `max_tokens` positions."""
+def plan_batches(examples: Sequence[Example], max_tokens: int, grain: int = 1) -> Plan:
+    """Indexes of each batch, shortest sources first: at most `max_tokens` positions, padding included.
+
+    With a `grain` of 1 sources of a batch have one length; with more, lengths differ by less than `grain`: for sources
+    so long that hardly two are equal.
+    """
     order = sorted(range(len(examples)), key=lambda index: _lengths(examples[index]))
-    return list(_cut(examples, order, max_tokens))
+    return list(_cut(examples, order, max_tokens, grain))
 
 
-def plan_epoch(examples: Sequence[Example], max_tokens: int, seed: int, epoch: int) -> Plan:
+def plan_epoch(examples: Sequence[Example], max_tokens: int, seed: int, epoch: int, grain: int = 1) -> Plan:
     """`plan_batches` in an order that depends on the seed and the epoch alone, with other batch-mates each epoch."""
     dice = random.Random(f"{seed}/{epoch}")
     order = list(range(len(examples)))
     dice.shuffle(order)
     order.sort(key=lambda index: _lengths(examples[index]))
-    plan = list(_cut(examples, order, max_tokens))
+    plan = list(_cut(examples, order, max_tokens, grain))
     dice.shuffle(plan)
     return plan
 
@@ -85,14 +90,15 @@ def _lengths(example: Example) -> tuple[int, int]:
     return len(example.source), len(example.target)
 
 
-def _cut(examples: Sequence[Example], order: list[int], max_tokens: int) -> Iterator[list[int]]:
-    for _, group in groupby(order, key=lambda index: len(examples[index].source)):
+def _cut(examples: Sequence[Example], order: list[int], max_tokens: int, grain: int) -> Iterator[list[int]]:
+    for _, group in groupby(order, key=lambda index: len(examples[index].source) // grain):
         batch: list[int] = []
+        width = 0
         for index in group:
-            width = max(_lengths(examples[index]))  # targets grow within a group: the last is the widest
+            width = max(width, *_lengths(examples[index]))
             if len(batch) >= _room(width, max_tokens):
                 yield batch
-                batch = []
+                batch, width = [], max(_lengths(examples[index]))
             batch.append(index)
         yield batch
 

@@ -26,6 +26,19 @@ def test_a_batch_keeps_to_its_tokens_and_to_one_source_length(examples: list[Exa
         assert width * len(batch) <= room or len(batch) == 1
 
 
+@given(EXAMPLES, st.integers(1, 200), st.integers(2, 9))
+def test_with_a_coarser_grain_lengths_differ_by_less_than_it(
+    examples: list[Example], room: int, grain: int
+) -> None:
+    plan = plan_batches(examples, room, grain)
+    assert Counter(index for rows in plan for index in rows) == Counter(range(len(examples)))
+    for rows in plan:
+        lengths = [len(examples[index].source) for index in rows]
+        width = max(max(map(len, examples[index])) for index in rows)
+        assert max(lengths) - min(lengths) < grain
+        assert width * len(rows) <= room or len(rows) == 1
+
+
 @given(EXAMPLES)
 def test_the_order_depends_on_seed_and_epoch_alone(examples: list[Example]) -> None:
     assert plan_epoch(examples, 30, 1, 2) == plan_epoch(examples, 30, 1, 2)
