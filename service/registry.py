@@ -140,7 +140,7 @@ class Registry:
         found = f"{bundle.manifest.name}/{bundle.manifest.version}"
         if found != f"{name}/{version}":
             raise BundleRefused(f"{path}: the manifest calls itself {found}; folder and manifest must agree")
-        bundle.tokenizer  # noqa: B018  read now, so that a damaged one is refused here and not at the first request
+        bundle.vocabulary_size  # noqa: B018  read now, so that a damaged one is refused here and not at the first request
         return self._make(bundle)
 
 

@@ -6,9 +6,10 @@ from seqserve.v1 import decoding_pb2, model_pb2, sequence_pb2
 from service.bundle.manifest import Manifest, Task
 from service.errors import InvalidInput, NotPossible
 from service.registry import Served
-from service.tasks.classify import Classification, LabelScore
+from service.tasks.classify import Classification
 from service.tasks.decoding import DecodingOptions, Finish
 from service.tasks.outputs import Hypothesis, Token
+from service.tasks.said import HeardToken, LabelScore, PredictedStep, TaggedWord
 from service.tasks.texts import TooLong
 from service.tasks.translate import Translation, Written
 
@@ -21,6 +22,14 @@ _TASKS: dict[model_pb2.Task.ValueType, Task | None] = {
     model_pb2.TASK_UNSPECIFIED: None,
     model_pb2.TASK_TRANSLATE: "translate",
     model_pb2.TASK_CLASSIFY: "classify",
+    model_pb2.TASK_SUMMARIZE: "summarize",
+    model_pb2.TASK_TAG: "tag",
+    model_pb2.TASK_GENERATE: "generate",
+    model_pb2.TASK_CHAT: "chat",
+    model_pb2.TASK_TRANSCRIBE: "transcribe",
+    model_pb2.TASK_PREDICT: "predict",
+    model_pb2.TASK_CAPTION: "caption",
+    model_pb2.TASK_TENSORS: "tensors",
 }
 _TASKS_TO_PROTO = {task: number for number, task in _TASKS.items()}
 _FINISH = {
@@ -70,7 +79,8 @@ def too_long_from_proto(number: decoding_pb2.TooLong.ValueType) -> TooLong:
 def task_from_proto(number: model_pb2.Task.ValueType) -> Task | None:
     if number not in _TASKS:
         raise InvalidInput(
-            f"task has no value {number}; expected TASK_TRANSLATE or TASK_CLASSIFY", field="task"
+            f"task has no value {number}; expected one of {', '.join(model_pb2.Task.keys()[1:])}",
+            field="task",
         )
     return _TASKS[number]
 
@@ -121,6 +131,20 @@ def finish_to_proto(hypotheses: tuple[Hypothesis, ...] | None) -> decoding_pb2.F
     return _FINISH[hypotheses[0].finish] if hypotheses else decoding_pb2.FINISH_REASON_UNSPECIFIED
 
 
+def word_to_proto(word: TaggedWord) -> decoding_pb2.TaggedWord:
+    return decoding_pb2.TaggedWord(**word._asdict())
+
+
+def heard_to_proto(token: HeardToken) -> decoding_pb2.HeardToken:
+    return decoding_pb2.HeardToken(**token._asdict())
+
+
+def predicted_to_proto(step: PredictedStep) -> decoding_pb2.PredictedStep:
+    return decoding_pb2.PredictedStep(
+        labels=map(label_to_proto, step.labels), forecast=step.forecast, anomaly_score=step.anomaly_score
+    )
+
+
 def label_to_proto(score: LabelScore) -> decoding_pb2.LabelScore:
     return decoding_pb2.LabelScore(label=score.label, probability=score.probability)
 
@@ -145,7 +169,7 @@ def description_to_proto(served: Served) -> model_pb2.ModelDescription:
         streams=manifest.streams,
         why_not_streaming=manifest.why_not_streaming,
         labels=bundle.labels,
-        vocabulary_size=bundle.tokenizer.size,
+        vocabulary_size=bundle.vocabulary_size,
         max_input_tokens=manifest.limits.max_input_tokens,
         max_output_tokens=manifest.limits.max_output_tokens,
         generation=_defaults_to_proto(manifest),

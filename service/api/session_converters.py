@@ -5,15 +5,24 @@ from google.protobuf import duration_pb2
 from seqserve.v1 import session_pb2
 from service.api.converters import (
     finish_to_proto,
+    heard_to_proto,
     hypothesis_to_proto,
     label_to_proto,
     model_version_to_proto,
+    predicted_to_proto,
     token_to_proto,
+    word_to_proto,
+)
+from service.api.input_converters import (
+    features_from_proto,
+    pcm_from_proto,
+    tensor_to_proto,
+    tensors_from_proto,
 )
 from service.errors import InvalidInput
 from service.sessions import Durability, Mode, Parted, Session, Why
 from service.tasks.answers import Answer
-from service.tasks.conversation import Input
+from service.tasks.intake import Given
 
 MAX_DURABILITY_STEPS = 1000
 
@@ -79,14 +88,22 @@ def position_from_proto(message: session_pb2.Feed | session_pb2.Generate) -> int
     return message.output_position if message.HasField("output_position") else None
 
 
-def input_from_proto(feed: session_pb2.Feed) -> Input:
+def input_from_proto(feed: session_pb2.Feed) -> Given:
     kind = feed.WhichOneof("input")
     if kind == "text":
         return feed.text
     if kind == "token_ids":
         return list(feed.token_ids.ids)
+    if kind == "features":
+        return features_from_proto(feed.features, "feed.features")
+    if kind == "pcm":
+        return pcm_from_proto(feed.pcm, "feed.pcm")
+    if kind == "tensors":
+        return tensors_from_proto(feed.tensors.tensors, "feed.tensors")
     if not feed.end_of_input:
-        raise InvalidInput("a feed needs text, token_ids or end_of_input", field="feed.input")
+        raise InvalidInput(
+            "a feed needs text, token_ids, features, pcm, tensors or end_of_input", field="feed.input"
+        )
     return None
 
 
@@ -113,7 +130,11 @@ def answer_to_proto(answer: Answer) -> session_pb2.SessionResponse:
     output = session_pb2.Output(
         input_position=answer.input_position,
         output_position=answer.output_position,
-        labels=map(label_to_proto, answer.labels),
+        labels=map(label_to_proto, answer.said.labels),
+        words=map(word_to_proto, answer.said.words),
+        heard=map(heard_to_proto, answer.said.heard),
+        steps=map(predicted_to_proto, answer.said.steps),
+        tensors=map(tensor_to_proto, answer.said.tensors),
         tokens=map(token_to_proto, answer.tokens),
         finish_reason=finish_to_proto(answer.hypotheses),
         hypotheses=map(hypothesis_to_proto, answer.hypotheses or ()),

@@ -26,7 +26,8 @@ from service.config import LimitSettings
 from service.errors import InvalidInput, NotPossible
 from service.registry import Registry
 from service.sessions import Holding, Parted, Session, Sessions, Source
-from service.tasks.conversation import Conversation, check_streams
+from service.tasks.conversation import Conversation
+from service.tasks.kinds import check_streams
 
 Responses = AsyncGenerator[session_pb2.SessionResponse, None]
 
@@ -49,6 +50,7 @@ class SessionStream:
         self._owner = owner
         self._calls = calls
         self._affinity = affinity
+        self._conversation: Conversation | None = None
 
     async def answers(self, requests: AsyncIterator[session_pb2.SessionRequest]) -> Responses:
         """What the stream answers, request by request; the last message may be that the session has moved."""
@@ -167,7 +169,9 @@ class SessionStream:
         yield closed_to_proto(holding.session)
 
     def _talk(self, holding: Holding) -> Conversation:
-        return Conversation(holding.session, self._limits, self._count_repeated)
+        if self._conversation is None or self._conversation.session is not holding.session:
+            self._conversation = Conversation(holding.session, self._limits, self._count_repeated)
+        return self._conversation
 
     def _count_repeated(self, outcome: str) -> None:
         self._sessions.metrics.turns_repeated.labels(outcome).inc()

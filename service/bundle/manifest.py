@@ -12,7 +12,18 @@ FORMAT = 1
 """The newest manifest format that this version reads and the one it writes."""
 
 Role = Literal["input", "lengths", "size", "state", "context", "output"]
-Task = Literal["translate", "classify"]
+Task = Literal[
+    "translate",
+    "summarize",
+    "classify",
+    "tag",
+    "generate",
+    "chat",
+    "transcribe",
+    "predict",
+    "caption",
+    "tensors",
+]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -98,8 +109,11 @@ class Manifest(Part):
     why_not_streaming: str = ""
     """Where it cannot: the reason, for people."""
     graphs: dict[str, GraphSpec]
-    """translate: `encode` and `step`; classify: `classify`."""
-    tokenizer: str = "tokenizer.json"
+    """What each task needs stands in `service.bundle.rules`."""
+    tokenizer: str | None = "tokenizer.json"
+    """None where neither input nor output is text."""
+    features: str | None = None
+    """The file that says what the input is, where it is not text."""
     labels: str | None = None
     generation: Generation = Generation()
     limits: Limits = Limits()

@@ -41,10 +41,17 @@ class Bundle:
         size = len(text) + sum(len(_verified(path, manifest, name)) for name in manifest.files)
         return cls(path, manifest, _labels(path, manifest), size, hashlib.sha256(text).hexdigest())
 
+    @property
+    def vocabulary_size(self) -> int:
+        """Tokens of its tokenizer; 0 where there is none."""
+        return self.tokenizer.size if self.manifest.tokenizer else 0
+
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer, read on first use; BundleRefused."""
+        """The tokenizer, read on first use; BundleRefused, also where the model has none."""
         name = self.manifest.tokenizer
+        if name is None:
+            raise BundleRefused(f"{self.path}: a model of task {self.manifest.task} without a tokenizer")
         try:
             return Tokenizer.from_json(_text(self.path, name, self.read_file(name)))
         except InvalidInput as error:
@@ -79,8 +86,8 @@ def _explain(error: Any) -> str:
 
 
 def _obey(path: Path, manifest: Manifest) -> None:
-    named = [graph.file for graph in manifest.graphs.values()] + [manifest.tokenizer]
-    for name in [*named, *filter(None, [manifest.labels])]:
+    graphs = [graph.file for graph in manifest.graphs.values()]
+    for name in [*graphs, *filter(None, [manifest.tokenizer, manifest.features, manifest.labels])]:
         if name not in manifest.files:
             raise BundleRefused(f"{path / MANIFEST}: files: {name} is used but has no hash")
     for complaint in complaints(manifest):
@@ -141,7 +148,8 @@ def _labels(path: Path, manifest: Manifest) -> tuple[str, ...]:
     labels = tuple(line.removesuffix("\r") for line in text.removesuffix("\n").split("\n"))
     if "" in labels or len(set(labels)) < len(labels):
         raise BundleRefused(f"{where}: wants one label a line, none empty and none twice")
-    size = next(t.axes[-1] for t in manifest.graphs["classify"].outputs if t.name == "log_probs")
-    if len(labels) != size:
-        raise BundleRefused(f"{where}: has {len(labels)} labels, graph classify answers {size}")
+    for name, graph in manifest.graphs.items():
+        sizes = [tensor.axes[-1] for tensor in graph.outputs if tensor.name == "log_probs"]
+        if sizes and sizes != [len(labels)]:
+            raise BundleRefused(f"{where}: has {len(labels)} labels, graph {name} answers {sizes[0]}")
     return labels

@@ -4,17 +4,32 @@ from collections.abc import Iterator
 
 from service.bundle.manifest import GraphSpec, Manifest, TensorSpec
 
-NEEDS: dict[str, dict[str, tuple[set[str], set[str]]]] = {
-    "translate": {
-        "encode": ({"tokens"}, set()),
-        "step": ({"token", "k"}, {"top_tokens", "top_log_probs"}),
-    },
-    "classify": {"classify": ({"tokens"}, {"log_probs"})},
-}
-"""Task → graph → names of the inputs and of the outputs that it must have."""
+Needs = dict[str, tuple[set[str], set[str]]]
+"""Graph → names of the inputs and of the outputs that it must have."""
 
-LABELLED = {"classify"}
-"""Tasks whose answers have names of their own, in a file of labels."""
+STEP: Needs = {"step": ({"token", "k"}, {"top_tokens", "top_log_probs"})}
+"""Of every model that writes tokens."""
+TAGS: Needs = {"tag": ({"tokens"}, {"log_probs"})}
+LANGUAGE_MODEL: Needs = {"read": ({"tokens"}, set()), **STEP}
+
+NEEDS: dict[str, tuple[Needs, ...]] = {
+    "translate": ({"encode": ({"tokens"}, set()), **STEP},),
+    "summarize": (TAGS, {"encode": ({"tokens"}, set()), **STEP}),
+    "classify": ({"classify": ({"tokens"}, {"log_probs"})},),
+    "tag": (TAGS,),
+    "generate": (LANGUAGE_MODEL,),
+    "chat": (LANGUAGE_MODEL,),
+    "transcribe": ({"hear": ({"features"}, {"log_probs"})},),
+    "predict": ({"predict": ({"features"}, {"log_probs"})}, {"predict": ({"features"}, {"forecast"})}),
+    "caption": ({"encode": ({"features"}, set()), **STEP},),
+    "tensors": ({},),
+}
+"""Task → what its graphs must be: one of these."""
+
+READS_TEXT = {"translate", "summarize", "classify", "tag", "generate", "chat"}
+"""Tasks whose input is text."""
+LABELS: dict[str, bool] = {"classify": True, "tag": True, "predict": False}
+"""Tasks with a file of labels → whether they cannot do without."""
 
 
 def complaints(manifest: Manifest) -> Iterator[str]:
@@ -24,14 +39,26 @@ def complaints(manifest: Manifest) -> Iterator[str]:
         for complaint in _graph(graph):
             yield f"graphs.{name}: {complaint}"
     yield from _disagreements(manifest)
-    if manifest.task in LABELLED and manifest.labels is None:
-        yield f"labels: task {manifest.task} needs a file of labels"
-    if manifest.task not in LABELLED and manifest.labels is not None:
-        yield f"labels: task {manifest.task} has none"
+    yield from _files(manifest)
+
+
+def _files(manifest: Manifest) -> Iterator[str]:
+    task = manifest.task
+    if LABELS.get(task) and manifest.labels is None:
+        yield f"labels: task {task} needs a file of labels"
+    if task not in LABELS and manifest.labels is not None:
+        yield f"labels: task {task} has none"
+    if task in READS_TEXT and manifest.tokenizer is None:
+        yield f"tokenizer: task {task} needs one"
 
 
 def _missing(manifest: Manifest) -> Iterator[str]:
-    for name, (inputs, outputs) in NEEDS[manifest.task].items():
+    """What is missing for the alternative that the manifest comes nearest to."""
+    yield from min((list(_lacking(manifest, needs)) for needs in NEEDS[manifest.task]), key=len)
+
+
+def _lacking(manifest: Manifest, needs: Needs) -> Iterator[str]:
+    for name, (inputs, outputs) in needs.items():
         if name not in manifest.graphs:
             yield f"graphs: task {manifest.task} needs a graph {name!r}"
             continue

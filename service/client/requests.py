@@ -15,6 +15,14 @@ TASKS = {
     "": model_pb2.TASK_UNSPECIFIED,
     "translate": model_pb2.TASK_TRANSLATE,
     "classify": model_pb2.TASK_CLASSIFY,
+    "summarize": model_pb2.TASK_SUMMARIZE,
+    "tag": model_pb2.TASK_TAG,
+    "generate": model_pb2.TASK_GENERATE,
+    "chat": model_pb2.TASK_CHAT,
+    "transcribe": model_pb2.TASK_TRANSCRIBE,
+    "predict": model_pb2.TASK_PREDICT,
+    "caption": model_pb2.TASK_CAPTION,
+    "tensors": model_pb2.TASK_TENSORS,
 }
 DURABILITIES = {
     "none": session_pb2.DURABILITY_MODE_NONE,

@@ -12,7 +12,7 @@ from service.sessions.reading import NOTHING_READ, Reading
 from service.sessions.turns import Turn, TurnLog
 
 Pending = Mapping[str, Any]
-"""The state of a tokenizer's feeder, as plain JSON values."""
+"""What is held back of the input, and whatever else a kind of model has to remember, as plain JSON values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Standing:
         """Where input is taken from here: the same place, or the start of a new text."""
         return replace(self, **_NEW_TEXT) if self.text_is_over else self
 
-    def read(self, reading: Reading, pending: Pending) -> Self:
+    def read(self, reading: Reading, pending: Pending | None) -> Self:
         """The standing after reading on; positions grow by what was read."""
         grown = reading.num_tokens - self.reading.num_tokens
         return replace(self, reading=reading, pending=pending, input_position=self.input_position + grown)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.bundle.tokenizer import Tokenizer
-from service.tasks.classify import LabelScore
 from service.tasks.decoding import Finish, Found, ScoredToken
 from service.tasks.outputs import Hypothesis, Token, hypotheses_of
+from service.tasks.said import NOTHING_SAID, Said
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Answer:
 
     input_position: int
     output_position: int
-    labels: tuple[LabelScore, ...] = ()
+    said: Said = NOTHING_SAID
     tokens: tuple[Token, ...] = ()
     hypotheses: tuple[Hypothesis, ...] | None = None
     """The whole outputs, with the last answer of a generate only."""
@@ -33,9 +33,7 @@ def digest_of(kind: str, *content: Any) -> str:
 
 def to_log(answer: Answer, found: Sequence[Found] = ()) -> str:
     """The answer of a turn as JSON; of outputs, only what a model was needed for."""
-    kept: dict[str, Any] = {"at": [answer.input_position, answer.output_position]}
-    if answer.labels:
-        kept["labels"] = [[score.label, score.probability] for score in answer.labels]
+    kept: dict[str, Any] = {"at": [answer.input_position, answer.output_position], **answer.said.to_json()}
     if found:
         kept["found"] = [
             [[t.id for t in each.tokens], [t.log_prob for t in each.tokens], each.score, each.finish.value]
@@ -47,12 +45,11 @@ def to_log(answer: Answer, found: Sequence[Found] = ()) -> str:
 def from_log(log: str, turn: int, tokenizer: Tokenizer) -> Answer:
     """The answer that was kept; tokens are those of the best output."""
     kept = json.loads(log)
-    labels = tuple(LabelScore(label, probability) for label, probability in kept.get("labels", ()))
     found = [_found(*each) for each in kept.get("found", ())]
     hypotheses = hypotheses_of(tokenizer, found) or None
     tokens = hypotheses[0].tokens if hypotheses else ()
     input_position, output_position = kept["at"]
-    return Answer(input_position, output_position, labels, tokens, hypotheses, turn)
+    return Answer(input_position, output_position, Said.from_json(kept), tokens, hypotheses, turn)
 
 
 def _found(ids: list[int], log_probs: list[float], score: float, finish: str) -> Found:

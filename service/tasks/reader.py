@@ -1,47 +1,71 @@
-"""How a model reads tokens: the whole text in one step, or chunk by chunk where its manifest says that it streams."""
+"""How a model reads its input: the whole in one step, or chunk by chunk where its manifest says that it streams."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from service.bundle.manifest import Manifest
+from service.bundle.rules import ragged
 from service.sessions import Reading
 from service.sessions.reading import ragged_contexts
-from service.step import Step
+from service.step import Array, Arrays, Result, Step
 from service.tasks.jobs import Program
 
 MAX_CHUNK = 64
-"""Tokens in one step of a model that streams: nobody's long text keeps the others waiting for longer."""
+"""Inputs in one step of a model that streams: nobody's long text keeps the others waiting for longer."""
 
-_GRAPHS = {"translate": "encode", "classify": "classify"}
+
+class Read(NamedTuple):
+    """What came of reading on."""
+
+    reading: Reading
+    outputs: tuple[Arrays, ...]
+    """Of each step, those with an entry for every input."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Reads tokens with one graph of a model."""
+    """Reads input with one graph of a model."""
 
     graph: str
+    input: str
+    """The name of the graph's input."""
     chunk: int | None
-    """Most tokens in one step; None: all of them, since the model reads both ways."""
-    ragged: Mapping[str, int]
+    """Most inputs in one step; None: all of them, since the model reads both ways."""
+    contexts: Mapping[str, int]
     """Context → the axis along which its pieces are joined."""
+    by_input: frozenset[str]
+    """Outputs with an entry for every input: said once, and not kept."""
 
     @classmethod
-    def of(cls, manifest: Manifest) -> Self:
-        """The reader of a model."""
-        graph = _GRAPHS[manifest.task]
-        return cls(graph, MAX_CHUNK if manifest.streams else None, ragged_contexts(manifest.graphs[graph]))
+    def of(cls, manifest: Manifest, graph: str, given: str = "tokens") -> Self:
+        """The reader of a model by the name of the graph and of its input."""
+        spec = manifest.graphs[graph]
+        by_input = frozenset(
+            tensor.name for tensor in spec.outputs if tensor.role == "output" and ragged(tensor)
+        )
+        chunk = MAX_CHUNK if manifest.streams else None
+        return cls(graph, given, chunk, ragged_contexts(spec), by_input)
 
-    def read(self, tokens: Sequence[int], reading: Reading) -> Program[Reading]:
-        """The reading after these tokens."""
-        for chunk in self._chunks(tokens):
-            (result,) = yield (Step(self.graph, {"tokens": chunk}, reading.state),)
+    def read(self, inputs: Sequence[int] | Array, reading: Reading) -> Program[Read]:
+        """The reading after these inputs, `[time, …]`."""
+        said: list[Arrays] = []
+        for chunk in self._chunks(inputs):
+            (result,) = yield (Step(self.graph, {self.input: chunk}, reading.state),)
+            if self.by_input:
+                said.append({name: result.outputs[name].copy() for name in self.by_input})
+                result = self._whole(result)
             reading = reading.then(result, len(chunk))
-        return reading
+        return Read(reading, tuple(said))
 
-    def _chunks(self, tokens: Sequence[int]) -> list[np.ndarray[tuple[int], np.dtype[np.int64]]]:
-        array = np.asarray(tokens, dtype=np.int64)
+    def _whole(self, result: Result) -> Result:
+        """The result without what was said to each input."""
+        outputs = {name: array for name, array in result.outputs.items() if name not in self.by_input}
+        return Result(outputs, result.state, result.context)
+
+    def _chunks(self, inputs: Sequence[int] | Array) -> list[Array]:
+        array = inputs if isinstance(inputs, np.ndarray) else np.asarray(inputs, dtype=np.int64)
         size = self.chunk or max(1, len(array))
         return [array[start : start + size] for start in range(0, len(array), size)]

@@ -1,4 +1,4 @@
-"""Translation of whole texts: read to the end of the text, then search for the output."""
+"""Translation: read to the end of the text, then search for the output; of whole texts, and in a session."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -7,13 +7,19 @@ from functools import partial
 from typing import Any
 
 from service.bundle.tokenizer import EOS
+from service.config import LimitSettings
+from service.errors import NotPossible
 from service.registry import Served
 from service.scheduler import Mailbox
-from service.sessions import NOTHING_READ
-from service.tasks.decoding import DecodingOptions, Found, new_search
+from service.sessions import NOTHING_READ, Reading, Standing
+from service.sessions.session import Pending
+from service.step import Arrays
+from service.tasks.decoding import DecodingOptions, Found, Search, new_search
+from service.tasks.intake import Taken, TextIntake
 from service.tasks.jobs import Program, run_all, run_streaming
 from service.tasks.outputs import Hypothesis, Token, TokenWriter, hypotheses_of
 from service.tasks.reader import Reader
+from service.tasks.said import NOTHING_SAID, Said
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,37 @@ class Written:
     position: int
     """Tokens written so far, these counted in."""
     hypotheses: tuple[Hypothesis, ...] | None
+
+
+class Translator:
+    """Reads a text in silence, and writes its translation when that has ended."""
+
+    def __init__(self, served: Served, limits: LimitSettings) -> None:
+        self.served = served
+        self.reader = _reader(served)
+        self.max_inputs = served.manifest.limits.max_input_tokens
+        self._limits = limits
+
+    def intake(self, pending: Pending | None) -> TextIntake:
+        return TextIntake(self.served.bundle, self._limits, pending)
+
+    def say(
+        self, taken: Taken, outputs: Sequence[Arrays], reading: Reading, pending: Pending | None
+    ) -> tuple[Said, Pending | None]:
+        return NOTHING_SAID, pending
+
+    def begin(self, standing: Standing, rest: Taken, options: DecodingOptions) -> Program[Search]:
+        """The search for the translation of all that was fed."""
+        return (yield from _search(self.reader, [*rest.array.tolist(), EOS], standing.reading, options))
+
+    def check_begun(self, standing: Standing, rest: Taken) -> None:
+        """NotPossible where no text was fed."""
+        if standing.reading.num_tokens + len(rest) == 0:
+            raise NotPossible("nothing was fed since the last output; feed some text, then generate")
+
+    def wrote(self, standing: Standing, rest: Taken, found: Sequence[Found]) -> Standing:
+        """At the beginning of a new text."""
+        return standing.answered(len(rest), len(found[0].tokens))
 
 
 async def translate(
@@ -62,7 +99,16 @@ async def stream_translate(
 def _translation(
     served: Served, text: Sequence[int], options: DecodingOptions, sink: Mailbox[Any] | None
 ) -> Program[list[Found]]:
-    reader = Reader.of(served.manifest)
-    reading = yield from reader.read([*text, EOS], NOTHING_READ)
-    search = new_search(reading.state, reading.context(reader.ragged), options)
+    search = yield from _search(_reader(served), [*text, EOS], NOTHING_READ, options)
     return (yield from search.program(sink))
+
+
+def _search(
+    reader: Reader, rest: Sequence[int], reading: Reading, options: DecodingOptions
+) -> Program[Search]:
+    reading, _ = yield from reader.read(rest, reading)
+    return new_search(reading.state, reading.context(reader.contexts), options)
+
+
+def _reader(served: Served) -> Reader:
+    return Reader.of(served.manifest, "encode")

@@ -3,33 +3,29 @@
 from collections.abc import Sequence
 from typing import Any
 
-from service.bundle.tokenizer import EOS
 from service.scheduler import Mailbox
-from service.sessions import Reading, Unfinished
-from service.tasks.decoding import DecodingOptions, Found, ScoredToken, new_search, search_from
+from service.sessions import Standing, Unfinished
+from service.tasks.decoding import DecodingOptions, Found, ScoredToken, search_from
+from service.tasks.intake import Taken
 from service.tasks.jobs import Program
-from service.tasks.reader import Reader
+from service.tasks.kind import Writes
 
 
 class Writing:
     """Runs a search and shows it in `unfinished`, so that whoever looks there can go on from between any two steps."""
 
-    def __init__(self, reader: Reader, options: DecodingOptions, unfinished: Unfinished) -> None:
-        self._reader = reader
+    def __init__(self, kind: Writes, options: DecodingOptions, unfinished: Unfinished) -> None:
+        self._kind = kind
         self._options = options
         self._unfinished = unfinished
         self._search = search_from(unfinished.search, options) if unfinished.search else None
         self.written: Sequence[ScoredToken] = self._written_before()
         """Tokens that were certain before it was gone on with."""
 
-    def program(
-        self, reading: Reading, rest: Sequence[int], sink: Mailbox[Any] | None
-    ) -> Program[list[Found]]:
+    def program(self, standing: Standing, rest: Taken, sink: Mailbox[Any] | None) -> Program[list[Found]]:
         """Puts the tokens after `written` into the sink."""
         if self._search is None:
-            reading = yield from self._reader.read([*rest, EOS], reading)
-            context = reading.context(self._reader.ragged)
-            self._search = new_search(reading.state, context, self._options)
+            self._search = yield from self._kind.begin(standing, rest, self._options)
         self._unfinished.search = self._search
         return (yield from self._search.program(sink))
 

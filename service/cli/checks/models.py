@@ -62,7 +62,7 @@ def _facts(about: str, served: Served, seconds: float) -> Finding:
     size = output.size(bundle.size_bytes)
     text = (
         f"{manifest.task}, {size} {manifest.precision}, format {manifest.format}: "
-        f"{len(manifest.files)} files as hashed, tokenizer of {bundle.tokenizer.size:,}, "
+        f"{len(manifest.files)} files as hashed, tokenizer of {bundle.vocabulary_size:,}, "
         f"{len(manifest.graphs)} graphs loaded in {seconds:.2f} s"
     )
     facts = {
@@ -71,7 +71,7 @@ def _facts(about: str, served: Served, seconds: float) -> Finding:
         "format": manifest.format,
         "precision": manifest.precision,
         "manifest_sha256": bundle.manifest_hash,
-        "vocabulary_size": bundle.tokenizer.size,
+        "vocabulary_size": bundle.vocabulary_size,
         "graphs": list(manifest.graphs),
         "load_s": round(seconds, 3),
     }

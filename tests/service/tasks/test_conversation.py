@@ -11,8 +11,9 @@ from service.errors import InvalidInput, NotPossible, OutOfRange, StepFailed, Tu
 from service.registry import Served
 from service.sessions import Session
 from service.tasks.answers import Answer
-from service.tasks.conversation import Conversation, check_streams
+from service.tasks.conversation import Conversation
 from service.tasks.decoding import DecodingOptions, Finish
+from service.tasks.kinds import check_streams
 from tests.fakes.toy_bundles import SPANISH
 from tests.fakes.toy_server import engine_of
 from tests.fakes.toy_translator import ToyEngine, translated
@@ -96,22 +97,22 @@ async def test_nothing_fed_cannot_be_written(translator: Served) -> None:
 
 async def test_a_classifier_labels_the_text_so_far(classifier: Served) -> None:
     conversation = talk_to(session_of(classifier))
-    assert (await conversation.feed("un")).labels == ()
-    labels = (await conversation.feed("o ")).labels
+    assert (await conversation.feed("un")).said.labels == ()
+    labels = (await conversation.feed("o ")).said.labels
     assert [(score.label, round(score.probability, 3)) for score in labels] == [
         ("play", 0.5),
         ("stop", 0.375),
         ("ask", 0.125),
     ]
-    assert (await conversation.feed("do")).labels == labels
-    assert (await conversation.feed("s", ends=True)).labels[0].label == "ask"
-    assert (await conversation.feed("uno ")).labels == labels
+    assert (await conversation.feed("do")).said.labels == labels
+    assert (await conversation.feed("s", ends=True)).said.labels[0].label == "ask"
+    assert (await conversation.feed("uno ")).said.labels == labels
 
 
 async def test_a_classifier_does_not_write(classifier: Served) -> None:
     conversation = talk_to(session_of(classifier))
     await conversation.feed("uno ")
-    with pytest.raises(NotPossible, match="labels text and cannot generate"):
+    with pytest.raises(NotPossible, match="cannot generate"):
         await generated(conversation)
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from service.cli.checks import selftest
 from service.cli.checks.selftest import tried
-from service.tasks.classify import Classification, LabelScore
+from service.tasks.classify import Classification
+from service.tasks.said import LabelScore
 from tests.fakes.toy_bundles import write_toy_classifier, write_toy_translator
 from tests.fakes.toy_server import engine_of, toy_served
 

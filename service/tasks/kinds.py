@@ -1,0 +1,36 @@
+"""Which kind of model each task is."""
+
+from collections.abc import Callable
+
+from service.bundle.manifest import Manifest
+from service.config import LimitSettings
+from service.errors import NotPossible
+from service.registry import Served
+from service.tasks.classify import Classifier
+from service.tasks.kind import Kind
+from service.tasks.translate import Translator
+
+KINDS: dict[str, Callable[[Served, LimitSettings], Kind]] = {
+    "translate": Translator,
+    "classify": Classifier,
+}
+
+INSTEAD: dict[str, str] = {
+    "translate": "Translate or StreamTranslate with whole texts",
+    "classify": "Classify with whole texts",
+}
+"""What a model that cannot be fed in a session is for."""
+
+
+def kind_of(served: Served, limits: LimitSettings) -> Kind:
+    """The kind of a served model."""
+    return KINDS[served.manifest.task](served, limits)
+
+
+def check_streams(manifest: Manifest) -> None:
+    """Raise NotPossible where a model cannot take its input piece by piece."""
+    if not manifest.streams:
+        because = manifest.why_not_streaming or "it has to see the whole input at once"
+        raise NotPossible(
+            f"{manifest.name} cannot be fed in a session: {because}. Use {INSTEAD[manifest.task]}"
+        )

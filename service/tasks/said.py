@@ -1,0 +1,110 @@
+"""What a model says to what it was fed, as plain values, and as JSON for the log of a session's turns."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from service.step import Array
+
+
+class LabelScore(NamedTuple):
+    """A label and its probability."""
+
+    label: str
+    probability: float
+
+
+class TaggedWord(NamedTuple):
+    """A word, its label, and where it stands in the text: characters from `start` up to `end`."""
+
+    word: str
+    label: str
+    probability: float
+    start: int
+    end: int
+
+
+class HeardToken(NamedTuple):
+    """A token that was heard, the text it adds, and after how many seconds it was certain."""
+
+    id: int
+    piece: str
+    seconds: float
+
+
+class PredictedStep(NamedTuple):
+    """What a model says to one reading: labels, most probable first, or a forecast of the next."""
+
+    labels: tuple[LabelScore, ...] = ()
+    forecast: tuple[float, ...] = ()
+    anomaly_score: float = 0.0
+    """How far the reading was from its forecast, in standard deviations of the errors on the training data."""
+
+
+class NamedTensor(NamedTuple):
+    """A tensor of one session."""
+
+    name: str
+    array: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a feed is answered with; each kind of model fills its own part."""
+
+    labels: tuple[LabelScore, ...] = ()
+    """Of the text so far."""
+    words: tuple[TaggedWord, ...] = ()
+    heard: tuple[HeardToken, ...] = ()
+    steps: tuple[PredictedStep, ...] = ()
+    tensors: tuple[NamedTensor, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values, of the parts that are there."""
+        kept: dict[str, Any] = {
+            "labels": _rows(self.labels),
+            "words": _rows(self.words),
+            "heard": _rows(self.heard),
+            "steps": [[_rows(s.labels), list(s.forecast), s.anomaly_score] for s in self.steps],
+            "tensors": [
+                [t.name, str(t.array.dtype), t.array.shape, t.array.ravel().tolist()] for t in self.tensors
+            ],
+        }
+        return {name: rows for name, rows in kept.items() if rows}
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Self:
+        """What `to_json` wrote down, bit for bit."""
+        return cls(
+            labels=_labels(kept.get("labels", ())),
+            words=tuple(TaggedWord(*row) for row in kept.get("words", ())),
+            heard=tuple(HeardToken(*row) for row in kept.get("heard", ())),
+            steps=tuple(
+                PredictedStep(_labels(labels), tuple(forecast), anomaly)
+                for labels, forecast, anomaly in kept.get("steps", ())
+            ),
+            tensors=tuple(
+                NamedTensor(name, np.array(values, dtype).reshape(shape))
+                for name, dtype, shape, values in kept.get("tensors", ())
+            ),
+        )
+
+
+NOTHING_SAID = Said()
+
+
+def label_scores(log_probs: Array, labels: tuple[str, ...]) -> tuple[LabelScore, ...]:
+    """All labels by log-probability `[labels]`, most probable first, equal ones as the model has them."""
+    probabilities = np.exp(log_probs.astype(np.float64))
+    order = np.argsort(-probabilities, kind="stable")
+    return tuple(LabelScore(labels[i], float(probabilities[i])) for i in order)
+
+
+def _rows(values: tuple[tuple[Any, ...], ...]) -> list[list[Any]]:
+    return [list(value) for value in values]
+
+
+def _labels(rows: Any) -> tuple[LabelScore, ...]:
+    return tuple(LabelScore(*row) for row in rows)
