@@ -1,35 +1,56 @@
-# seqserve on CPU. The first stage installs, the second holds only what runs: no compiler, no pip cache, no root.
+# seqserve. The first stage installs, the second holds only what runs: no compiler, no installer, no root.
+# What is installed is in requirements/serve.txt, to the hash; `make lock` writes it anew.
+#
+#   docker build -t seqserve .
 
-FROM python:3.11-slim-bookworm AS install
+ARG PYTHON=python:3.11-slim-bookworm
+
+FROM ${PYTHON} AS install
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ONLY_BINARY=:all:
 WORKDIR /src
-RUN python -m venv /opt/seqserve
-ENV PATH=/opt/seqserve/bin:$PATH
 
-# Dependencies first: they change less often than the code, and their layer is kept.
-COPY pyproject.toml ./
-RUN python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-      print(*p['dependencies'], *p['optional-dependencies']['redis'], sep='\n')" \
-      > requirements.txt \
-    && pip install --no-cache-dir -r requirements.txt
+# Dependencies first: they change less often than the code, and their layer is kept. Their tests, and the parts of
+# ONNX Runtime and numpy that make models and extensions, stay behind.
+COPY requirements requirements
+RUN python -m venv --without-pip /opt/seqserve \
+    && python -m pip --python /opt/seqserve install --no-deps --require-hashes -r requirements/serve.txt \
+    && cd /opt/seqserve/lib/python3*/site-packages \
+    && find . -type d -name tests -prune -exec rm -rf {} + \
+    && rm -rf onnxruntime/transformers onnxruntime/quantization onnxruntime/tools numpy/f2py numpy/distutils
+RUN python -m venv build && build/bin/pip install --require-hashes -r requirements/build.txt
 
-COPY README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE ./
 COPY protos protos
 COPY service service
 COPY training training
-RUN pip install --no-cache-dir --no-deps .
+RUN build/bin/hatchling build --target wheel \
+    && python -m pip --python /opt/seqserve install --no-deps --no-index dist/*.whl
 
 
-FROM python:3.11-slim-bookworm
-RUN useradd --system --uid 10001 --home-dir /srv/seqserve --shell /usr/sbin/nologin seqserve
+FROM ${PYTHON}
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="seqserve" \
+      org.opencontainers.image.description="Serves recurrent sequence models over gRPC, with state that belongs to a session" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.licenses="Apache-2.0"
+
+# /state is for the one thing that is ever written: the SQLite store, where that is chosen.
+RUN useradd --system --uid 10001 --home-dir /srv/seqserve --shell /usr/sbin/nologin seqserve \
+    && install --directory --owner=10001 --group=10001 /state
 COPY --from=install /opt/seqserve /opt/seqserve
 WORKDIR /srv/seqserve
 COPY models models
 ENV PATH=/opt/seqserve/bin:$PATH \
     PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
     SEQSERVE_SERVER__HOST=0.0.0.0 \
     ORT_DISABLE_TELEMETRY=1
-USER seqserve
+USER 10001:10001
 EXPOSE 50051
 STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=6s --start-period=60s --retries=3 \
+    CMD seqserve health --address 127.0.0.1:${SEQSERVE_SERVER__PORT:-50051} >/dev/null
 ENTRYPOINT ["seqserve"]
 CMD ["serve"]

@@ -27,10 +27,12 @@ class Lock(NamedTuple):
     """One file of pins."""
 
     name: str
-    extras: tuple[str, ...]
+    extras: tuple[str, ...] = ()
+    builds: bool = False
+    """It holds what builds the package, not what the package needs."""
 
 
-LOCKS = (Lock("serve", ("redis", "otel")),)
+LOCKS = (Lock("serve", ("redis", "otel")), Lock("build", builds=True))
 
 
 def main() -> int:
@@ -47,12 +49,12 @@ def main() -> int:
 
 def write(lock: Lock) -> None:
     """Resolve for all platforms; the file says how it came to be, and names no index."""
-    chosen = [part for extra in lock.extras for part in ("--extra", extra)]
     options = ("--universal", "--generate-hashes", "--no-emit-index-url", "--no-annotate", "--quiet")
     versions = ("--python-version", OLDEST_PYTHON, "--custom-compile-command", "make lock", *sys.argv[1:])
     target = ("--output-file", f"requirements/{lock.name}.txt")
-    command = (sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml")
-    subprocess.run([*command, *chosen, *options, *versions, *target], cwd=ROOT, check=True)
+    command = (sys.executable, "-m", "uv", "pip", "compile", "-", *options, *versions, *target)
+    wanted = "\n".join(map(str, wanted_by(lock)))
+    subprocess.run(command, input=wanted, cwd=ROOT, check=True, text=True)
 
 
 def differing(lock: Lock) -> Iterator[str]:
@@ -75,7 +77,7 @@ def differing(lock: Lock) -> Iterator[str]:
 def wanted_by(lock: Lock) -> list[Requirement]:
     """What the file has to give, as pyproject.toml says it."""
     project = PYPROJECT["project"]
-    texts = [*project["dependencies"]]
+    texts = PYPROJECT["build-system"]["requires"] if lock.builds else [*project["dependencies"]]
     for extra in lock.extras:
         texts += project["optional-dependencies"][extra]
     return [Requirement(text) for text in texts]

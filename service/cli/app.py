@@ -4,7 +4,18 @@ from typing import Annotated
 
 import typer
 
-from service.cli import classify, doctor, evaluate, models, serve, sessions, training, translate, version
+from service.cli import (
+    classify,
+    doctor,
+    evaluate,
+    health,
+    models,
+    serve,
+    sessions,
+    training,
+    translate,
+    version,
+)
 
 app = typer.Typer(
     pretty_exceptions_enable=False,
@@ -40,6 +51,7 @@ app.command("translate", rich_help_panel=SERVING)(translate.translate)
 app.command("classify", rich_help_panel=SERVING)(classify.classify)
 app.command("models", rich_help_panel=SERVING)(models.models)
 app.command("sessions", rich_help_panel=SERVING)(sessions.sessions)
+app.command("health", rich_help_panel=SERVING)(health.health)
 app.command("doctor", rich_help_panel=SERVING)(doctor.doctor)
 app.command("version", rich_help_panel=SERVING)(version.print_version)
 app.command("evaluate", rich_help_panel=TRAINING)(evaluate.evaluate)

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 import grpc.aio
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from seqserve.v1.model_pb2_grpc import ModelServiceStub
 from seqserve.v1.sequence_pb2 import ClassifyResponse, TranslateResponse
@@ -127,6 +129,12 @@ class AsyncClient(ClientBase):
         answer = await self._asked(lambda: self._models.DescribeModel(request, timeout=self._within(timeout)))
         return replies.model(answer.model)
 
+    async def serves(self, service: str = "", *, timeout: float | None = None) -> bool:
+        """Whether the server says of itself that it serves; `store` asks for its store, a service for that one."""
+        request = HealthCheckRequest(service=service)
+        answer = await self._asked(lambda: self._health.Check(request, timeout=self._within(timeout)))
+        return bool(answer.status == HealthCheckResponse.SERVING)
+
     async def close(self) -> None:
         """Close the connection; what is under way is cancelled."""
         self._closed = True
@@ -163,6 +171,10 @@ class AsyncClient(ClientBase):
     @property
     def _stored(self) -> "SessionServiceAsyncStub":
         return SessionServiceStub(self._channel())
+
+    @property
+    def _health(self) -> Any:
+        return HealthStub(self._channel())
 
     def _send_translate(self, options: TranslateOptions) -> Send[TranslateResponse]:
         timeout = self._within(options.get("timeout"))

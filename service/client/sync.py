@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 import grpc
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from seqserve.v1.model_pb2_grpc import ModelServiceStub
 from seqserve.v1.sequence_pb2 import ClassifyResponse, TranslateResponse
@@ -127,6 +129,12 @@ class Client(ClientBase):
             self._asked(lambda: self._models.DescribeModel(request, timeout=self._within(timeout))).model
         )
 
+    def serves(self, service: str = "", *, timeout: float | None = None) -> bool:
+        """Whether the server says of itself that it serves; `store` asks for its store, a service for that one."""
+        request = HealthCheckRequest(service=service)
+        answer = self._asked(lambda: self._health.Check(request, timeout=self._within(timeout)))
+        return bool(answer.status == HealthCheckResponse.SERVING)
+
     def close(self) -> None:
         """Close the connection; what is under way is cancelled."""
         self._closed = True
@@ -159,6 +167,10 @@ class Client(ClientBase):
     @property
     def _stored(self) -> SessionServiceStub:
         return SessionServiceStub(self._channel())
+
+    @property
+    def _health(self) -> Any:
+        return HealthStub(self._channel())
 
     def _send_translate(self, options: TranslateOptions) -> "Send[TranslateResponse]":
         timeout = self._within(options.get("timeout"))
