@@ -76,3 +76,8 @@ def test_features_are_filled_up_with_silence() -> None:
 
 def test_rows_may_be_filled_up_with_what_is_no_label() -> None:
     assert torch.equal(pad([[0, 1], [1]], filler=-100), torch.tensor([[0, 1], [1, -100]]))
+
+
+def test_a_coarser_grain_lets_unequal_sources_run_together() -> None:
+    examples = [Example([4] * length, [5]) for length in (9, 8, 15, 16)]
+    assert plan_batches(examples, 1000, grain=8) == [[1, 0, 2], [3]]
