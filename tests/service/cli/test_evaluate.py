@@ -22,7 +22,7 @@ def test_a_translator_is_measured_in_bleu_with_its_signature(seqserve: Seqserve,
     assert ran.code == 0
     first, second, third = ran.lines
     assert first == f"capitals/2 on {pairs}: 1 texts, beam 4"
-    assert second.startswith("BLEU 100.00  nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:")
+    assert second.startswith("BLEU 100.00 nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:")
     assert third.endswith("tokens/s")
 
 

@@ -1,0 +1,18 @@
+"""How good a served model is, a file for each kind of answer; and the table: task → its measure."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from service.cli.measures import labels, translations
+from service.cli.measures.report import Asked, Measured, Report
+
+if TYPE_CHECKING:
+    from service.client import Client, Model
+
+MEASURES: "dict[str, Callable[[Client, Model, Asked], Measured]]" = {
+    "translate": translations.measure,
+    "classify": labels.measure,
+}
+"""What is not here cannot be measured by `seqserve evaluate`."""
+
+__all__ = ["MEASURES", "Asked", "Measured", "Report"]

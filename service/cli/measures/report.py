@@ -1,0 +1,105 @@
+"""What is asked of a measure, what it tells, and the clock that all of them share."""
+
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from service.client import Model
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line says."""
+
+    file: Path
+    columns: tuple[str, ...] = ()
+    text: str = ""
+    label: str = ""
+    beam: int | None = None
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was measured."""
+
+    model: str
+    file: str
+    num_texts: int
+    metric: str
+    """Of `score`, such as BLEU or accuracy."""
+    score: float
+    unit: str
+    """Such as %; empty where the metric is one of its own."""
+    signature: str
+    """sacreBLEU's, which says how the score was computed."""
+    beam_size: int | None
+    seconds: float
+    texts_per_s: float
+    tokens_per_s: float
+    """Tokens written by a model that writes, read by one that labels."""
+    more: dict[str, float] = field(default_factory=dict)
+    """Other scores, by name."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The report, and the model's answers one by one."""
+
+    report: Report
+    answers: Sequence[str]
+
+
+@dataclass
+class Watch:
+    """Takes the time that a model needs for its answers; a person who waits sees how far they are."""
+
+    model: "Model"
+    asked: Asked
+    seconds: float = 0.0
+
+    def all(self, answers: Iterable[T], total: int) -> list[T]:
+        """All answers, in order."""
+        from rich.console import Console
+        from rich.progress import track
+
+        quiet, started = not sys.stderr.isatty(), time.perf_counter()
+        found = list(
+            track(answers, "measuring", total, console=Console(stderr=True), transient=True, disable=quiet)
+        )
+        self.seconds = time.perf_counter() - started
+        return found
+
+    def report(
+        self,
+        metric: str,
+        score: float,
+        num_texts: int,
+        num_tokens: int,
+        *,
+        unit: str = "%",
+        signature: str = "",
+        beam_size: int | None = None,
+        more: dict[str, float] | None = None,
+    ) -> Report:
+        """The report on these answers."""
+        return Report(
+            model=f"{self.model.name}/{self.model.version}",
+            file=str(self.asked.file),
+            num_texts=num_texts,
+            metric=metric,
+            score=round(score, 2),
+            unit=unit,
+            signature=signature,
+            beam_size=beam_size,
+            seconds=round(self.seconds, 2),
+            texts_per_s=round(num_texts / self.seconds, 1),
+            tokens_per_s=round(num_tokens / self.seconds, 1),
+            more={name: round(value, 2) for name, value in (more or {}).items()},
+        )
