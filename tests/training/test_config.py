@@ -47,6 +47,17 @@ def test_all_mistakes_are_told_at_once() -> None:
     assert all(part in str(caught.value) for part in ("sed", "model.dropout", "model.encoder.cell", "'lstm'"))
 
 
+def test_an_unknown_attention_is_answered_with_the_valid_ones() -> None:
+    with pytest.raises(RecipeError, match="'none', 'luong', 'luong-dot', 'luong-concat' or 'bahdanau'"):
+        parse_recipe(GOOD | {"model": {"decoder": {"attention": "transformer"}}})
+
+
+def test_a_dot_product_of_two_sizes_is_refused_with_both() -> None:
+    model = {"encoder": {"hidden": 100, "bidirectional": True}, "decoder": {"attention": "luong-dot"}}
+    with pytest.raises(RecipeError, match=r"model: .*decoder\.hidden, 512, with the encoder's outputs, 200"):
+        parse_recipe(GOOD | {"model": model})
+
+
 def test_an_unknown_task_is_answered_with_the_valid_ones() -> None:
     with pytest.raises(RecipeError, match="task is 'sing'; valid tasks: translate, classify"):
         parse_recipe(GOOD | {"task": "sing"})

@@ -8,8 +8,8 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
 Files = Annotated[tuple[str, ...], Field(min_length=1)]
 
-Cell = Literal["rnn", "lstm", "gru"]
-Attention = Literal["none", "luong", "bahdanau"]
+Cell = Literal["rnn", "lstm", "gru", "mingru"]
+Attention = Literal["none", "luong", "luong-dot", "luong-concat", "bahdanau"]
 
 
 class Section(BaseModel):
@@ -49,6 +49,10 @@ class EncoderSection(Section):
     """Units per layer and direction."""
     bidirectional: bool = False
     """Read both ways; such an encoder cannot stream."""
+    residual: bool = False
+    """Add to each layer's output its input, where both are of one size."""
+    norm: bool = False
+    """Layer normalisation of what goes into each layer."""
 
 
 class DecoderSection(Section):
@@ -62,6 +66,10 @@ class DecoderSection(Section):
     """Units per layer."""
     attention: Attention = "luong"
     """How the decoder looks at the source."""
+    residual: bool = False
+    """Add to each layer's output its input, where both are of one size."""
+    norm: bool = False
+    """Layer normalisation of what goes into each layer."""
 
 
 class TrainingSection(Section):

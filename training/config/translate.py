@@ -1,6 +1,8 @@
 """Recipes of translators: sentence pairs, an encoder and a decoder."""
 
-from typing import Literal
+from typing import Literal, Self
+
+from pydantic import model_validator
 
 from training.config.recipe import TextRecipe
 from training.config.sections import DataSection, DecoderSection, EncoderSection, Fraction, Positive, Section
@@ -32,6 +34,16 @@ class Seq2SeqSection(Section):
     """What reads the source."""
     decoder: DecoderSection = DecoderSection()
     """What writes the target."""
+
+    @model_validator(mode="after")
+    def _can_be_compared(self) -> Self:
+        size = self.encoder.hidden * (1 + self.encoder.bidirectional)
+        if self.decoder.attention == "luong-dot" and size != self.decoder.hidden:
+            raise ValueError(
+                f"luong-dot compares decoder.hidden, {self.decoder.hidden}, with the encoder's outputs, {size}: "
+                "make them one size, or take luong"
+            )
+        return self
 
 
 class TranslationRecipe(TextRecipe):

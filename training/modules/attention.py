@@ -37,6 +37,26 @@ class NoAttention(nn.Module):
         return hidden[..., :0], hidden.new_zeros(*hidden.shape[:2], memory.mask.shape[1])
 
 
+class DotAttention(nn.Module):
+    """score(h, s) = hᵀ s, after the cell (Luong et al. 2015 §3.1, "dot"); h and s have to be of one size."""
+
+    before_cell = False
+
+    def __init__(self, encoder: int, hidden: int) -> None:
+        super().__init__()
+        if encoder != hidden:
+            raise ValueError(f"luong-dot compares h of {hidden} with encoder outputs of {encoder}")
+        self.size = encoder
+
+    def project(self, outputs: Tensor) -> Tensor:
+        """The outputs as they are: [batch, source_time, encoder]."""
+        return outputs
+
+    def forward(self, hidden: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        """`hidden` [batch, time, hidden] to context [batch, time, encoder], weights [batch, time, source_time]."""
+        return look(torch.bmm(hidden, memory.keys.transpose(1, 2)), memory)
+
+
 class LuongAttention(nn.Module):
     """score(h, s) = hᵀ W s, after the cell (Luong et al. 2015 §3.1, "general").
 
@@ -60,14 +80,14 @@ class LuongAttention(nn.Module):
         return look(torch.bmm(hidden, memory.keys.transpose(1, 2)), memory)
 
 
-class BahdanauAttention(nn.Module):
-    """score(h, s) = vᵀ tanh(W h + U s), h before the cell (Bahdanau et al. 2015 §3.1 and A.1.2).
+class AdditiveAttention(nn.Module):
+    """score(h, s) = vᵀ tanh(W h + U s).
 
     Weights: `query.weight` W [hidden, hidden], `key.weight` U [hidden, encoder], `energy.weight` v [1, hidden],
     no biases.
     """
 
-    before_cell = True
+    before_cell: bool
 
     def __init__(self, encoder: int, hidden: int) -> None:
         super().__init__()
@@ -87,11 +107,25 @@ class BahdanauAttention(nn.Module):
         return look(self.energy(mixed)[..., 0], memory)
 
 
-Attention = NoAttention | LuongAttention | BahdanauAttention
+class BahdanauAttention(AdditiveAttention):
+    """With h before the cell (Bahdanau et al. 2015 §3.1 and A.1.2)."""
+
+    before_cell = True
+
+
+class ConcatAttention(AdditiveAttention):
+    """With h after the cell (Luong et al. 2015 §3.1, "concat": W and U are the halves of their matrix)."""
+
+    before_cell = False
+
+
+Attention = NoAttention | DotAttention | LuongAttention | AdditiveAttention
 
 ATTENTIONS: dict[str, type[Attention]] = {
     "none": NoAttention,
     "luong": LuongAttention,
+    "luong-dot": DotAttention,
+    "luong-concat": ConcatAttention,
     "bahdanau": BahdanauAttention,
 }
 

@@ -1,51 +1,77 @@
 """Recurrent stacks: which cells there are, and how a stack is built and run.
 
-A state is a tuple of tensors [layers * directions, batch, hidden]: (h, c) of an LSTM, (h,) of the others.
+A state is a tuple of tensors [layers * directions, batch, hidden]: (h, c) of an LSTM, (h,) of the others. h is between
+-1 and 1, but for minGRU.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-State = tuple[Tensor, ...]
+from training.modules.depth import DeepStack
+from training.modules.mingru import MinGru
 
-CELLS: dict[str, Callable[..., nn.RNNBase]] = {
+State = tuple[Tensor, ...]
+RecurrentStack = nn.RNNBase | DeepStack
+
+CELLS: dict[str, Callable[..., nn.Module]] = {
     "rnn": nn.RNN,  # Elman 1990, with tanh
     "lstm": nn.LSTM,  # Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000
     "gru": nn.GRU,  # Cho et al. 2014 §2.3, the reset gate applied after the matrix product
+    "mingru": MinGru,  # Feng et al. 2024 §3.1, without recurrent matrices
 }
 
-STATES: dict[str, int] = {"rnn": 1, "lstm": 2, "gru": 1}
+STATES: dict[str, int] = {"rnn": 1, "lstm": 2, "gru": 1, "mingru": 1}
 """Tensors in the state of each cell."""
 
 
 def build_stack(
-    cell: str, inputs: int, hidden: int, layers: int, dropout: float = 0.0, bidirectional: bool = False
-) -> nn.RNNBase:
-    """A stack as one PyTorch module, batch first.
+    cell: str,
+    inputs: int,
+    hidden: int,
+    layers: int,
+    dropout: float = 0.0,
+    bidirectional: bool = False,
+    *,
+    residual: bool = False,
+    norm: bool = False,
+) -> RecurrentStack:
+    """A stack as one PyTorch module, batch first; a `DeepStack` where PyTorch has none that does it.
 
-    Weights, with the gates in PyTorch's order (LSTM i f g o, GRU r z n) and `_reverse` for the way back:
-    `weight_ih_l{k}` [gates * hidden, inputs], `weight_hh_l{k}` [gates * hidden, hidden], `bias_ih_l{k}`,
+    Weights of PyTorch's stacks, with the gates in PyTorch's order (LSTM i f g o, GRU r z n) and `_reverse` for the way
+    back: `weight_ih_l{k}` [gates * hidden, inputs], `weight_hh_l{k}` [gates * hidden, hidden], `bias_ih_l{k}`,
     `bias_hh_l{k}` [gates * hidden].
     """
-    between = dropout if layers > 1 else 0.0
-    stack = CELLS[cell](
-        inputs, hidden, layers, batch_first=True, dropout=between, bidirectional=bidirectional
-    )
-    if cell == "lstm":
-        _open_forget_gates(stack)
-    return stack
+    if not (residual or norm or cell == "mingru"):
+        between = dropout if layers > 1 else 0.0
+        return _of_pytorch(cell, inputs, hidden, layers, dropout=between, bidirectional=bidirectional)
+    single: list[nn.Module] = []
+    for size in (inputs, *[hidden * (1 + bidirectional)] * (layers - 1)):
+        if cell == "mingru":
+            single.append(MinGru(size, hidden, bidirectional))
+        else:
+            single.append(_of_pytorch(cell, size, hidden, 1, bidirectional=bidirectional))
+    return DeepStack(single, inputs, dropout, residual=residual, norm=norm)
 
 
 def run_stack(
-    stack: nn.RNNBase, inputs: Tensor | PackedSequence, state: State | None = None
+    stack: RecurrentStack, inputs: Tensor | PackedSequence, state: State | None = None
 ) -> tuple[Tensor | PackedSequence, State]:
     """Outputs and state after the last position of `inputs` [batch, time, inputs]."""
     given = state if state is None or len(state) > 1 else state[0]
     outputs, final = stack(inputs, given)
     return outputs, final if isinstance(final, tuple) else (final,)
+
+
+def _of_pytorch(cell: str, *sizes: int, **options: Any) -> nn.RNNBase:
+    stack = CELLS[cell](*sizes, batch_first=True, **options)
+    assert isinstance(stack, nn.RNNBase)
+    if cell == "lstm":
+        _open_forget_gates(stack)
+    return stack
 
 
 def _open_forget_gates(stack: nn.RNNBase) -> None:

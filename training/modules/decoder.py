@@ -63,7 +63,15 @@ class Decoder(nn.Module):
         self.bridge = Bridge(encoder, section)
         self.attention = ATTENTIONS[section.attention](encoder, section.hidden)
         inputs = size + (self.attention.size if self.attention.before_cell else 0)
-        self.recurrence = build_stack(section.cell, inputs, section.hidden, section.layers, dropout)
+        self.recurrence = build_stack(
+            section.cell,
+            inputs,
+            section.hidden,
+            section.layers,
+            dropout,
+            residual=section.residual,
+            norm=section.norm,
+        )
         self.readout = Readout(section.hidden, self.attention.size, size)
 
     def forward(self, target: Tensor, state: State, memory: Memory) -> tuple[Tensor, State, Tensor]:

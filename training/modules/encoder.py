@@ -29,6 +29,8 @@ class Encoder(nn.Module):
             section.layers,
             dropout,
             section.bidirectional,
+            residual=section.residual,
+            norm=section.norm,
         )
         self.directions = 2 if section.bidirectional else 1
         self.size = section.hidden * self.directions

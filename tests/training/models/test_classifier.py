@@ -7,7 +7,7 @@ import torch
 from training.config import Cell, ClassifierSection, EncoderSection
 from training.models.classifier import Classifier
 
-KINDS = list(itertools.product(("rnn", "lstm", "gru"), ("last", "max"), (False, True)))
+KINDS = list(itertools.product(("rnn", "lstm", "gru", "mingru"), ("last", "max"), (False, True)))
 
 
 @pytest.mark.parametrize(("cell", "pooling", "both_ways"), KINDS)

@@ -12,12 +12,15 @@ from training.models.greedy import translate
 from training.models.seq2seq import Seq2Seq
 
 VOCAB = 12
-KINDS = list(itertools.product(("rnn", "lstm", "gru"), ("none", "luong", "bahdanau"), (False, True)))
+KINDS = [
+    *itertools.product(("rnn", "lstm", "gru", "mingru"), ("none", "luong", "bahdanau"), (False, True)),
+    *itertools.product(("lstm", "mingru"), ("luong-dot", "luong-concat"), (False, True)),
+]
 
 
 def model(cell: Cell, attention: Attention, both_ways: bool, layers: int = 1, tied: str = "all") -> Seq2Seq:
     torch.manual_seed(3)
-    encoder = EncoderSection(cell=cell, layers=layers, hidden=20, bidirectional=both_ways)
+    encoder = EncoderSection(cell=cell, layers=layers, hidden=24 // (1 + both_ways), bidirectional=both_ways)
     decoder = DecoderSection(cell=cell, layers=layers, hidden=24, attention=attention)
     section = {"embedding": 16, "dropout": 0.0, "encoder": encoder, "decoder": decoder, "tied": tied}
     return Seq2Seq(Seq2SeqSection.model_validate(section), VOCAB)
