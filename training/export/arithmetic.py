@@ -67,16 +67,12 @@ class Arithmetic(Protocol):
         """The factor that `bounded` made, known by its value again: from a state, or cut and joined."""
         ...
 
-    def floats(self, graph: Graph, held: Factor) -> Value:
-        """What `bounded` was given, as near as the factor tells."""
+    def floats(self, graph: Graph, x: Factor) -> Value:
+        """What `bounded` was given, or the rows that `lookup` found, as near as the factor tells."""
         ...
 
     def lookup(self, graph: Graph, tokens: Value, weights: Weights) -> Factor:
         """Rows of the matrix: `tokens` [...] int64 to [..., in]."""
-        ...
-
-    def embedded(self, graph: Graph, rows: Factor) -> Value:
-        """Floats of what `lookup` gave."""
         ...
 
     def linear(self, graph: Graph, x: Factor, weights: Weights) -> Value:
@@ -98,14 +94,11 @@ class Float32:
     def held(self, value: Value) -> Factor:
         return Factor(value)
 
-    def floats(self, graph: Graph, held: Factor) -> Value:
-        return held.value
+    def floats(self, graph: Graph, x: Factor) -> Value:
+        return x.value
 
     def lookup(self, graph: Graph, tokens: Value, weights: Weights) -> Factor:
         return Factor(graph.op("Gather", graph.constant(weights.matrix, np.float32, "weight"), tokens))
-
-    def embedded(self, graph: Graph, rows: Factor) -> Value:
-        return rows.value
 
     def linear(self, graph: Graph, x: Factor, weights: Weights) -> Value:
         turned = graph.op("Transpose", graph.constant(weights.matrix, np.float32, "weight"), perm=[1, 0])
@@ -132,9 +125,10 @@ class RowwiseInt8:
     def held(self, value: Value) -> Factor:
         return Factor(value, None, 1 / 127)
 
-    def floats(self, graph: Graph, held: Factor) -> Value:
-        step, middle = graph.constant(held.step, np.float32), graph.constant(MIDDLE, np.uint8)
-        return graph.op("DequantizeLinear", held.value, step, middle)
+    def floats(self, graph: Graph, x: Factor) -> Value:
+        step, middle = graph.constant(x.step, np.float32), graph.constant(MIDDLE, np.uint8)
+        found = graph.op("DequantizeLinear", x.value, step, middle)
+        return found if x.scale is None else graph.op("Mul", found, x.scale)
 
     def lookup(self, graph: Graph, tokens: Value, weights: Weights) -> Factor:
         matrix, scale = self._quantized(weights)
@@ -142,10 +136,6 @@ class RowwiseInt8:
         column = graph.constant(scale.reshape(-1, 1), np.float32, "scale")
         shifted = _to_uint8(graph, graph.op("Cast", rows, to=ELEMENTS["float32"]), 1.0)
         return Factor(shifted, graph.op("Gather", column, tokens))
-
-    def embedded(self, graph: Graph, rows: Factor) -> Value:
-        assert rows.scale
-        return graph.op("Mul", self.floats(graph, rows), rows.scale)
 
     def linear(self, graph: Graph, x: Factor, weights: Weights) -> Value:
         matrix, scale = self._quantized(weights)

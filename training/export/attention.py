@@ -3,16 +3,20 @@
 The context that `encode` leaves behind is all that a step needs, projected once: `keys` [batch, source, attention] and
 `values` [batch, source, size]. The softmax and the sum over the source are equal bit for bit whatever the padding
 as long as the padded length is a multiple of `PAD` (a row's blocks of the sum are then the same).
+
+Where the context goes into the readout alone, the readout's product C is taken of every s at once, since it is linear:
+the values are C s, and Σ aᵢ C sᵢ = C Σ aᵢ sᵢ.
 """
 
 from typing import Protocol
 
 import numpy as np
 
-from training.export.arithmetic import Arithmetic, Factor
+from training.export.arithmetic import Arithmetic, Weights
 from training.export.cells import weights_of
 from training.export.graph import Graph, Value
-from training.modules.attention import MASKED, BahdanauAttention, LuongAttention
+from training.export.signal import Signal
+from training.modules.attention import MASKED, AdditiveAttention, LuongAttention
 from training.modules.decoder import Decoder
 
 PAD = 16
@@ -29,11 +33,11 @@ class Attention(Protocol):
 
     def __init__(self, decoder: Decoder) -> None: ...
 
-    def context(self, graph: Graph, numbers: Arithmetic, outputs: Factor) -> tuple[Value, Value]:
+    def context(self, graph: Graph, numbers: Arithmetic, outputs: Signal) -> tuple[Value, Value]:
         """Keys and values from the encoder's outputs [..., encoder]."""
         ...
 
-    def scores(self, graph: Graph, numbers: Arithmetic, hidden: Value, keys: Value) -> Value:
+    def scores(self, graph: Graph, numbers: Arithmetic, hidden: Signal, keys: Value) -> Value:
         """`hidden` [batch, hidden] and keys to [batch, 1, source]."""
         ...
 
@@ -42,28 +46,22 @@ class Attention(Protocol):
         ...
 
 
-class Luong:
-    """score(h, s) = hᵀ W s; the keys are W s.
-
-    The readout's product C is linear, so it is taken of every s at once and the values are C s: Σ aᵢ C sᵢ = C Σ aᵢ sᵢ.
-    """
+class Dot:
+    """score(h, s) = hᵀ s; the keys are s itself."""
 
     before_cell = False
 
     def __init__(self, decoder: Decoder) -> None:
-        assert isinstance(decoder.attention, LuongAttention)
-        assert decoder.readout.context is not None
-        self._key = weights_of(decoder.attention.key)
-        self._value = weights_of(decoder.readout.context)
-        self.num_keys, self.num_values = len(self._key.matrix), len(self._value.matrix)
+        self._value = _to_readout(decoder)
+        self.num_keys, self.num_values = decoder.attention.size, len(self._value.matrix)
 
-    def context(self, graph: Graph, numbers: Arithmetic, outputs: Factor) -> tuple[Value, Value]:
+    def context(self, graph: Graph, numbers: Arithmetic, outputs: Signal) -> tuple[Value, Value]:
         """Keys and values from the encoder's outputs [..., encoder]."""
-        return numbers.linear(graph, outputs, self._key), numbers.linear(graph, outputs, self._value)
+        return outputs.floats(graph), numbers.linear(graph, outputs.factor(graph), self._value)
 
-    def scores(self, graph: Graph, numbers: Arithmetic, hidden: Value, keys: Value) -> Value:
+    def scores(self, graph: Graph, numbers: Arithmetic, hidden: Signal, keys: Value) -> Value:
         """`hidden` [batch, hidden] and keys to [batch, 1, source]."""
-        query = graph.op("Unsqueeze", hidden, graph.constant([1], np.int64))
+        query = graph.op("Unsqueeze", hidden.floats(graph), graph.constant([1], np.int64))
         return graph.op("MatMul", query, graph.op("Transpose", keys, perm=[0, 2, 1]))
 
     def to_readout(self, graph: Graph, numbers: Arithmetic, seen: Value) -> Value:
@@ -71,26 +69,40 @@ class Luong:
         return seen
 
 
+class Luong(Dot):
+    """score(h, s) = hᵀ W s; the keys are W s."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        super().__init__(decoder)
+        assert isinstance(decoder.attention, LuongAttention)
+        self._key = weights_of(decoder.attention.key)
+        self.num_keys = len(self._key.matrix)
+
+    def context(self, graph: Graph, numbers: Arithmetic, outputs: Signal) -> tuple[Value, Value]:
+        """Keys and values from the encoder's outputs [..., encoder]."""
+        factor = outputs.factor(graph)
+        return numbers.linear(graph, factor, self._key), numbers.linear(graph, factor, self._value)
+
+
 class Bahdanau:
-    """score(h, s) = vᵀ tanh(W h + U s); the keys are U s, the values s itself, which the cell takes in."""
+    """score(h, s) = vᵀ tanh(W h + U s), h before the cell; the keys are U s, the values s, which the cell takes in."""
 
     before_cell = True
 
     def __init__(self, decoder: Decoder) -> None:
-        assert isinstance(decoder.attention, BahdanauAttention)
-        assert decoder.readout.context is not None
+        assert isinstance(decoder.attention, AdditiveAttention)
         self._query, self._key = weights_of(decoder.attention.query), weights_of(decoder.attention.key)
         self._energy = weights_of(decoder.attention.energy)
-        self._readout = weights_of(decoder.readout.context)
+        self._readout = _to_readout(decoder)
         self.num_keys, self.num_values = self._key.matrix.shape
 
-    def context(self, graph: Graph, numbers: Arithmetic, outputs: Factor) -> tuple[Value, Value]:
+    def context(self, graph: Graph, numbers: Arithmetic, outputs: Signal) -> tuple[Value, Value]:
         """Keys and values from the encoder's outputs [..., encoder]."""
-        return numbers.linear(graph, outputs, self._key), numbers.floats(graph, outputs)
+        return numbers.linear(graph, outputs.factor(graph), self._key), outputs.floats(graph)
 
-    def scores(self, graph: Graph, numbers: Arithmetic, hidden: Value, keys: Value) -> Value:
+    def scores(self, graph: Graph, numbers: Arithmetic, hidden: Signal, keys: Value) -> Value:
         """`hidden` [batch, hidden] and keys to [batch, 1, source]."""
-        query = numbers.linear(graph, numbers.bounded(graph, hidden), self._query)
+        query = numbers.linear(graph, hidden.factor(graph), self._query)
         everywhere = graph.op("Unsqueeze", query, graph.constant([1], np.int64))
         mixed = graph.op("Tanh", graph.op("Add", everywhere, keys))
         return graph.op(
@@ -99,10 +111,35 @@ class Bahdanau:
 
     def to_readout(self, graph: Graph, numbers: Arithmetic, seen: Value) -> Value:
         """The readout's product with the values seen."""
-        return numbers.linear(graph, numbers.bounded(graph, seen), self._readout)
+        return numbers.linear(graph, numbers.factor(graph, seen), self._readout)
 
 
-ATTENTIONS: dict[str, type[Attention] | None] = {"none": None, "luong": Luong, "bahdanau": Bahdanau}
+class Concat(Bahdanau):
+    """The same score with h after the cell, so that the context goes into the readout alone."""
+
+    before_cell = False
+
+    def __init__(self, decoder: Decoder) -> None:
+        super().__init__(decoder)
+        self.num_values = len(self._readout.matrix)
+
+    def context(self, graph: Graph, numbers: Arithmetic, outputs: Signal) -> tuple[Value, Value]:
+        """Keys and values from the encoder's outputs [..., encoder]."""
+        factor = outputs.factor(graph)
+        return numbers.linear(graph, factor, self._key), numbers.linear(graph, factor, self._readout)
+
+    def to_readout(self, graph: Graph, numbers: Arithmetic, seen: Value) -> Value:
+        """The values seen: they are projected already."""
+        return seen
+
+
+ATTENTIONS: dict[str, type[Attention] | None] = {
+    "none": None,
+    "luong": Luong,
+    "luong-dot": Dot,
+    "luong-concat": Concat,
+    "bahdanau": Bahdanau,
+}
 
 
 def look(graph: Graph, scores: Value, values: Value, lengths: Value) -> tuple[Value, Value]:
@@ -118,3 +155,8 @@ def look(graph: Graph, scores: Value, values: Value, lengths: Value) -> tuple[Va
     weights = graph.op("Softmax", masked, axis=-1)
     seen = graph.op("Squeeze", graph.op("MatMul", weights, values), one)
     return seen, graph.op("Squeeze", weights, one)
+
+
+def _to_readout(decoder: Decoder) -> Weights:
+    assert decoder.readout.context is not None
+    return weights_of(decoder.readout.context)

@@ -1,13 +1,15 @@
 """One step of each recurrent cell, in nodes.
 
-`given` is W x + b of the step's input with every gate's rows below each other [..., gates * hidden] in PyTorch's order.
-h is between -1 and 1 in each of them, and most often only a factor of the next product: so it is carried as that. What
-a step needs in floats besides is `kept`: c of an LSTM, h of a GRU; [batch, hidden] each.
+`given` is what a step knows before it knows h, taken for all positions at once: most often W x + b of its input with
+every gate's rows below each other [..., gates * hidden] in PyTorch's order. Where h goes into a product of the next
+step it is between -1 and 1, and carried as the factor of that product. What a step needs in floats besides is `kept`:
+c of an LSTM, h of a GRU; [batch, hidden] each.
 """
 
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -22,11 +24,14 @@ class Cell(Protocol):
     """A cell with its weights, ready to be written into a graph."""
 
     num_kept: int
+    has_product: bool
+    """Whether h goes into a product of the next step. Else it is the first of what is kept, and may be of any size."""
 
-    def __init__(self, stack: nn.RNNBase, suffix: str) -> None: ...
+    def __init__(self, layer: nn.Module, suffix: str) -> None: ...
 
-    inputs: Weights
-    """What turns the step's input into `given`."""
+    def given(self, graph: Graph, numbers: Arithmetic, x: Factor) -> list[Value]:
+        """What steps over the inputs `x` [..., in] are given."""
+        ...
 
     def kept(self, state: Sequence[Value]) -> list[Value]:
         """Those of the state's tensors (h first) that a step needs in floats."""
@@ -40,22 +45,36 @@ class Cell(Protocol):
         self,
         graph: Graph,
         numbers: Arithmetic,
-        given: Value,
-        hidden: Factor,
+        given: Sequence[Value],
+        hidden: Factor | None,
         kept: Sequence[Value],
         mask: Value | None = None,
     ) -> Step:
-        """One step; where `mask` [batch, 1] is zero the whole state becomes zero."""
+        """One step; where `mask` [batch, 1] is zero the whole state becomes zero. `hidden` where there is a product."""
         ...
 
 
-class ElmanCell:
+class GatedCell:
+    """What cells with a recurrent product have in common."""
+
+    has_product = True
+
+    def __init__(self, layer: nn.Module, suffix: str) -> None:
+        self._inputs, self._recurrent = _merged_biases(layer, suffix)
+
+    def given(self, graph: Graph, numbers: Arithmetic, x: Factor) -> list[Value]:
+        return [numbers.linear(graph, x, self._inputs)]
+
+    def _back(self, graph: Graph, numbers: Arithmetic, hidden: Factor | None) -> Value:
+        """U h."""
+        assert hidden
+        return numbers.linear(graph, hidden, self._recurrent)
+
+
+class ElmanCell(GatedCell):
     """h' = tanh(W x + b + U h + c)  (Elman 1990)."""
 
     num_kept = 0
-
-    def __init__(self, stack: nn.RNNBase, suffix: str) -> None:
-        self.inputs, self._recurrent = _merged_biases(stack, suffix)
 
     def kept(self, state: Sequence[Value]) -> list[Value]:
         return []
@@ -67,22 +86,19 @@ class ElmanCell:
         self,
         graph: Graph,
         numbers: Arithmetic,
-        given: Value,
-        hidden: Factor,
+        given: Sequence[Value],
+        hidden: Factor | None,
         kept: Sequence[Value],
         mask: Value | None = None,
     ) -> Step:
-        new = graph.op("Tanh", graph.op("Add", given, numbers.linear(graph, hidden, self._recurrent)))
+        new = graph.op("Tanh", graph.op("Add", given[0], self._back(graph, numbers, hidden)))
         return _masked(graph, new, mask), []
 
 
-class LstmCell:
+class LstmCell(GatedCell):
     """c' = f c + i g and h' = o tanh(c')  (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000)."""
 
     num_kept = 1
-
-    def __init__(self, stack: nn.RNNBase, suffix: str) -> None:
-        self.inputs, self._recurrent = _merged_biases(stack, suffix)
 
     def kept(self, state: Sequence[Value]) -> list[Value]:
         return list(state[1:])
@@ -94,13 +110,13 @@ class LstmCell:
         self,
         graph: Graph,
         numbers: Arithmetic,
-        given: Value,
-        hidden: Factor,
+        given: Sequence[Value],
+        hidden: Factor | None,
         kept: Sequence[Value],
         mask: Value | None = None,
     ) -> Step:
         (cell,) = kept
-        gates = graph.op("Add", given, numbers.linear(graph, hidden, self._recurrent))
+        gates = graph.op("Add", given[0], self._back(graph, numbers, hidden))
         i, f, g, o = graph.split("Split", gates, outputs=4, axis=-1, num_outputs=4)
         i, f, o = (graph.op("Sigmoid", gate) for gate in (i, f, o))
         old, added = graph.op("Mul", f, cell), graph.op("Mul", i, graph.op("Tanh", g))
@@ -108,14 +124,14 @@ class LstmCell:
         return graph.op("Mul", o, graph.op("Tanh", cell)), [cell]
 
 
-class GruCell:
+class GruCell(GatedCell):
     """h' = (1 - z) n + z h with n = tanh(W x + b + r (U h + c))  (Cho et al. 2014 §2.3, as cuDNN has it)."""
 
     num_kept = 1
 
-    def __init__(self, stack: nn.RNNBase, suffix: str) -> None:
-        self.inputs = Weights(_array(stack, f"weight_ih_{suffix}"), _array(stack, f"bias_ih_{suffix}"))
-        self._recurrent = Weights(_array(stack, f"weight_hh_{suffix}"), _array(stack, f"bias_hh_{suffix}"))
+    def __init__(self, layer: nn.Module, suffix: str) -> None:
+        self._inputs = Weights(_array(layer, f"weight_ih_{suffix}"), _array(layer, f"bias_ih_{suffix}"))
+        self._recurrent = Weights(_array(layer, f"weight_hh_{suffix}"), _array(layer, f"bias_hh_{suffix}"))
 
     def kept(self, state: Sequence[Value]) -> list[Value]:
         return list(state)
@@ -127,14 +143,14 @@ class GruCell:
         self,
         graph: Graph,
         numbers: Arithmetic,
-        given: Value,
-        hidden: Factor,
+        given: Sequence[Value],
+        hidden: Factor | None,
         kept: Sequence[Value],
         mask: Value | None = None,
     ) -> Step:
         (before,) = kept
-        ir, iz, fresh = graph.split("Split", given, outputs=3, axis=-1, num_outputs=3)
-        back = numbers.linear(graph, hidden, self._recurrent)
+        ir, iz, fresh = graph.split("Split", given[0], outputs=3, axis=-1, num_outputs=3)
+        back = self._back(graph, numbers, hidden)
         hr, hz, old = graph.split("Split", back, outputs=3, axis=-1, num_outputs=3)
         reset, keep = (graph.op("Sigmoid", graph.op("Add", *pair)) for pair in ((ir, hr), (iz, hz)))
         new = graph.op("Tanh", graph.op("Add", fresh, graph.op("Mul", reset, old)))
@@ -143,7 +159,43 @@ class GruCell:
         return after, [after]
 
 
-CELLS: dict[str, type[Cell]] = {"rnn": ElmanCell, "lstm": LstmCell, "gru": GruCell}
+class MinGruCell:
+    """h' = (1 - z) h + z n (Feng et al. 2024 §3.1). Neither z nor n looks at h, so 1 - z and z n are what is given."""
+
+    num_kept = 1
+    has_product = False
+
+    def __init__(self, layer: nn.Module, suffix: str) -> None:
+        self._inputs = Weights(_array(layer, f"weight_ih_{suffix}"), _array(layer, f"bias_ih_{suffix}"))
+
+    def given(self, graph: Graph, numbers: Arithmetic, x: Factor) -> list[Value]:
+        both = numbers.linear(graph, x, self._inputs)
+        update, new = graph.split("Split", both, outputs=2, axis=-1, num_outputs=2)
+        update = graph.op("Sigmoid", update)
+        keep = graph.op("Sub", graph.constant(1, np.float32), update)
+        return [keep, graph.op("Mul", update, new)]
+
+    def kept(self, state: Sequence[Value]) -> list[Value]:
+        return list(state)
+
+    def state(self, hidden: Value, kept: Sequence[Value]) -> list[Value]:
+        return list(kept)
+
+    def step(
+        self,
+        graph: Graph,
+        numbers: Arithmetic,
+        given: Sequence[Value],
+        hidden: Factor | None,
+        kept: Sequence[Value],
+        mask: Value | None = None,
+    ) -> Step:
+        after = graph.op("Add", graph.op("Mul", given[0], kept[0]), given[1])
+        after = _masked(graph, after, mask)
+        return after, [after]
+
+
+CELLS: dict[str, type[Cell]] = {"rnn": ElmanCell, "lstm": LstmCell, "gru": GruCell, "mingru": MinGruCell}
 
 
 def weights_of(linear: nn.Linear) -> Weights:
@@ -152,14 +204,14 @@ def weights_of(linear: nn.Linear) -> Weights:
     return Weights(arrays["weight"], arrays.get("bias"))
 
 
-def _merged_biases(stack: nn.RNNBase, suffix: str) -> tuple[Weights, Weights]:
+def _merged_biases(layer: nn.Module, suffix: str) -> tuple[Weights, Weights]:
     """Input and recurrent weights where both biases only ever meet as a sum."""
-    bias = _array(stack, f"bias_ih_{suffix}") + _array(stack, f"bias_hh_{suffix}")
-    return Weights(_array(stack, f"weight_ih_{suffix}"), bias), Weights(_array(stack, f"weight_hh_{suffix}"))
+    bias = _array(layer, f"bias_ih_{suffix}") + _array(layer, f"bias_hh_{suffix}")
+    return Weights(_array(layer, f"weight_ih_{suffix}"), bias), Weights(_array(layer, f"weight_hh_{suffix}"))
 
 
-def _array(stack: nn.RNNBase, name: str) -> Any:
-    weight = getattr(stack, name)
+def _array(layer: nn.Module, name: str) -> Any:
+    weight = getattr(layer, name)
     assert isinstance(weight, torch.Tensor)
     return weight.detach().float().numpy()
 

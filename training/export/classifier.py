@@ -14,6 +14,7 @@ from training.export.arithmetic import Arithmetic, Factor, Weights
 from training.export.cells import weights_of
 from training.export.graph import Graph
 from training.export.recurrence import Rows, Run, Stack
+from training.export.signal import Signal
 from training.export.tensors import Signature
 from training.models.classifier import Classifier
 from training.modules.attention import MASKED
@@ -48,7 +49,7 @@ class ClassifierGraphs:
         state = sign.states_in("encoder", self._encoder) if self.streams else None
         turned = graph.op("Transpose", tokens, perm=[1, 0])
         rows = Rows.of(graph, turned, lengths)
-        x = self._numbers.lookup(graph, turned, self._table)
+        x = Signal(self._numbers, factor=self._numbers.lookup(graph, turned, self._table))
         run = self._encoder.scan(graph, self._numbers, x, rows, state)
         logits = self._numbers.linear(graph, self._pool(sign, run, rows), weights_of(self._model.output))
         sign.output(
@@ -61,12 +62,13 @@ class ClassifierGraphs:
     def _pool(self, sign: Signature, run: Run, rows: Rows) -> Factor:
         """One vector per text: [batch, directions * hidden]."""
         if self._model.pooling == "last":
-            return run.top
-        graph = sign.graph
-        outputs = self._numbers.floats(graph, run.outputs)
+            return run.top.factor(sign.graph)
+        graph, outputs = sign.graph, run.outputs.floats(sign.graph)
         masked = graph.op("Where", rows.real, outputs, graph.constant(MASKED, np.float32))
         largest = graph.op("ReduceMax", masked, graph.constant([0], np.int64), keepdims=0)
         if self.streams:
             largest = graph.op("Max", largest, sign.state(LARGEST, self._encoder.size, initial=MASKED))
             sign.output(LARGEST, largest, ("batch", self._encoder.size), role="state", initial=MASKED)
-        return self._numbers.bounded(graph, largest)
+        if run.outputs.bounded:
+            return self._numbers.bounded(graph, largest)
+        return self._numbers.factor(graph, largest)

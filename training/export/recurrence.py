@@ -11,25 +11,28 @@ what the state was at a row's end is gathered there.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 from torch import nn
 
-from training.export.arithmetic import Arithmetic, Factor
+from training.export.arithmetic import Arithmetic
 from training.export.cells import CELLS, Cell
 from training.export.graph import ELEMENTS, Graph, Value
-from training.modules.cells import STATES
+from training.export.norm import Norm
+from training.export.scan import Loop, Way
+from training.export.signal import Signal
+from training.modules.cells import STATES, RecurrentStack
+from training.modules.depth import DeepStack
 
 
 @dataclass(frozen=True)
 class Run:
     """What a stack gives."""
 
-    outputs: Factor
-    """h of the last layer, directions side by side [..., directions * hidden]; of a chunk: [time, batch, ·]."""
-    top: Factor
-    """The same after each row's last position: [batch, directions * hidden]."""
+    outputs: Signal
+    """Of the last layer, directions side by side [..., directions * hidden]; of a chunk: [time, batch, ·]."""
+    top: Signal
+    """h of the last layer after each row's last position, nothing added to it: [batch, directions * hidden]."""
     state: list[list[Value]]
     """Each layer's state after that, as it came in; none where the stack reads both ways."""
 
@@ -58,17 +61,25 @@ class Rows:
         return graph.op("GatherND", x, self.last)
 
 
+@dataclass(frozen=True)
+class Layer:
+    """A layer's cells, one for each direction, and what is around them."""
+
+    cells: list[Cell]
+    norm: Norm | None = None
+    """Of what goes in."""
+    residual: bool = False
+    """Whether what goes in is added to what comes out."""
+
+
 class Stack:
     """The layers of one recurrent module."""
 
-    def __init__(self, kind: str, module: nn.RNNBase) -> None:
+    def __init__(self, kind: str, module: RecurrentStack) -> None:
         self.hidden = module.hidden_size
         self.num_states = STATES[kind]
         self.directions = 2 if module.bidirectional else 1
-        ways = ["", "_reverse"][: self.directions]
-        self.layers: list[list[Cell]] = [
-            [CELLS[kind](module, f"l{layer}{way}") for way in ways] for layer in range(module.num_layers)
-        ]
+        self.layers = _layers(kind, module)
 
     @property
     def size(self) -> int:
@@ -79,34 +90,44 @@ class Stack:
         self,
         graph: Graph,
         numbers: Arithmetic,
-        x: Factor,
+        x: Signal,
         rows: Rows,
         state: Sequence[Sequence[Value]] | None,
     ) -> Run:
         """`x` [time, batch, in]; a one-way stack's `state` by layer, else zeros."""
         top, final = x, []
-        for number, cells in enumerate(self.layers):
-            given = [numbers.linear(graph, x, cell.inputs) for cell in cells]
+        for number, layer in enumerate(self.layers):
+            given = self._given(graph, numbers, layer, x)
             if state:
-                x, top, after = self._one_way(graph, numbers, cells[0], given, rows, state[number])
+                outputs, top, after = self._one_way(
+                    graph, numbers, layer.cells[0], given[0], rows, state[number]
+                )
                 final.append(after)
             else:
-                x, top = self._two_ways(graph, numbers, cells, given, rows)
+                outputs, top = self._two_ways(graph, numbers, layer.cells, given, rows)
+            x = _added(graph, numbers, layer, x, outputs)
         return Run(x, top, final)
 
-    def step(self, graph: Graph, numbers: Arithmetic, x: Factor, state: Sequence[Sequence[Value]]) -> Run:
+    def step(self, graph: Graph, numbers: Arithmetic, x: Signal, state: Sequence[Sequence[Value]]) -> Run:
         """`x` [batch, in] and the state by layer, through every layer once.
 
         Rows of h are measured, since a state may come from outside; it gives back half of the BLEU that int8 loses.
         """
-        final = []
-        for (cell,), start in zip(self.layers, state, strict=True):
-            given = numbers.linear(graph, x, cell.inputs)
-            before = numbers.factor(graph, start[0])
+        top, final = x, []
+        for layer, start in zip(self.layers, state, strict=True):
+            (cell,), (given,) = layer.cells, self._given(graph, numbers, layer, x)
+            before = numbers.factor(graph, start[0]) if cell.has_product else None
             hidden, kept = cell.step(graph, numbers, given, before, cell.kept(start))
             final.append(cell.state(hidden, kept))
-            x = numbers.factor(graph, hidden)
-        return Run(x, x, final)
+            top = Signal(numbers, floats=hidden)
+            x = _added(graph, numbers, layer, x, top)
+        return Run(x, top, final)
+
+    def _given(self, graph: Graph, numbers: Arithmetic, layer: Layer, x: Signal) -> list[list[Value]]:
+        """What each cell of a layer makes of its inputs."""
+        if layer.norm:
+            x = Signal(numbers, floats=layer.norm.of(graph, x.floats(graph)))
+        return [cell.given(graph, numbers, x.factor(graph)) for cell in layer.cells]
 
     def _one_way(
         self,
@@ -116,30 +137,39 @@ class Stack:
         given: Sequence[Value],
         rows: Rows,
         start: Sequence[Value],
-    ) -> tuple[Factor, Factor, list[Value]]:
-        """Outputs, top and state of a layer."""
+    ) -> tuple[Signal, Signal, list[Value]]:
+        """h at every position and at the last, and the state of a layer."""
+        carried = cell.kept(start)
+        if cell.has_product:
+            carried = [numbers.bounded(graph, start[0]).value, *carried]
         loop = Loop(graph, numbers, self.hidden)
-        carried = [numbers.bounded(graph, start[0]).value, *cell.kept(start)]
-        loop.add(Way(cell, carried, given[0], num_emitted=len(carried)))
-        (outputs, *kept), _ = loop.run()[0]
-        top = numbers.held(rows.at_end(graph, outputs))
-        after = cell.state(numbers.floats(graph, top), [rows.at_end(graph, tensor) for tensor in kept])
-        return numbers.held(outputs), top, after
+        loop.add(Way(cell, carried, given, num_emitted=len(carried)))
+        emitted, _ = loop.run()[0]
+        outputs = _signal(numbers, cell, emitted[0])
+        top = outputs.moved(lambda hidden: rows.at_end(graph, hidden))
+        kept = emitted[1:] if cell.has_product else emitted
+        after = [rows.at_end(graph, tensor) for tensor in kept]
+        return outputs, top, cell.state(top.floats(graph), after)
 
     def _two_ways(
-        self, graph: Graph, numbers: Arithmetic, cells: Sequence[Cell], given: Sequence[Value], rows: Rows
-    ) -> tuple[Factor, Factor]:
-        """Outputs and top of a layer."""
+        self,
+        graph: Graph,
+        numbers: Arithmetic,
+        cells: Sequence[Cell],
+        given: Sequence[Sequence[Value]],
+        rows: Rows,
+    ) -> tuple[Signal, Signal]:
+        """h at every position and at the last of a layer."""
         loop = Loop(graph, numbers, self.hidden)
         zeros = self._zeros(graph, rows)
-        factor = numbers.bounded(graph, zeros).value
+        factor = [numbers.bounded(graph, zeros).value] * cells[0].has_product
         mask = graph.op("Cast", rows.real, to=ELEMENTS["float32"])
         for cell, now, held in zip(cells, given, (None, mask), strict=True):
-            loop.add(Way(cell, [factor, *[zeros] * cell.num_kept], now, held))
+            loop.add(Way(cell, [*factor, *[zeros] * cell.num_kept], now, held))
         ((forward,), _), ((backward,), (first, *_)) = loop.run()
-        tops = rows.at_end(graph, forward), first
-        outputs = graph.op("Concat", forward, backward, axis=-1)
-        return numbers.held(outputs), numbers.held(graph.op("Concat", *tops, axis=-1))
+        there, back, at_first = (_signal(numbers, cells[0], each) for each in (forward, backward, first))
+        tops = there.moved(lambda hidden: rows.at_end(graph, hidden)), at_first
+        return Signal.joined(graph, (there, back)), Signal.joined(graph, tops)
 
     def _zeros(self, graph: Graph, rows: Rows) -> Value:
         """[batch, hidden]."""
@@ -148,80 +178,30 @@ class Stack:
         return graph.op("Expand", graph.constant([[0.0]], np.float32), shape)
 
 
-class Loop:
-    """One `Scan`. Each way in it is a sequence of its own: its steps carry the factor of h and what the cell keeps."""
+def _layers(kind: str, module: RecurrentStack) -> list[Layer]:
+    ways = ["", "_reverse"][: 2 if module.bidirectional else 1]
 
-    def __init__(self, graph: Graph, numbers: Arithmetic, hidden: int) -> None:
-        self._graph, self._numbers, self._hidden = graph, numbers, hidden
-        self._ways: list[Way] = []
+    def cells(layers: nn.Module, number: int) -> list[Cell]:
+        return [CELLS[kind](layers, f"l{number}{way}") for way in ways]
 
-    def add(self, way: "Way") -> None:
-        """One more; the first runs forward, the next backward."""
-        self._ways.append(way)
-
-    def run(self) -> list[tuple[list[Value], list[Value]]]:
-        """For each way what it emitted [time, batch, ·], the factor of h first, and what it carried at the end."""
-        body, ways = self._graph.body("scan"), self._ways
-        before = [self._carried(body, way) for way in ways]
-        now = [
-            [body.input(body.fresh("now"), "float32", ["batch", "size"]) for _ in way.scanned] for way in ways
-        ]
-        after = [way.step(body, self._numbers, *each) for way, *each in zip(ways, before, now, strict=True)]
-        emitted = [tensors[: way.num_emitted] for way, tensors in zip(ways, after, strict=True)]
-        for tensors in (*after, *emitted):
-            self._declare(body, tensors)
-        found = iter(
-            self._graph.split(
-                "Scan",
-                *(value for way in ways for value in way.start),
-                *(value for way in ways for value in way.scanned),
-                outputs=sum(map(len, (*after, *emitted))),
-                body=body.proto(),
-                num_scan_inputs=sum(len(way.scanned) for way in ways),
-                scan_input_directions=[back for back, way in enumerate(ways) for _ in way.scanned],
-                scan_output_directions=[back for back, tensors in enumerate(emitted) for _ in tensors],
-            )
-        )
-        last = [list(islice(found, len(tensors))) for tensors in after]
-        return [
-            (list(islice(found, len(tensors))), ends) for tensors, ends in zip(emitted, last, strict=True)
-        ]
-
-    def _carried(self, body: Graph, way: "Way") -> list[Value]:
-        dtypes = [self._numbers.element, *["float32"] * way.cell.num_kept]
-        return [body.input(body.fresh("before"), dtype, ["batch", self._hidden]) for dtype in dtypes]
-
-    def _declare(self, body: Graph, tensors: Sequence[Value]) -> None:
-        dtypes = [self._numbers.element, *["float32"] * (len(tensors) - 1)]
-        for tensor, dtype in zip(tensors, dtypes, strict=True):
-            body.output(tensor, body.fresh("after"), dtype, ["batch", self._hidden])
+    if not isinstance(module, DeepStack):
+        return [Layer(cells(module, number)) for number in range(module.num_layers)]
+    norms = [Norm(norm) for norm in module.norms] if module.norms else [None] * module.num_layers
+    parts = zip(module.layers, norms, module.residual, strict=True)
+    return [Layer(cells(layer, 0), norm, residual) for layer, norm, residual in parts]
 
 
-@dataclass(frozen=True)
-class Way:
-    """One direction of a layer."""
+def _signal(numbers: Arithmetic, cell: Cell, hidden: Value) -> Signal:
+    """h as a cell carries it."""
+    if cell.has_product:
+        return Signal(numbers, factor=numbers.held(hidden))
+    return Signal(numbers, floats=hidden)
 
-    cell: Cell
-    start: Sequence[Value]
-    """What its first step is given."""
-    given: Value
-    """The product of its inputs: [time, batch, gates * hidden]."""
-    mask: Value | None = None
-    """Where it is 0 the state is zero: [time, batch, 1]."""
-    num_emitted: int = 1
-    """How many of the tensors that it carries are wanted at every position."""
 
-    @property
-    def scanned(self) -> list[Value]:
-        return [self.given] if self.mask is None else [self.given, self.mask]
-
-    def step(
-        self, body: Graph, numbers: Arithmetic, before: Sequence[Value], now: Sequence[Value]
-    ) -> list[Value]:
-        """What is carried to the next step."""
-        mask = now[1] if self.mask else None
-        hidden, kept = self.cell.step(body, numbers, now[0], numbers.held(before[0]), before[1:], mask)
-        return [numbers.bounded(body, hidden).value, *kept]
+def _added(graph: Graph, numbers: Arithmetic, layer: Layer, x: Signal, outputs: Signal) -> Signal:
+    if not layer.residual:
+        return outputs
+    return Signal(numbers, floats=graph.op("Add", x.floats(graph), outputs.floats(graph)))
 
 
 def _count(graph: Graph, x: Value, axis: int) -> Value:

@@ -21,6 +21,7 @@ from training.export.cells import weights_of
 from training.export.graph import Graph, Value
 from training.export.likeliest import likeliest
 from training.export.recurrence import Rows, Stack
+from training.export.signal import Signal
 from training.export.tensors import Signature
 from training.models.seq2seq import Seq2Seq
 from training.modules.attention import MASKED
@@ -60,15 +61,16 @@ class Seq2SeqGraphs:
         state = sign.states_in("encoder", self._encoder) if self.streams else None
         turned = graph.op("Transpose", tokens, perm=[1, 0])
         rows = Rows.of(graph, turned, lengths)
-        run = self._encoder.scan(graph, numbers, numbers.lookup(graph, turned, self._source), rows, state)
+        x = Signal(numbers, factor=numbers.lookup(graph, turned, self._source))
+        run = self._encoder.scan(graph, numbers, x, rows, state)
         if self._attention:
-            outputs = numbers.held(graph.op("Transpose", run.outputs.value, perm=[1, 0, 2]))
+            outputs = run.outputs.moved(lambda rows: graph.op("Transpose", rows, perm=[1, 0, 2]))
             keys, values = self._attention.context(graph, numbers, outputs)
             sign.output("keys", keys, ("batch", "source", self._attention.num_keys), role="context")
             sign.output("values", values, ("batch", "source", self._attention.num_values), role="context")
         if self.streams:
             sign.states_out("encoder", run.state, self._encoder)
-        sign.states_out("decoder", self._bridge(graph, run.top), self._decoder)
+        sign.states_out("decoder", self._bridge(graph, run.top.factor(graph)), self._decoder)
         return graph, sign.spec("encode.onnx")
 
     def step(self) -> tuple[Graph, GraphSpec]:
@@ -78,14 +80,15 @@ class Seq2SeqGraphs:
         token = sign.input("token", "int64", ("batch",))
         k = sign.size("k", of="k")
         state = sign.states_in("decoder", self._decoder)
-        x, seen, weights = numbers.lookup(graph, token, self._target), None, None
+        x = Signal(numbers, factor=numbers.lookup(graph, token, self._target))
+        seen = weights = None
         if self._attention and self._attention.before_cell:
-            seen, weights = self._look(sign, state[-1][0])
-            x = numbers.factor(graph, graph.op("Concat", numbers.embedded(graph, x), seen, axis=-1))
+            seen, weights = self._look(sign, Signal(numbers, floats=state[-1][0]))
+            x = Signal(numbers, floats=graph.op("Concat", x.floats(graph), seen, axis=-1))
         run = self._decoder.step(graph, numbers, x, state)
         if self._attention and not self._attention.before_cell:
-            seen, weights = self._look(sign, run.state[-1][0])
-        tokens, log_probs = self._best(graph, self._readout(graph, run.outputs, seen), k)
+            seen, weights = self._look(sign, run.outputs)
+        tokens, log_probs = self._best(graph, self._readout(graph, run.outputs.factor(graph), seen), k)
         sign.output("top_tokens", tokens, ("batch", "k"), dtype="int64")
         sign.output("top_log_probs", log_probs, ("batch", "k"))
         sign.states_out("decoder", run.state, self._decoder)
@@ -93,7 +96,7 @@ class Seq2SeqGraphs:
             sign.output("attention", weights, ("batch", "source"))
         return graph, sign.spec("step.onnx", pad={"source": attention.PAD} if self._attention else {})
 
-    def _look(self, sign: Signature, hidden: Value) -> tuple[Value, Value]:
+    def _look(self, sign: Signature, hidden: Signal) -> tuple[Value, Value]:
         assert self._attention
         keys = sign.input("keys", "float32", ("batch", "source", self._attention.num_keys), role="context")
         values = sign.input(

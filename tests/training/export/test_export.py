@@ -29,7 +29,8 @@ from training.models.seq2seq import Seq2Seq
 
 SHAPES = [
     *itertools.product(("rnn", "lstm", "gru"), (False, True), (1, 2), ("luong",)),
-    *itertools.product(("lstm", "gru"), (False, True), (2,), ("none", "bahdanau")),
+    *itertools.product(("lstm", "gru", "mingru"), (False, True), (2,), ("none", "bahdanau")),
+    *itertools.product(("lstm", "mingru"), (False, True), (2,), ("luong-dot", "luong-concat")),
 ]
 
 
@@ -37,10 +38,11 @@ torch.set_num_threads(1)  # these models are too small for more
 
 
 def seq2seq(
-    cell: str, two_way: bool, layers: int, kind: str, tied: str = "all", hidden: int = 50
+    cell: str, two_way: bool, layers: int, kind: str, tied: str = "all", hidden: int = 50, **more: bool
 ) -> tuple[Seq2Seq, Seq2SeqSection]:
-    encoder = {"cell": cell, "layers": layers, "hidden": 37, "bidirectional": two_way}
-    decoder = {"cell": cell, "layers": layers, "hidden": hidden, "attention": kind}
+    encoder = {"cell": cell, "layers": layers, "hidden": 37, "bidirectional": two_way, **more}
+    hidden = 37 * (1 + two_way) if kind == "luong-dot" else hidden
+    decoder = {"cell": cell, "layers": layers, "hidden": hidden, "attention": kind, **more}
     section = Seq2SeqSection.model_validate(
         {"embedding": 33, "tied": tied, "encoder": encoder, "decoder": decoder}
     )
@@ -62,6 +64,15 @@ def test_translators_equal_pytorch_alone_in_batches_and_in_chunks(
     assert check(model, section, RowwiseInt8(), None) < 0.01
 
 
+@pytest.mark.parametrize("kind", ["luong", "bahdanau"])
+@pytest.mark.parametrize("cell", ["lstm", "mingru"])
+def test_deep_stacks_with_residual_connections_and_norms_equal_pytorch(cell: str, kind: str) -> None:
+    two_way = cell == "lstm"
+    model, section = seq2seq(cell, two_way, 4, kind, residual=True, norm=True)
+    assert check(model, section, Float32(), TOLERANCE) < 1e-5
+    assert check(model, section, RowwiseInt8(), None) < 0.02
+
+
 @pytest.mark.parametrize("tied", ["all", "output", "none"])
 def test_tied_and_untied_matrices_are_told_apart(tied: str) -> None:
     assert check(*seq2seq("lstm", True, 1, "luong", tied), Float32(), TOLERANCE) < 1e-5
@@ -69,7 +80,7 @@ def test_tied_and_untied_matrices_are_told_apart(tied: str) -> None:
 
 @pytest.mark.parametrize(
     ("cell", "two_way", "pooling"),
-    list(itertools.product(("rnn", "lstm", "gru"), (False, True), ("last", "max"))),
+    list(itertools.product(("rnn", "lstm", "gru", "mingru"), (False, True), ("last", "max"))),
 )
 def test_classifiers_equal_pytorch_alone_in_batches_and_in_chunks(
     cell: str, two_way: bool, pooling: str
