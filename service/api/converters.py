@@ -173,6 +173,7 @@ def description_to_proto(served: Served) -> model_pb2.ModelDescription:
         max_input_tokens=manifest.limits.max_input_tokens,
         max_output_tokens=manifest.limits.max_output_tokens,
         generation=_defaults_to_proto(manifest),
+        inspectable=any(graph.traces for graph in manifest.graphs.values()),
     )
 
 

@@ -1,5 +1,7 @@
 """Messages of the Session stream ⇄ plain values."""
 
+from typing import Any
+
 from google.protobuf import duration_pb2
 
 from seqserve.v1 import session_pb2
@@ -23,6 +25,9 @@ from service.errors import InvalidInput
 from service.sessions import Durability, Mode, Parted, Session, Why
 from service.tasks.answers import Answer
 from service.tasks.intake import Given
+from service.tasks.kind import Kind
+from service.tasks.look import Look
+from service.tasks.said import Trace
 
 MAX_DURABILITY_STEPS = 1000
 
@@ -71,6 +76,15 @@ def durability_from_proto(message: session_pb2.Durability, default: Durability) 
 
 def durability_to_proto(durability: Durability) -> session_pb2.Durability:
     return session_pb2.Durability(mode=_MODES_TO_PROTO[durability.mode], num_steps=durability.num_steps)
+
+
+def manner_from_proto(request: session_pb2.Open, kind: Kind) -> dict[str, Any]:
+    """What an open asks of all answers, as a session keeps it."""
+    if not request.HasField("inspect"):
+        return {}
+    inspect = request.inspect
+    look = Look.of(kind.served.manifest, kind.reader.graph, inspect.tensors, inspect.units)
+    return {"inspect": look.to_json()}
 
 
 def turn_from_proto(request: session_pb2.SessionRequest) -> int | None:
@@ -135,11 +149,16 @@ def answer_to_proto(answer: Answer) -> session_pb2.SessionResponse:
         heard=map(heard_to_proto, answer.said.heard),
         steps=map(predicted_to_proto, answer.said.steps),
         tensors=map(tensor_to_proto, answer.said.tensors),
+        traces=map(trace_to_proto, answer.said.traces),
         tokens=map(token_to_proto, answer.tokens),
         finish_reason=finish_to_proto(answer.hypotheses),
         hypotheses=map(hypothesis_to_proto, answer.hypotheses or ()),
     )
     return session_pb2.SessionResponse(output=output, turn=answer.turn)
+
+
+def trace_to_proto(trace: Trace) -> session_pb2.Trace:
+    return session_pb2.Trace(name=trace.name, units=trace.units, values=trace.values.ravel())
 
 
 def rewound_to_proto(answer: Answer) -> session_pb2.SessionResponse:

@@ -13,6 +13,7 @@ from service.api.session_converters import (
     forked_to_proto,
     input_from_proto,
     kept_alive_to_proto,
+    manner_from_proto,
     opened_to_proto,
     parted_to_proto,
     position_from_proto,
@@ -27,7 +28,7 @@ from service.errors import InvalidInput, NotPossible
 from service.registry import Registry
 from service.sessions import Holding, Parted, Session, Sessions, Source
 from service.tasks.conversation import Conversation
-from service.tasks.kinds import check_streams
+from service.tasks.kinds import check_streams, kind_of
 
 Responses = AsyncGenerator[session_pb2.SessionResponse, None]
 
@@ -99,7 +100,10 @@ class SessionStream:
         check_streams(served.manifest)
         durability = durability_from_proto(request.durability, self._sessions.default_durability)
         ttl_s = ttl_from_proto(request)
-        return await self._sessions.open(self._owner, served, ttl_s, durability, affinity=self._affinity)
+        manner = manner_from_proto(request, kind_of(served, self._limits))
+        return await self._sessions.open(
+            self._owner, served, ttl_s, durability, affinity=self._affinity, manner=manner
+        )
 
     async def _resumed(self, request: session_pb2.Resume) -> str:
         if bool(request.ticket) == bool(request.session_id):

@@ -8,8 +8,13 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-FORMAT = 1
+FORMAT = 2
 """The newest manifest format that this version reads and the one it writes."""
+
+UNITS = "units"
+"""The optional size that traces are asked for with, and the axis that it measures."""
+TRACE = "trace_"
+"""What the names of traces begin with."""
 
 Role = Literal["input", "lengths", "size", "state", "context", "output"]
 Task = Literal[
@@ -52,6 +57,8 @@ class TensorSpec(Part):
     """The axis that a `lengths` or `size` tensor measures."""
     initial: float = 0.0
     """What every element of a state holds before the first step."""
+    optional: bool = False
+    """Of a size: a step that does not name it asks for 0."""
 
     @model_validator(mode="after")
     def _measures_an_axis(self) -> "TensorSpec":
@@ -59,6 +66,8 @@ class TensorSpec(Part):
             raise ValueError(
                 f"tensor {self.name!r}: `of` belongs to roles lengths and size, and only to them"
             )
+        if self.optional and self.role != "size":
+            raise ValueError(f"tensor {self.name!r}: only a size may be optional")
         return self
 
 
@@ -71,6 +80,11 @@ class GraphSpec(Part):
     pad: dict[str, int] = {}
     """Ragged axis → the multiple its padded length is rounded up to (1 where absent). Sums over a padded axis are
     equal bit for bit whatever the padding only if their blocks are."""
+
+    @property
+    def traces(self) -> tuple[str, ...]:
+        """Outputs that show what went on inside: so many units as the optional size `units` asks for."""
+        return tuple(tensor.name for tensor in self.outputs if tensor.axes[-1:] == (UNITS,))
 
 
 class Generation(Part):

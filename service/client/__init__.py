@@ -31,6 +31,7 @@ from service.client.errors import (
     Unreachable,
     WrongPosition,
 )
+from service.client.outputs import HeardToken, Output, PredictedStep, Span, TaggedWord, Tensor, Trace
 from service.client.reconnecting import Reconnecting, Resumed
 from service.client.results import (
     Classification,
@@ -38,7 +39,6 @@ from service.client.results import (
     LabelScore,
     Model,
     ModelVersion,
-    Output,
     SessionInfo,
     Ticket,
     Token,
@@ -57,6 +57,7 @@ __all__ = [
     "Client",
     "ClientError",
     "DeadlineExceeded",
+    "HeardToken",
     "Hypothesis",
     "InvalidRequest",
     "LabelScore",
@@ -69,6 +70,7 @@ __all__ = [
     "NotSupported",
     "Output",
     "Overloaded",
+    "PredictedStep",
     "Reconnecting",
     "Resumed",
     "ServerFailed",
@@ -77,9 +79,13 @@ __all__ = [
     "SessionInfo",
     "SessionLost",
     "SessionNotFound",
+    "Span",
+    "TaggedWord",
+    "Tensor",
     "Ticket",
     "Token",
     "TokenStream",
+    "Trace",
     "Translation",
     "Unavailable",
     "Unreachable",

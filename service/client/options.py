@@ -1,5 +1,6 @@
 """The keyword arguments of the clients' methods, written down once. All may be left out."""
 
+from collections.abc import Sequence
 from typing import TypedDict
 
 
@@ -63,5 +64,9 @@ class SessionOptions(Choice, total=False):
     durability: str
     """When it is written down: `every step` (an answer comes when it is in the server's store), `every 8 steps` (what
     came since is kept here and sent again), `none` (the session ends with its server). Left out: the server's."""
+    inspect: Sequence[str] | None
+    """Names of what to look at inside the model, such as `encoder_f_0`; empty: all there is. Left out: nothing."""
+    inspect_units: Sequence[int] | None
+    """Which units of it; left out: the first 16."""
     timeout: float | None
     """Seconds for each answer; left out, or None: the client's."""

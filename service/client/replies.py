@@ -5,14 +5,14 @@ from datetime import UTC
 
 from google.protobuf.descriptor import EnumDescriptor
 
-from seqserve.v1 import decoding_pb2, model_pb2, sequence_pb2, session_pb2
+from seqserve.v1 import decoding_pb2, input_pb2, model_pb2, sequence_pb2, session_pb2
+from service.client.outputs import HeardToken, Output, PredictedStep, TaggedWord, Tensor, Trace
 from service.client.results import (
     Classification,
     Hypothesis,
     LabelScore,
     Model,
     ModelVersion,
-    Output,
     SessionInfo,
     Ticket,
     Token,
@@ -56,6 +56,11 @@ def model(one: model_pb2.ModelDescription) -> Model:
         beam_size=one.generation.beam_size,
         length_penalty=one.generation.length_penalty,
         max_length=one.generation.max_length,
+        input_kind=one.input_kind or "text",
+        sample_rate=one.sample_rate,
+        feature_names=tuple(one.feature_names),
+        simultaneous=one.simultaneous,
+        inspectable=one.inspectable,
     )
 
 
@@ -74,7 +79,30 @@ def labels(given: Iterable[decoding_pb2.LabelScore]) -> tuple[LabelScore, ...]:
 
 
 def output(given: session_pb2.Output) -> Output:
-    return Output(given.input_position, given.output_position, labels(given.labels))
+    return Output(
+        given.input_position,
+        given.output_position,
+        labels(given.labels),
+        tuple(TaggedWord(one.word, one.label, one.probability, one.start, one.end) for one in given.words),
+        tuple(HeardToken(one.piece, one.seconds, one.id) for one in given.heard),
+        tuple(map(predicted_step, given.steps)),
+        tuple(map(tensor, given.tensors)),
+        tuple(map(trace, given.traces)),
+    )
+
+
+def predicted_step(one: decoding_pb2.PredictedStep) -> PredictedStep:
+    return PredictedStep(labels(one.labels), tuple(one.forecast), one.anomaly_score)
+
+
+def tensor(one: input_pb2.Tensor) -> Tensor:
+    return Tensor(one.name, tuple(one.shape), tuple(one.ints) or tuple(one.floats))
+
+
+def trace(one: session_pb2.Trace) -> Trace:
+    width, values = len(one.units), tuple(one.values)
+    rows = (values[start : start + width] for start in range(0, len(values), width))
+    return Trace(one.name, tuple(one.units), tuple(rows))
 
 
 def model_version(given: model_pb2.ModelVersion) -> ModelVersion:

@@ -79,6 +79,10 @@ def open_session(options: SessionOptions) -> session_pb2.SessionRequest:
         opening = session_pb2.Open(model=selector(options), ttl=ttl)
     if asked := options.get("durability"):
         opening.durability.CopyFrom(durability(asked))
+    if (inspect := options.get("inspect")) is not None:
+        with _faults_named():
+            units = options.get("inspect_units") or ()
+            opening.inspect.CopyFrom(session_pb2.Inspect(tensors=inspect, units=units))
     return session_pb2.SessionRequest(open=opening)
 
 

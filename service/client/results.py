@@ -98,27 +98,6 @@ class Classification:
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
-    """What a session answers to a feed: where it stands now, and the labels of the text so far (classifiers)."""
-
-    input_position: int
-    """Inputs consumed since the session was opened."""
-    output_position: int
-    """Outputs emitted since the session was opened."""
-    labels: tuple[LabelScore, ...] = ()
-    """Most probable first; none while no whole word has come, and none from a translation model."""
-
-    @property
-    def label(self) -> str:
-        """The most probable label; empty while there is none."""
-        return self.labels[0].label if self.labels else ""
-
-    @property
-    def probability(self) -> float:
-        return self.labels[0].probability if self.labels else 0.0
-
-
-@dataclass(frozen=True, slots=True)
 class Ticket:
     """A session as sealed bytes: any server that has the key can go on from it, whatever became of the first."""
 
@@ -155,7 +134,7 @@ class Model:
     name: str
     version: str
     task: str
-    """`translate` or `classify`."""
+    """`translate`, `classify`, `tag`, …"""
     description: str
     source_language: str
     """BCP 47, such as `es`."""
@@ -175,3 +154,13 @@ class Model:
     """What `beam_size`, `length_penalty` and `max_length` are where a request leaves them out."""
     length_penalty: float
     max_length: int
+    input_kind: str = "text"
+    """What it can be fed: `text`, `audio`, `features` or `tensors`."""
+    sample_rate: int = 0
+    """Of the audio, samples per second."""
+    feature_names: tuple[str, ...] = ()
+    """Of the features: what each number of a reading is."""
+    simultaneous: bool = False
+    """Whether it can write while the source comes in."""
+    inspectable: bool = False
+    """Whether a session can be opened with `inspect`."""

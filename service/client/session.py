@@ -16,7 +16,8 @@ from service.client.addresses import Ways
 from service.client.errors import Cancelled, ClientError, NotPossible
 from service.client.exchange import Exchange
 from service.client.options import Decoding
-from service.client.results import Output, Ticket
+from service.client.outputs import Output
+from service.client.results import Ticket
 from service.client.streams import TokenStream
 from service.client.talk import Begin, Effect, Manner, Program, Receive, Send, Talk, Wait
 

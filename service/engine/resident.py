@@ -80,7 +80,8 @@ class ResidentRows:
             if tensor.role == "input":
                 self._binding.bind(tensor.tensor, inputs[tensor.name])
             elif tensor.role == "size":
-                self._binding.bind(tensor.tensor, np.array(sizes[tensor.name], np.int64))
+                size = sizes.get(tensor.name, 0) if tensor.optional else sizes[tensor.name]
+                self._binding.bind(tensor.tensor, np.array(size, np.int64))
             elif tensor.role == "state":
                 self._binding.bind(tensor.tensor, self._now[tensor.name])
         into = {t.tensor: self._room(t, sizes) for t in self._fetched}

@@ -59,6 +59,7 @@ class Rows:
         self._rulers = _rulers(spec)
         self._answers = Answers(graph, spec)
         self._cut = {t.of for t in self._sizes}
+        self._optional = {str(t.of) for t in self._sizes if t.optional}
 
     def stack(self, steps: Sequence[Step]) -> Batch:
         """Stack; StepFailed says which tensor of a step does not fit its graph."""
@@ -110,9 +111,9 @@ class Rows:
             for axis, (part, name, at) in self._rulers.items()
         }
         for tensor in self._sizes:
-            lengths[str(tensor.of)] = [int(step.inputs[tensor.name]) for step in steps]
+            lengths[str(tensor.of)] = [_asked(tensor, step) for step in steps]
         for axis, each in lengths.items():
-            if min(each) < 1:
+            if min(each) < 1 and axis not in self._optional:
                 raise StepFailed(f"graph {self._graph}: axis {axis} of a step is empty")
         return lengths
 
@@ -218,6 +219,13 @@ def _rulers(spec: GraphSpec) -> dict[str, tuple[str, str, int]]:
 def _initial(tensor: TensorSpec, lengths: Mapping[str, int] | None = None) -> Array:
     shape = [(lengths or {})[a] if isinstance(a, str) else a for a in tensor.axes[1:]]
     return np.full(shape, tensor.initial, tensor.dtype)
+
+
+def _asked(tensor: TensorSpec, step: Step) -> int:
+    """What a step asks of a size."""
+    if tensor.optional and tensor.name not in step.inputs:
+        return 0
+    return int(step.inputs[tensor.name])
 
 
 def _inputs(tensor: TensorSpec, steps: Sequence[Step]) -> list[Array]:

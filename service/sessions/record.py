@@ -31,6 +31,7 @@ def to_snapshot(session: Session, settings: SessionSettings, now: float) -> Snap
     facts = {
         "ttl_s": session.ttl_s,
         "durability": [session.durability.mode.value, session.durability.num_steps],
+        **({"manner": dict(session.manner)} if session.manner else {}),
         # The newest first: the others have beginnings of its contexts.
         "standing": _standing_to(session.standing, arrays),
         "standings": [
@@ -104,6 +105,7 @@ def _session_from(snapshot: Snapshot, served: Served, settings: SessionSettings)
         TurnLog.of(settings, int(facts["next_turn"]), turns),
         _unfinished_from(facts["unfinished"], arrays),
         durability=Durability(Mode(mode), int(num_steps)),
+        manner=dict(facts.get("manner", {})),
         epoch=snapshot.epoch,
     )
     session.durable_turn = session.log.next_turn

@@ -84,6 +84,8 @@ class Session:
     steps: int = 0
     """Tokens read and written, and turns done, since it came here."""
     durability: Durability = NEVER
+    manner: Mapping[str, Any] = field(default_factory=dict)
+    """What it was opened with that bears on its answers, as JSON values."""
     # What follows is the keeper's.
     epoch: int = 0
     """Under which it may be written to the store; 0: it is not there yet."""
@@ -121,5 +123,5 @@ class Session:
     def fork(self, session_id: str) -> "Session":
         """Another session that stands where this one stands, with its turns; what is unfinished stays here."""
         fork = Session(session_id, self.owner, self.served, self.ttl_s, self.standing, self.log.copy())
-        fork.durability = self.durability
+        fork.durability, fork.manner = self.durability, self.manner
         return fork

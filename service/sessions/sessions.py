@@ -5,10 +5,11 @@ held by a stream ── idle in memory ── cold, in the store only
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 import structlog
 
@@ -111,6 +112,7 @@ class Sessions:
         durability: Durability = NEVER,
         *,
         affinity: str = "",
+        manner: Mapping[str, Any] | None = None,
     ) -> Session:
         """A new session that nobody holds yet; it is in the store where it is to be durable."""
         if durability.mode is not Mode.NONE and self._keeper is None:
@@ -118,7 +120,7 @@ class Sessions:
                 "this server has no store for sessions, so they end with it: open without durability"
             )
         session = self._table.open(owner, served, ttl_s, affinity)
-        session.durability = durability
+        session.durability, session.manner = durability, manner or {}
         await self._create(session)
         self.metrics.sessions_opened.inc()
         return session

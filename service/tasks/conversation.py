@@ -19,6 +19,7 @@ from service.tasks.intake import Given, Taken, content_of
 from service.tasks.jobs import run, run_streaming
 from service.tasks.kind import Writes
 from service.tasks.kinds import kind_of
+from service.tasks.look import Look
 from service.tasks.outputs import Hypothesis, TokenWriter, hypotheses_of
 from service.tasks.reader import Read
 from service.tasks.said import NOTHING_SAID, Said
@@ -39,6 +40,8 @@ class Conversation:
         self._on_repeated = on_repeated
         self._served = session.served
         self._kind = kind_of(session.served, limits)
+        inspect = session.manner.get("inspect")
+        self._look = Look.from_json(inspect) if inspect else None
 
     async def feed(
         self, given: Given, *, ends: bool = False, input_position: int | None = None, turn: int | None = None
@@ -54,6 +57,8 @@ class Conversation:
         self._check_room(standing, len(taken))
         reading, outputs = await self._read(taken, standing.reading)
         said, pending = self._kind.say(taken, outputs, reading, intake.pending())
+        if self._look:
+            said = replace(said, traces=self._look.traces(outputs))
         standing = standing.read(reading, pending)
         answer = self._answer(standing, said)
         self.session.accept(digest, to_log(answer), standing.ended() if ends else standing)
@@ -150,7 +155,7 @@ class Conversation:
     async def _read(self, taken: Taken, reading: Reading) -> Read:
         if not len(taken):
             return Read(reading, ())
-        return await run(self._served.scheduler, self._kind.reader.read(taken.array, reading))
+        return await run(self._served.scheduler, self._kind.reader.read(taken.array, reading, self._look))
 
     def _writer(self) -> Writes:
         if isinstance(self._kind, Writes):

@@ -1,17 +1,18 @@
 """How a model reads its input: the whole in one step, or chunk by chunk where its manifest says that it streams."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 import numpy as np
 
-from service.bundle.manifest import Manifest
+from service.bundle.manifest import UNITS, Manifest
 from service.bundle.rules import ragged
 from service.sessions import Reading
 from service.sessions.reading import ragged_contexts
 from service.step import Array, Arrays, Result, Step
 from service.tasks.jobs import Program
+from service.tasks.look import Look
 
 MAX_CHUNK = 64
 """Inputs in one step of a model that streams: nobody's long text keeps the others waiting for longer."""
@@ -38,34 +39,48 @@ class Reader:
     """Context → the axis along which its pieces are joined."""
     by_input: frozenset[str]
     """Outputs with an entry for every input: said once, and not kept."""
+    plain: tuple[str, ...] | None = None
+    """All outputs but traces; None: all outputs."""
 
     @classmethod
     def of(cls, manifest: Manifest, graph: str, given: str = "tokens") -> Self:
         """The reader of a model by the name of the graph and of its input."""
         spec = manifest.graphs[graph]
-        by_input = frozenset(
-            tensor.name for tensor in spec.outputs if tensor.role == "output" and ragged(tensor)
-        )
+        outputs = [t for t in spec.outputs if t.role == "output" and t.name not in spec.traces]
+        by_input = frozenset(tensor.name for tensor in outputs if ragged(tensor))
+        plain = tuple(tensor.name for tensor in outputs) if spec.traces else None
         chunk = MAX_CHUNK if manifest.streams else None
-        return cls(graph, given, chunk, ragged_contexts(spec), by_input)
+        return cls(graph, given, chunk, ragged_contexts(spec), by_input, plain)
 
-    def read(self, inputs: Sequence[int] | Array, reading: Reading) -> Program[Read]:
-        """The reading after these inputs, `[time, …]`."""
+    def read(
+        self, inputs: Sequence[int] | Array, reading: Reading, look: Look | None = None
+    ) -> Program[Read]:
+        """The reading after these inputs, `[time, …]`; with a look inside, `outputs` hold its traces, too."""
         said: list[Arrays] = []
+        kept = self.by_input.union(look.outputs) if look else self.by_input
         for chunk in self._chunks(inputs):
-            (result,) = yield (Step(self.graph, {self.input: chunk}, reading.state),)
-            if self.by_input:
-                said.append({name: result.outputs[name].copy() for name in self.by_input})
-                result = self._whole(result)
+            (result,) = yield (self._step(chunk, reading, look),)
+            if kept:
+                said.append({name: result.outputs[name].copy() for name in kept})
+                result = _without(result, kept)
             reading = reading.then(result, len(chunk))
         return Read(reading, tuple(said))
 
-    def _whole(self, result: Result) -> Result:
-        """The result without what was said to each input."""
-        outputs = {name: array for name, array in result.outputs.items() if name not in self.by_input}
-        return Result(outputs, result.state, result.context)
+    def _step(self, chunk: Array, reading: Reading, look: Look | None) -> Step:
+        inputs = {self.input: chunk}
+        if look is None:
+            return Step(self.graph, inputs, reading.state, wanted=self.plain)
+        assert self.plain is not None  # a look is made for a graph with traces
+        inputs[UNITS] = np.array(look.width, np.int64)
+        return Step(self.graph, inputs, reading.state, wanted=(*self.plain, *look.outputs))
 
     def _chunks(self, inputs: Sequence[int] | Array) -> list[Array]:
         array = inputs if isinstance(inputs, np.ndarray) else np.asarray(inputs, dtype=np.int64)
         size = self.chunk or max(1, len(array))
         return [array[start : start + size] for start in range(0, len(array), size)]
+
+
+def _without(result: Result, names: Collection[str]) -> Result:
+    """The result without what was said to each input."""
+    outputs = {name: array for name, array in result.outputs.items() if name not in names}
+    return Result(outputs, result.state, result.context)

@@ -50,6 +50,14 @@ class NamedTensor(NamedTuple):
     array: Array
 
 
+class Trace(NamedTuple):
+    """What one tensor inside a model was: `values` `[time, units]`, float32."""
+
+    name: str
+    units: tuple[int, ...]
+    values: Array
+
+
 @dataclass(frozen=True, slots=True)
 class Said:
     """What a feed is answered with; each kind of model fills its own part."""
@@ -60,6 +68,7 @@ class Said:
     heard: tuple[HeardToken, ...] = ()
     steps: tuple[PredictedStep, ...] = ()
     tensors: tuple[NamedTensor, ...] = ()
+    traces: tuple[Trace, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """JSON values, of the parts that are there."""
@@ -71,6 +80,7 @@ class Said:
             "tensors": [
                 [t.name, str(t.array.dtype), t.array.shape, t.array.ravel().tolist()] for t in self.tensors
             ],
+            "traces": [[t.name, list(t.units), t.values.tolist()] for t in self.traces],
         }
         return {name: rows for name, rows in kept.items() if rows}
 
@@ -88,6 +98,10 @@ class Said:
             tensors=tuple(
                 NamedTensor(name, np.array(values, dtype).reshape(shape))
                 for name, dtype, shape, values in kept.get("tensors", ())
+            ),
+            traces=tuple(
+                Trace(name, tuple(units), np.array(values, np.float32).reshape(-1, len(units)))
+                for name, units, values in kept.get("traces", ())
             ),
         )
 

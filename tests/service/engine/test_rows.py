@@ -203,3 +203,37 @@ def test_an_answer_of_another_shape_is_refused(output: int, shape: tuple[int, ..
     arrays[output] = np.zeros(shape, arrays[output].dtype)
     with pytest.raises(StepFailed, match="answers"):
         rows.split(stacked, arrays)
+
+
+TRACED = GraphSpec(
+    file="x.onnx",
+    inputs=(
+        tensor("ids", "input", "batch", "time", dtype="int64"),
+        tensor("units", "size", of="units", dtype="int64", optional=True),
+    ),
+    outputs=(
+        tensor("log_probs", "output", "batch", 2),
+        tensor("gate", "output", "batch", "time", "units"),
+    ),
+)
+
+
+def test_a_size_that_is_optional_may_be_asked_for_by_some_and_left_out_by_others() -> None:
+    asks = Step("x", {"ids": np.ones(2, np.int64), "units": np.array(3)}, wanted=("log_probs", "gate"))
+    plain = Step("x", {"ids": np.ones(1, np.int64)}, wanted=("log_probs",))
+    rows = Rows("x", TRACED)
+    batch = rows.stack([asks, plain])
+    assert batch.feeds["size.units"].tolist() == 3
+    told, silent = rows.split(batch, [np.zeros((2, 2), np.float32), np.ones((2, 2, 3), np.float32)])
+    assert told.outputs["gate"].shape == (2, 3)
+    assert list(silent.outputs) == ["log_probs"]
+
+
+def test_where_nobody_asks_for_an_optional_size_it_is_none() -> None:
+    batch = Rows("x", TRACED).stack([Step("x", {"ids": np.ones(2, np.int64)}, wanted=("log_probs",))])
+    assert (batch.feeds["size.units"].tolist(), batch.fetched) == (0, ["output.log_probs"])
+
+
+def test_only_a_size_may_be_optional() -> None:
+    with pytest.raises(ValueError, match="only a size may be optional"):
+        tensor("h", "state", "batch", 3, optional=True)
