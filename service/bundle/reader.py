@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from service.bundle.manifest import FORMAT, Manifest
 from service.bundle.rules import complaints
 from service.bundle.tokenizer import Tokenizer
+from service.bundle.tokenizers import tokenizer_from_json
 from service.errors import BundleRefused, InvalidInput
 
 MANIFEST = "manifest.json"
@@ -53,7 +54,7 @@ class Bundle:
         if name is None:
             raise BundleRefused(f"{self.path}: a model of task {self.manifest.task} without a tokenizer")
         try:
-            return Tokenizer.from_json(_text(self.path, name, self.read_file(name)))
+            return tokenizer_from_json(_text(self.path, name, self.read_file(name)))
         except InvalidInput as error:
             raise BundleRefused(f"{self.path / name}: {error}") from None
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, TypeGuard
 import numpy as np
 
 from service.bundle import Bundle
-from service.bundle.tokenizer import BOS, EOS, PAD, UNK, TextFeeder
+from service.bundle.tokenizer import BOS, EOS, PAD, UNK
 from service.config import LimitSettings
 from service.errors import InvalidInput
 from service.sessions.session import Pending
@@ -76,9 +76,7 @@ class TextIntake:
     def __init__(self, bundle: Bundle, limits: LimitSettings, pending: Pending | None) -> None:
         self._tokenizer = bundle.tokenizer
         self._limits = limits
-        self._feeder = (
-            TextFeeder.from_state(self._tokenizer, dict(pending)) if pending else self._tokenizer.feeder()
-        )
+        self._feeder = self._tokenizer.feeder(pending)
 
     async def take(self, given: Given, ends: bool) -> Taken:
         tokens: list[int] = []

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from training.config import TokenizerSection, parse_recipe
-from training.data.subwords import learn_tokenizer
+from training.data.tokenizers import learn_tokenizer
 from training.data.vocabulary import Vocabulary
 from training.export.bundle import write_bundle
 from training.export.run import Run

@@ -13,6 +13,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Metaspace
 
 from service.bundle.manifest import Generation, GraphSpec, Limits, Manifest, TensorSpec
+from service.bundle.subwords import Subwords
 from service.bundle.tokenizer import SPECIALS, Tokenizer
 
 SPANISH = ["uno", "dos", "tres", "cuatro", "cinco", "seis", "siete", "ocho", "nueve", "diez"]
@@ -26,7 +27,7 @@ def toy_tokenizer() -> Tokenizer:
     pipeline = Pipeline(WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
     pipeline.normalizer = normalizers.Sequence([normalizers.Strip()])
     pipeline.pre_tokenizer = Metaspace(replacement="▁", prepend_scheme="always")
-    return Tokenizer(pipeline)
+    return Subwords(pipeline)
 
 
 def write_toy_translator(

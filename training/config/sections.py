@@ -28,12 +28,14 @@ class DataSection(Section):
 
 
 class TokenizerSection(Section):
-    """The subword tokenizer, learned from the training texts."""
+    """The tokenizer, learned from the training texts."""
 
+    kind: Literal["subwords", "characters"] = "subwords"
+    """`subwords`: words in pieces, white space as single spaces; `characters`: each one a token, line ends too."""
     vocab_size: Annotated[int, Field(ge=8, le=100_000)] = 6000
-    """Subwords, the four special ones included."""
+    """Tokens, the four special ones included."""
     min_frequency: Positive = 2
-    """Rarer pairs of subwords are not merged."""
+    """Rarer pairs of subwords are not merged; rarer characters are unknown."""
     lowercase: bool = False
     """Lowercase every text, in training and in serving."""
 

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
 from tokenizers import Tokenizer as Pipeline
 
-from service.bundle.tokenizer import SPACE, SPECIALS, WHITESPACE, Tokenizer
+from service.bundle.subwords import SPACE, WHITESPACE, Subwords
+from service.bundle.tokenizer import SPECIALS
 from training.config import TokenizerSection
 
 WORD = r"[^▁\p{P}\p{S}\p{N}]+(?:['’][^▁\p{P}\p{S}\p{N}]+)*"
@@ -13,14 +14,14 @@ PARTS = rf"▁?\p{{N}}|▁?{WORD}|▁?[\p{{P}}\p{{S}}]|▁"
 """Digits and punctuation stand alone; a word keeps its apostrophes; the space stays with what follows it."""
 
 
-def learn_tokenizer(texts: Iterable[str], section: TokenizerSection) -> Tokenizer:
+def learn_subwords(texts: Iterable[str], section: TokenizerSection) -> Subwords:
     """A tokenizer with at most `section.vocab_size` subwords, the special ones first."""
     pipeline = Pipeline(models.BPE(unk_token="<unk>"))
     pipeline.normalizer = _normalizer(section.lowercase)
     pipeline.pre_tokenizer = _splitter()
     pipeline.decoder = decoders.Metaspace(replacement=SPACE, prepend_scheme="always")
     pipeline.train_from_iterator(texts, _trainer(section))
-    return Tokenizer(pipeline)
+    return Subwords(pipeline)
 
 
 def _normalizer(lowercase: bool) -> normalizers.Normalizer:

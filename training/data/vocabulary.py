@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.bundle.tokenizer import Tokenizer
+from service.bundle.tokenizers import tokenizer_from_file
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Vocabulary:
         """What of it lies in `folder`."""
         tokenizer, labels = folder / "tokenizer.json", folder / "labels.txt"
         return cls(
-            Tokenizer.from_file(tokenizer) if tokenizer.exists() else None,
+            tokenizer_from_file(tokenizer) if tokenizer.exists() else None,
             tuple(labels.read_text("utf-8").splitlines()) if labels.exists() else (),
         )
 

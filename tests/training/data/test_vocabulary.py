@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from training.config import TokenizerSection
-from training.data.subwords import learn_tokenizer
+from training.data.tokenizers import learn_tokenizer
 from training.data.vocabulary import Vocabulary
 
 

@@ -8,7 +8,7 @@ import torch
 
 from tests.bundles import LABELS, SENTENCES
 from training.config import TokenizerSection, parse_recipe
-from training.data.subwords import learn_tokenizer
+from training.data.tokenizers import learn_tokenizer
 from training.data.vocabulary import Vocabulary
 from training.export.arithmetic import ARITHMETICS
 from training.export.bundle import write_bundle

@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 from training.config import ClassificationRecipe
 from training.data.batches import Batch, Example
 from training.data.readers import DataError, Labelled, read_labelled
-from training.data.subwords import learn_tokenizer
+from training.data.tokenizers import learn_tokenizer
 from training.data.vocabulary import Vocabulary
 from training.fit.tasks.base import Objective, Task, within
 from training.models.classifier import Classifier

@@ -10,7 +10,7 @@ from training.config import TranslationRecipe
 from training.data.batches import Batch, Example
 from training.data.readers import Pair, read_pairs
 from training.data.scores import score_translations
-from training.data.subwords import learn_tokenizer
+from training.data.tokenizers import learn_tokenizer
 from training.data.vocabulary import Vocabulary
 from training.fit.losses import smoothed_cross_entropy
 from training.fit.tasks.base import Objective, Task, evenly, within
