@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from service.errors import ConfigRefused
 
@@ -38,6 +38,18 @@ class ServerSettings(Piece):
     """Calls at once on one connection."""
     keepalive_s: float = Field(60.0, ge=1)
     """How often a silent connection is asked whether it still stands."""
+    max_metadata_bytes: int = Field(8192, ge=1024, le=1024 * 1024)
+    """Headers of one call, as HTTP/2 counts them; past it, the call is refused."""
+    max_connections: int = Field(10_000, ge=1)
+    """Connections at once; further ones are closed at once."""
+    handshake_s: float = Field(20.0, ge=1, le=600)
+    """How long a new connection may take until it can carry calls."""
+    max_idle_s: float = Field(900.0, ge=1)
+    """How long a connection without a call stands."""
+    max_request_wait_s: float = Field(30.0, gt=0)
+    """How long a caller may take to send a request that he has begun, or the first message of a stream."""
+    max_unread_s: float = Field(60.0, gt=0)
+    """How long an answer may lie there unread before its call is ended; a session stays, and can be resumed."""
     admin: bool = False
     """Whether callers who have the role admin may load and unload models."""
     unload_deadline_s: float = Field(300.0, ge=0)
@@ -63,6 +75,51 @@ class TlsSettings(Piece):
     """The key of cert_file, in PEM without a passphrase; only its owner (and group) may read it."""
     client_ca_file: Path | None = None
     """Authorities of which clients have to show a certificate (mutual TLS); its subject is then the owner."""
+
+
+class AuthSettings(Piece):
+    """Who a caller is. Where one of these is set, a call without credentials is refused."""
+
+    access_keys_file: Path | None = None
+    """Keys of owners, hashed, as `seqserve keys` writes them."""
+    jwks_file: Path | None = None
+    """Public keys (JSON Web Key Set, RFC 7517) of those whose JSON Web Tokens are taken."""
+    jwt_issuer: str = ""
+    """What `iss` of a token must be; needed with jwks_file."""
+    jwt_audience: str = ""
+    """What `aud` of a token must be, or hold; needed with jwks_file."""
+    jwt_leeway_s: float = Field(30.0, ge=0, le=600)
+    """How far the issuer's clock may be from this one's."""
+    jwt_owner_claim: str = Field("sub", min_length=1)
+    """The claim that names the owner."""
+    jwt_roles_claim: str = Field("roles", min_length=1)
+    """The claim that lists roles: `admin` is the only one that has to be named."""
+    admins: tuple[str, ...] = ()
+    """Owners who have the role admin however they prove who they are; separated by commas in the environment."""
+    reload_s: float = Field(5.0, ge=0.1, le=3600)
+    """How often the files are looked at for changes."""
+
+    @field_validator("admins", mode="before")
+    @classmethod
+    def _one_by_one(cls, value: Any) -> Any:
+        return (
+            [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+        )
+
+
+class QuotaSettings(Piece):
+    """What one owner may use of this server; 0 is no limit. Past it, RESOURCE_EXHAUSTED says when to try again."""
+
+    requests_per_s: float = Field(0.0, ge=0, le=1e6)
+    """Calls, and messages sent on a stream."""
+    tokens_per_s: float = Field(0.0, ge=0, le=1e9)
+    """Tokens read and written. They are counted when they are known: who has used too many waits with the next call."""
+    burst_s: float = Field(10.0, ge=0.1, le=3600)
+    """How many seconds' worth of both may be used at once, after a pause."""
+    max_calls: int = Field(0, ge=0, le=1_000_000)
+    """Calls at once, streams among them."""
+    max_owners: int = Field(100_000, ge=1)
+    """Owners whose use is remembered; past it, whoever was away for longest begins anew."""
 
 
 class ModelSettings(Piece):
@@ -200,6 +257,8 @@ class Settings(Piece):
     keys: KeySettings = KeySettings()
     limits: LimitSettings = LimitSettings()
     tls: TlsSettings = TlsSettings()
+    auth: AuthSettings = AuthSettings()
+    quotas: QuotaSettings = QuotaSettings()
     log: LogSettings = LogSettings()
 
     @classmethod

@@ -7,6 +7,7 @@ SeqserveError
 │   ├── ModelNotFound       no such model, version or language pair is served here
 │   └── SessionNotFound     no such session, or it is another owner's
 ├── NotPossible             well formed, but not with this model or in this state (a stream on a two-way encoder)
+├── Unauthenticated         no credentials came, or they are not good here
 ├── NotAllowed              this server, or its owner, does not let this caller do it
 ├── SessionBusy             another stream holds the session and does not let go of it
 ├── TurnConflict            another request had this turn already
@@ -17,6 +18,7 @@ SeqserveError
 │   └── TicketOutdated      it was one, and its session has gone on since
 ├── StoreAway               the store cannot be reached or cannot write: try again after `retry_after_s`
 ├── Overloaded              a queue or a limit is full: try again after `retry_after_s`
+│   └── QuotaExceeded       the owner has used up what is his for now
 ├── Draining                the server is going away: try again elsewhere
 ├── StepFailed              the engine could not run a step; the session stands where it stood
 ├── BundleRefused           a model on disk does not fit: a hash, an axis, a version (at load)
@@ -90,6 +92,16 @@ class NotPossible(SeqserveError):
     reason = "NOT_POSSIBLE"
 
 
+class Unauthenticated(SeqserveError):
+    """No credentials came, or they are not good here; the metadata say why, in a word for machines."""
+
+    reason = "UNAUTHENTICATED"
+
+    def __init__(self, message: str, *, why: str = "missing") -> None:
+        super().__init__(message)
+        self.metadata = {"why": why}
+
+
 class NotAllowed(SeqserveError):
     """This server does not let this caller do it."""
 
@@ -160,6 +172,16 @@ class Overloaded(SeqserveError):
     def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class QuotaExceeded(Overloaded):
+    """The owner has used up what is his for now; the metadata name the quota."""
+
+    reason = "QUOTA_EXCEEDED"
+
+    def __init__(self, message: str, *, quota: str = "requests", retry_after_s: float = 1.0) -> None:
+        super().__init__(message, retry_after_s=retry_after_s)
+        self.metadata = {"quota": quota}
 
 
 class Draining(SeqserveError):

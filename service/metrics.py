@@ -83,6 +83,21 @@ class Metrics:
 
     def _add_calls(self, r: CollectorRegistry) -> None:
         self.requests = Counter("seqserve_requests", "Requests answered.", ["method", "code"], registry=r)
+        self.auth_refused = Counter(
+            "seqserve_auth_refused", "Calls refused for who made them, by why.", ["why"], registry=r
+        )
+        self.quota_refused = Counter(
+            "seqserve_quota_refused",
+            "Requests refused as their owner had used up a quota.",
+            ["quota"],
+            registry=r,
+        )
+        self.slow_callers = Counter(
+            "seqserve_slow_callers",
+            "Calls ended as their caller did not send what he began, or did not read what he asked for.",
+            ["owes"],
+            registry=r,
+        )
         self.request_seconds = Histogram(
             "seqserve_request_seconds",
             "From a request's arrival to its end; a stream ends when its caller or the server ends it.",

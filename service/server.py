@@ -22,9 +22,13 @@ from seqserve.v1 import (
 )
 from service import logs
 from service.api import CallInterceptor, Calls, ModelServicer, Owners, SequenceServicer, SessionServicer
+from service.api.door import Door
 from service.api.exposure import check_exposure
 from service.api.listening import bind, check_free, options
+from service.api.patience import Patience
+from service.api.quotas import Quotas
 from service.api.tls import certificates
+from service.api.visits import Visits
 from service.bundle import Bundle
 from service.config import Settings
 from service.engine import Engine
@@ -86,6 +90,11 @@ class Server:
         self.port = 0
         self._engine_of = engine_of or (lambda bundle: OnnxEngine(bundle, settings.engine))
         self._calls = Calls()
+        self.visits = Visits(
+            Door(settings, self.metrics),
+            Quotas(settings.quotas, self.metrics),
+            Patience(settings.server, self.metrics),
+        )
         self.metrics.calls_active.set_function(lambda: len(self._calls))
         self._health = health.aio.HealthServicer()
         self._tasks: list[asyncio.Task[None]] = []
@@ -115,6 +124,7 @@ class Server:
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
         for work, every_s in (
             (self.sessions.tidy, TIDY_EVERY_S),
+            (self.visits.patience.sweep, TIDY_EVERY_S),
             (self._sweep, SWEEP_EVERY_S),
             (self._upkeep, UPKEEP_EVERY_S),
             (self._time_the_loop, UPKEEP_EVERY_S),
@@ -161,9 +171,9 @@ class Server:
         return Keeper(store, ring, self.settings.sessions, self.metrics) if store else None
 
     def _grpc_server(self) -> grpc.aio.Server:
-        interceptor = CallInterceptor(self._calls, self.metrics)
+        interceptor = CallInterceptor(self._calls, self.metrics, self.visits)
         server = grpc.aio.server(interceptors=[interceptor], options=options(self.settings.server))
-        owners = Owners(trust_header=self.settings.server.trust_owner_header)
+        owners = Owners()
         limits = self.settings.limits
         sequence = SequenceServicer(self.registry, self.sessions, limits, owners, self._calls)
         sequence_pb2_grpc.add_SequenceServiceServicer_to_server(sequence, server)

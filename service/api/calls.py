@@ -33,7 +33,7 @@ class Calls:
         A call that is turned out ends with Draining, one whose caller left with the CancelledError as it came.
         """
         self._check_open()
-        task = _this_task()
+        task = this_task()
         self._inside.add(task)
         try:
             yield
@@ -50,7 +50,7 @@ class Calls:
     @contextmanager
     def idle(self) -> Iterator[None]:
         """The current task waits for its caller while inside: nothing is lost when it is turned out."""
-        task = _this_task()
+        task = this_task()
         self._idle_since[task] = time.monotonic()
         try:
             yield
@@ -94,7 +94,7 @@ class Calls:
             self._none_inside.set()
 
 
-def _this_task() -> asyncio.Task[Any]:
+def this_task() -> asyncio.Task[Any]:
     task = asyncio.current_task()
     assert task is not None  # a call is always answered by a task
     return task

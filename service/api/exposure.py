@@ -30,7 +30,8 @@ def complaints(settings: Settings) -> Iterator[str]:
         return
     if not server.allow_anonymous:
         yield (
-            f"{where}callers need no credentials: set tls.client_ca_file (--tls-client-ca), "
+            f"{where}callers need no credentials: set auth.access_keys_file (--access-keys), auth.jwks_file or "
+            "tls.client_ca_file (--tls-client-ca), "
             "or say that it is meant with server.allow_anonymous (--allow-anonymous)"
         )
     if server.admin and not server.allow_open_admin:
@@ -42,7 +43,8 @@ def complaints(settings: Settings) -> Iterator[str]:
 
 def authenticates(settings: Settings) -> bool:
     """Whether callers have to show who they are. That a header is trusted is no proof of it."""
-    return settings.tls.client_ca_file is not None
+    auth = settings.auth
+    return any((settings.tls.client_ca_file, auth.access_keys_file, auth.jwks_file))
 
 
 def is_local(host: str) -> bool:

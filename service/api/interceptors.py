@@ -1,7 +1,7 @@
 """What happens around every call, whatever its kind: its bytes are parsed, its errors become statuses, it is counted.
 
-    bytes ─▶ parse ─▶ servicer ─▶ responses ─▶ write
-               └─────────┴───────────┴──▶ error ─▶ status (service.api.statuses) ─▶ abort
+    door ─▶ quota ─▶ parse ─▶ servicer ─▶ responses ─▶ write
+      └───────┴─────────┴─────────┴───────────┴──▶ error ─▶ status (service.api.statuses) ─▶ abort
 
 Health and reflection speak for the server, not for its models: they pass untouched.
 """
@@ -19,8 +19,9 @@ import grpc
 import structlog
 from google.protobuf.message import DecodeError
 
-from service.api.calls import Calls
+from service.api.calls import Calls, this_task
 from service.api.statuses import STATUSES, to_status
+from service.api.visits import Visit, Visits
 from service.errors import InvalidInput, SeqserveError
 from service.metrics import Metrics
 
@@ -39,9 +40,10 @@ log = structlog.get_logger("seqserve.calls")
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Every call ends with exactly one status and is counted once, by method and code."""
 
-    def __init__(self, calls: Calls, metrics: Metrics) -> None:
+    def __init__(self, calls: Calls, metrics: Metrics, visits: Visits) -> None:
         self._calls = calls
         self._metrics = metrics
+        self._visits = visits
 
     async def intercept_service(
         self,
@@ -51,6 +53,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         handler, method = await continuation(handler_call_details), handler_call_details.method
         if handler is None or method.startswith("/grpc."):
             return handler
+        if not handler.request_streaming:  # gRPC reads the request before it calls; a stream is read below
+            self._visits.patience.begin(this_task(), "sends")
         behavior = (
             self._streaming(handler, method) if handler.response_streaming else self._single(handler, method)
         )
@@ -61,8 +65,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     def _single(self, handler: Handler, method: str) -> Callable[[Any, Context], Awaitable[Any]]:
         behavior = handler.stream_unary or handler.unary_unary
 
-        async def answer(request: Any, context: Context) -> Any:
-            return await behavior(_parsed(handler, request), context)
+        async def answer(request: Any, context: Context, visit: Visit) -> Any:
+            response = await behavior(_parsed(handler, request, visit), context)
+            visit.count_response(response)
+            return response
 
         async def watched(request: Any, context: Context) -> Any:  # gRPC tells the kinds apart by `async def`
             return await self._watched(method, context, partial(answer, request, context))
@@ -72,27 +78,38 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     def _streaming(self, handler: Handler, method: str) -> Callable[[Any, Context], Awaitable[None]]:
         behavior = handler.stream_stream or handler.unary_stream
 
-        async def answer(request: Any, context: Context) -> None:
+        async def answer(request: Any, context: Context, visit: Visit) -> None:
             # Closed here, at once: a caller who leaves while a message is being written must not hold its slot.
-            async with aclosing(behavior(_parsed(handler, request), context)) as responses:
+            async with aclosing(behavior(_parsed(handler, request, visit), context)) as responses:
                 async for response in responses:
+                    visit.count_response(response)
+                    visit.patience.begin(visit.task, "reads")
                     await context.write(response)
+                    visit.patience.end(visit.task)
 
         async def watched(request: Any, context: Context) -> None:
-            await self._watched(method, context, partial(answer, request, context))
+            await self._watched(method, context, partial(answer, request, context), streams=True)
 
         return watched
 
     async def _watched(
-        self, method: str, context: Context, answer: Callable[[], Coroutine[Any, Any, T]]
+        self,
+        method: str,
+        context: Context,
+        answer: Callable[[Visit], Coroutine[Any, Any, T]],
+        *,
+        streams: bool = False,
     ) -> T:
+        patience, task = self._visits.patience, this_task()
+        patience.end(task)
         started, request_id, code = time.perf_counter(), _request_id(context), grpc.StatusCode.OK
         context.set_trailing_metadata(((REQUEST_ID, request_id),))
         try:
-            with self._calls.inside():
-                return await answer()
+            with self._calls.inside(), self._visits.visit(method, context, streams=streams) as visit:
+                return await answer(visit)
         except asyncio.CancelledError:
-            code = _why_cancelled(context)
+            is_slow = patience.has_turned_out(task)
+            code = grpc.StatusCode.ABORTED if is_slow else _why_cancelled(context)
             raise
         except SeqserveError as error:
             code = STATUSES[type(error)]
@@ -104,6 +121,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             )
             await _abort(context, _unforeseen(request_id), request_id)
         finally:
+            patience.begin(task, "reads")  # what is still to be written: the answer, or the status
             seconds = time.perf_counter() - started
             self._metrics.requests.labels(method, code.name).inc()
             self._metrics.request_seconds.labels(method).observe(seconds)
@@ -122,22 +140,36 @@ _KINDS = {
 """(requests stream, responses stream) → the handler of that kind. None has a deserializer: the bytes come to us."""
 
 
-def _parsed(handler: Handler, request: Any) -> Any:
-    return _parsed_stream(handler, request) if handler.request_streaming else _parse(handler, request)
+def _parsed(handler: Handler, request: Any, visit: Visit) -> Any:
+    if handler.request_streaming:
+        return _parsed_stream(handler, request, visit)
+    return _parse(handler, request, visit)
 
 
-async def _parsed_stream(handler: Handler, requests: AsyncIterator[bytes]) -> AsyncIterator[Any]:
-    async for request in requests:
-        yield _parse(handler, request)
-
-
-def _parse(handler: Handler, request: bytes) -> Any:
+async def _parsed_stream(
+    handler: Handler, requests: AsyncIterator[bytes], visit: Visit
+) -> AsyncIterator[Any]:
+    visit.patience.begin(
+        visit.task, "sends"
+    )  # for the first one; how long a stream may be silent is its servicer's
     try:
-        return handler.request_deserializer(request)
+        async for request in requests:
+            visit.patience.end(visit.task)
+            yield _parse(handler, request, visit)
+    finally:
+        visit.patience.end(visit.task)
+
+
+def _parse(handler: Handler, request: bytes, visit: Visit) -> Any:
+    visit.begin_request()
+    try:
+        message = handler.request_deserializer(request)
     except DecodeError:
         raise InvalidInput(
             "the bytes are no request of this method, or a text in it is not valid UTF-8"
         ) from None
+    visit.count_request(message)
+    return message
 
 
 async def _abort(context: Context, error: SeqserveError, request_id: str) -> Never:

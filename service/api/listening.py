@@ -26,6 +26,13 @@ def options(settings: ServerSettings) -> list[tuple[str, int]]:
         ("grpc.keepalive_permit_without_calls", 1),
         # Clients may ask for life signs every ten seconds, between calls too, without being sent away.
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+        # A message that is small on the way and large here would go past max_message_bytes: none is taken compressed.
+        ("grpc.compression_enabled_algorithms_bitset", 1),
+        ("grpc.max_metadata_size", settings.max_metadata_bytes),
+        ("grpc.absolute_max_metadata_size", settings.max_metadata_bytes),
+        ("grpc.max_allowed_incoming_connections", settings.max_connections),
+        ("grpc.server_handshake_timeout_ms", round(settings.handshake_s * 1000)),
+        ("grpc.max_connection_idle_ms", round(settings.max_idle_s * 1000)),
         # Two servers on one port would share its calls by chance.
         ("grpc.so_reuseport", 0),
     ]

@@ -20,6 +20,7 @@ from service.errors import (
     NotPossible,
     OutOfRange,
     Overloaded,
+    QuotaExceeded,
     SeqserveError,
     SessionBusy,
     SessionNotFound,
@@ -30,6 +31,7 @@ from service.errors import (
     TicketOutdated,
     TicketRefused,
     TurnConflict,
+    Unauthenticated,
 )
 
 DOMAIN = "seqserve"
@@ -45,6 +47,7 @@ STATUSES: dict[type[SeqserveError], grpc.StatusCode] = {
     ModelNotFound: grpc.StatusCode.NOT_FOUND,
     SessionNotFound: grpc.StatusCode.NOT_FOUND,
     NotPossible: grpc.StatusCode.FAILED_PRECONDITION,
+    Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
     NotAllowed: grpc.StatusCode.PERMISSION_DENIED,
     SessionBusy: grpc.StatusCode.ABORTED,
     TurnConflict: grpc.StatusCode.ABORTED,
@@ -55,6 +58,7 @@ STATUSES: dict[type[SeqserveError], grpc.StatusCode] = {
     TicketExpired: grpc.StatusCode.FAILED_PRECONDITION,
     StoreAway: grpc.StatusCode.UNAVAILABLE,
     Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    QuotaExceeded: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Draining: grpc.StatusCode.UNAVAILABLE,
     StepFailed: grpc.StatusCode.INTERNAL,
     BundleRefused: grpc.StatusCode.FAILED_PRECONDITION,

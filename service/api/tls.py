@@ -1,26 +1,19 @@
 """TLS on the port: certificates from files, which are taken up anew when they change while the server runs."""
 
-import threading
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import grpc
-import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from service.api.watched import Watched
 from service.config import TlsSettings
 from service.errors import ConfigRefused
 from service.keyfiles import read_secret
 
 MAX_CHAIN_BYTES = 1024 * 1024
-
-log = structlog.get_logger("seqserve.tls")
-
-Stamp = tuple[tuple[int, int, int], ...]
-"""Inode, size and time of change of each file."""
 
 
 class Certificates:
@@ -36,59 +29,30 @@ class Certificates:
             raise ConfigRefused("TLS needs both: tls.cert_file and tls.key_file")
         self._cert_file, self._key_file = settings.cert_file, settings.key_file
         self._ca_file = settings.client_ca_file
-        self._seen = self._refused = self._stamp()
-        self._lock = threading.Lock()
-        self._current, self.expires_at = self._read()
+        files = [file for file in (self._cert_file, self._key_file, self._ca_file) if file]
+        self._watched = Watched("certificates", files, self._read)
+
+    @property
+    def expires_at(self) -> float:
+        """When the certificate that is shown ends (wall clock)."""
+        return self._watched.value[1]
 
     def credentials(self) -> grpc.ServerCredentials:
         """For the port: gRPC asks for changes at each handshake, from a thread of its own."""
-        wants_certificate = self._ca_file is not None
         fetch: Any = self.changed  # may answer None for "as before", whatever the stubs say
-        return grpc.dynamic_ssl_server_credentials(self._current, fetch, wants_certificate)
+        wants_certificate = self._ca_file is not None
+        return grpc.dynamic_ssl_server_credentials(self._watched.value[0], fetch, wants_certificate)
 
     def changed(self) -> grpc.ServerCertificateConfiguration | None:
         """The files as they are now, where they have changed and are good; None otherwise. Raises nothing."""
-        with self._lock:
-            try:
-                stamp = self._stamp()
-                if stamp == self._seen:
-                    return None
-                self._current, self.expires_at = self._read()
-            except (ConfigRefused, OSError) as error:
-                failed = self._stamp_or_none()
-                self._tell_once(failed, error)
-                self._refused = failed
-                return None
-            self._seen = self._refused = stamp
-        log.info("took up new certificates", expires=datetime.fromtimestamp(self.expires_at, UTC).isoformat())
-        return self._current
-
-    def _tell_once(self, stamp: Stamp, error: Exception) -> None:
-        if stamp != self._refused:
-            log.error("new certificates were left alone: those from before are shown on", why=str(error))
-
-    def _files(self) -> Sequence[Path]:
-        return [file for file in (self._cert_file, self._key_file, self._ca_file) if file]
-
-    def _stamp(self) -> Stamp:
-        try:
-            found = [file.stat() for file in self._files()]
-        except OSError as error:
-            raise ConfigRefused(f"cannot read {error.filename}: {error.strerror}") from None
-        return tuple((one.st_ino, one.st_size, one.st_mtime_ns) for one in found)
-
-    def _stamp_or_none(self) -> Stamp:
-        try:
-            return self._stamp()
-        except ConfigRefused:
-            return ()
+        return self._watched.value[0] if self._watched.look() else None
 
     def _read(self) -> tuple[grpc.ServerCertificateConfiguration, float]:
         chain = _read_public(self._cert_file)
         key = read_secret(self._key_file, "key file")
         expires_at = check_pair(chain, key, self._cert_file, self._key_file)
         authorities = _read_public(self._ca_file) if self._ca_file else None
-        if self._ca_file and authorities:
+        if self._ca_file and authorities is not None:
             _certificates(authorities, self._ca_file)
         pair = [(key, chain)]
         return grpc.ssl_server_certificate_configuration(pair, root_certificates=authorities), expires_at

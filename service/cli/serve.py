@@ -54,6 +54,9 @@ def serve(
     tls_client_ca: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Authorities of clients' certificates (mutual TLS).")
     ] = None,
+    access_keys: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Who may call: keys as `seqserve keys` writes them.")
+    ] = None,
     allow_plaintext: AllowPlaintext = None,
     allow_anonymous: AllowAnonymous = None,
     allow_open_admin: AllowOpenAdmin = None,
@@ -81,6 +84,7 @@ def serve(
             "allow_open_admin": allow_open_admin,
         },
         "tls": {"cert_file": tls_cert, "key_file": tls_key, "client_ca_file": tls_client_ca},
+        "auth": {"access_keys_file": access_keys},
         "models": {"repository": models},
         "store": store_flags(store),
         "engine": {"threads": threads},

@@ -3,11 +3,13 @@
 import time
 from collections.abc import Iterator
 
+from service.api.door import Door
 from service.api.exposure import authenticates, complaints
 from service.api.tls import certificates
 from service.cli.checks.finding import Finding, problem, refused, warning
 from service.config import Settings
 from service.errors import ConfigRefused
+from service.metrics import Metrics
 
 SOON_S = 14 * 86_400.0
 RENEW = "put a new certificate in the file's place; a server that runs takes it up"
@@ -16,8 +18,7 @@ RENEW = "put a new certificate in the file's place; a server that runs takes it 
 def security(settings: Settings) -> Iterator[Finding]:
     yield from _exposure(settings)
     yield _tls(settings)
-    told = "have to show who they are" if authenticates(settings) else "need no credentials"
-    yield Finding("callers", told, facts={"authenticated": authenticates(settings)})
+    yield _callers(settings)
 
 
 def _exposure(settings: Settings) -> Iterator[Finding]:
@@ -27,6 +28,15 @@ def _exposure(settings: Settings) -> Iterator[Finding]:
         yield problem("exposure", text, advice)
     if not found:
         yield Finding("exposure", f"{settings.server.host} shows no more than the settings mean")
+
+
+def _callers(settings: Settings) -> Finding:
+    try:
+        Door(settings, Metrics())
+    except ConfigRefused as error:
+        return refused("callers", error, "correct the auth.… settings")
+    told = "have to show who they are" if authenticates(settings) else "need no credentials"
+    return Finding("callers", told, facts={"authenticated": authenticates(settings)})
 
 
 def _tls(settings: Settings) -> Finding:
