@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ class Issuer:
         self._published = ([] if forget else self._published) + [jwk | {"kid": self.kid, "use": "sig"}]
         self.publish(self._published)
 
-    def publish(self, keys: list[dict[str, Any]]) -> None:
+    def publish(self, keys: Sequence[Any]) -> None:
         fresh = self.file.with_suffix(".new")
         fresh.write_text(json.dumps({"keys": keys}))
         fresh.replace(self.file)
