@@ -17,6 +17,8 @@ SeqserveError
 │   ├── TicketExpired       it was one, and its time is over
 │   └── TicketOutdated      it was one, and its session has gone on since
 ├── StoreAway               the store cannot be reached or cannot write: try again after `retry_after_s`
+├── TimedOut                the time that the request itself allowed is over; the session stands where it stood
+├── NotOffered              a part of a protocol that this server does not speak
 ├── Overloaded              a queue or a limit is full: try again after `retry_after_s`
 │   └── QuotaExceeded       the owner has used up what is his for now
 ├── Draining                the server is going away: try again elsewhere
@@ -162,6 +164,18 @@ class StoreAway(SeqserveError):
     def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class TimedOut(SeqserveError):
+    """The request allowed less time than it would have taken. What was under way is given up; no state has changed."""
+
+    reason = "TIMED_OUT"
+
+
+class NotOffered(SeqserveError):
+    """A call or a parameter of a protocol of which this server speaks other parts."""
+
+    reason = "NOT_OFFERED"
 
 
 class Overloaded(SeqserveError):

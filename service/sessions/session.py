@@ -109,6 +109,11 @@ class Session:
         self.standing, self.unfinished = standing, None
         return self.log.add(digest, answer, standing, num_outputs)
 
+    def move(self, standing: Standing, num_steps: int) -> None:
+        """The session stands elsewhere, without a turn: nobody can go back to it or ask for its answer again."""
+        self.steps += num_steps
+        self.standing, self.unfinished = standing, None
+
     def check_turn(self, number: int | None, digest: str) -> Turn | None:
         """As `TurnLog.find`; what was begun under a number is not replaced by another request with that number."""
         done = self.log.find(number, digest)

@@ -1,0 +1,5 @@
+"""The Open Inference Protocol: what Triton's clients and tools speak, on the same models, sessions and schedulers."""
+
+from service.api.inference.servicer import InferenceServicer
+
+__all__ = ["InferenceServicer"]

@@ -1,0 +1,157 @@
+"""Sequences: which session a request of the Open Inference Protocol goes on with.
+
+The ids are the clients' own choice, so they mean something only to whoever chose them: the same id of another owner,
+of another connection or for another model is another sequence. Where a proxy spreads the calls of one client over
+several connections, the key that keeps its calls on one server (header `seqserve-session`) takes the connection's place.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import grpc
+
+from service.api.affinity import affinity_key
+from service.api.inference.parameters import SequenceId
+from service.api.owners import Owners
+from service.errors import SessionNotFound
+from service.registry import Served
+from service.sessions import Session, Sessions
+
+SLACK_S = 1.0
+
+
+class Caller(NamedTuple):
+    """Who asks, and over which connection."""
+
+    owner: str
+    connection: str
+
+    @classmethod
+    def of(cls, context: "grpc.aio.ServicerContext[Any, Any]", owners: Owners) -> "Caller":
+        key = affinity_key(context)
+        return cls(owners.owner_of(context), f"key {key}" if key else f"peer {context.peer()}")
+
+
+class Key(NamedTuple):
+    """What tells one sequence from another."""
+
+    caller: Caller
+    model: str
+    id: SequenceId
+
+
+@dataclass(slots=True)
+class _Sequence:
+    session_id: str = ""
+    """Empty before the first request is done, and after the last."""
+    num_inside: int = 0
+    """Requests that hold it or wait to."""
+    used_at: float = 0.0
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Sequences:
+    """Each sequence has a session, which its requests hold one after the other, in the order in which they came."""
+
+    def __init__(
+        self, sessions: Sessions, ttl_s: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._sessions = sessions
+        self.ttl_s = ttl_s
+        """How long a sequence is kept without a request: as long as its session."""
+        self._clock = clock
+        self._known: OrderedDict[Key, _Sequence] = OrderedDict()
+        """Used longest ago first."""
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    @asynccontextmanager
+    async def hold(self, key: Key, starts_on: Served | None, *, ends: bool) -> AsyncIterator[Session]:
+        """Hold the session of a sequence while inside; a new one on that version where the sequence starts.
+
+        What was there under the same key is ended once the first request of the new sequence is done, and the sequence
+        with its last one. A request that fails leaves the sequence as it was, so it can be sent again.
+        """
+        self._forget_old()
+        sequence = self._known.setdefault(key, _Sequence())
+        sequence.num_inside += 1
+        try:
+            async with sequence.lock:
+                if starts_on is None:
+                    async with self._gone_on(key, sequence, ends=ends) as session:
+                        yield session
+                else:
+                    async with self._started(key, sequence, starts_on, ends=ends) as session:
+                        yield session
+        finally:
+            self._leave(key, sequence)
+
+    @asynccontextmanager
+    async def _started(
+        self, key: Key, sequence: _Sequence, served: Served, *, ends: bool
+    ) -> AsyncIterator[Session]:
+        session = await self._sessions.open(key.caller.owner, served)
+        try:
+            async with self._sessions.hold(key.caller.owner, session.id) as holding:
+                yield holding.session
+                await self._sessions.moved_on(holding.session)
+        except BaseException:
+            await self._sessions.close(session)
+            raise
+        await self._end(key, sequence)
+        sequence.session_id = session.id
+        if ends:
+            await self._end(key, sequence)
+
+    @asynccontextmanager
+    async def _gone_on(self, key: Key, sequence: _Sequence, *, ends: bool) -> AsyncIterator[Session]:
+        if not sequence.session_id:
+            raise _unknown(key)
+        try:
+            async with self._sessions.hold(key.caller.owner, sequence.session_id) as holding:
+                yield holding.session
+                await self._sessions.moved_on(holding.session)
+        except SessionNotFound:
+            sequence.session_id = ""
+            raise _unknown(key) from None
+        if ends:
+            await self._end(key, sequence)
+
+    async def _end(self, key: Key, sequence: _Sequence) -> None:
+        session_id, sequence.session_id = sequence.session_id, ""
+        if not session_id:
+            return
+        with suppress(SessionNotFound):  # its time was over
+            async with self._sessions.hold(key.caller.owner, session_id) as holding:
+                await self._sessions.close(holding.session)
+
+    def _leave(self, key: Key, sequence: _Sequence) -> None:
+        sequence.num_inside -= 1
+        sequence.used_at = self._clock()
+        if sequence.session_id:
+            self._known.move_to_end(key)
+        elif not sequence.num_inside:
+            del self._known[key]
+
+    def _forget_old(self) -> None:
+        """Their sessions have been forgotten by then."""
+        before = self._clock() - self.ttl_s - SLACK_S
+        while self._known:
+            key, sequence = next(iter(self._known.items()))
+            if sequence.num_inside or sequence.used_at > before:
+                break
+            del self._known[key]
+
+
+def _unknown(key: Key) -> SessionNotFound:
+    return SessionNotFound(
+        f"there is no sequence {key.id!r} of {key.model} on this connection: its first request says sequence_start, "
+        "and a sequence that nobody goes on with is forgotten after a while",
+        name=str(key.id),
+    )
