@@ -12,6 +12,7 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from seqserve.inference import grpc_service_pb2, grpc_service_pb2_grpc
 from seqserve.v1 import (
     model_pb2,
     model_pb2_grpc,
@@ -24,6 +25,7 @@ from service import logs
 from service.api import CallInterceptor, Calls, ModelServicer, Owners, SequenceServicer, SessionServicer
 from service.api.door import Door
 from service.api.exposure import check_exposure
+from service.api.inference import Administration, InferenceServicer
 from service.api.listening import bind, check_free, options
 from service.api.patience import Patience
 from service.api.quotas import Quotas
@@ -48,6 +50,7 @@ SERVICES = (
     sequence_pb2.DESCRIPTOR.services_by_name["SequenceService"].full_name,
     session_pb2.DESCRIPTOR.services_by_name["SessionService"].full_name,
     model_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
+    grpc_service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name,
 )
 TIDY_EVERY_S = 1.0
 """How often sessions that nobody came back for are forgotten, and idle ones packed."""
@@ -180,8 +183,16 @@ class Server:
         session_pb2_grpc.add_SessionServiceServicer_to_server(
             SessionServicer(self._directory, owners), server
         )
-        changes = (self._changes.load, self._changes.unload) if self.settings.server.admin else ()
-        model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(self.registry, *changes), server)
+        changes = (
+            Administration(self._changes.load, self._changes.unload) if self.settings.server.admin else None
+        )
+        model_pb2_grpc.add_ModelServiceServicer_to_server(
+            ModelServicer(self.registry, *(changes or ())), server
+        )
+        inference = InferenceServicer(
+            self.registry, self.sessions, self.settings, owners, self._calls, self.metrics, changes
+        )
+        grpc_service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(inference, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)

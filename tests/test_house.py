@@ -61,7 +61,7 @@ def test_the_wheel_holds_every_package_with_its_wire_code_and_type_information(
     for package in ("service", "training"):
         assert not {str(path.relative_to(ROOT)) for path in (ROOT / package).glob("**/*.py")} - names
     assert {"service/py.typed", "training/py.typed", "seqserve/py.typed"} <= names
-    assert {f"seqserve/v1/{proto.stem}_pb2.py" for proto in PROTOS} <= names
+    assert {f"seqserve/{proto.parent.name}/{proto.stem}_pb2.py" for proto in PROTOS} <= names
 
 
 def test_the_wheel_holds_the_recipes_and_the_licence(wheel: zipfile.ZipFile) -> None:

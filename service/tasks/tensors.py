@@ -13,7 +13,7 @@ from service.errors import InvalidInput, NotPossible
 from service.registry import Served
 from service.sessions import NOTHING_READ, Reading, Session
 from service.sessions.reading import ragged_contexts
-from service.step import NOTHING, Array, Arrays, Step
+from service.step import NOTHING, Array, Arrays, Step, Wanted
 from service.tasks.jobs import Program, run, run_all
 
 MAX_SIZE = 4096
@@ -31,24 +31,28 @@ class TensorGraph:
     max_length: int
     """Longest ragged axis of an input."""
     vocabulary: int | None = None
+    wanted: Wanted = None
+    """Names of the outputs that are answered; None: all."""
 
     @classmethod
-    def taking(cls, bundle: Bundle, names: Collection[str]) -> Self:
-        """The graph that these inputs are for; InvalidInput says what the graphs take."""
+    def of(cls, bundle: Bundle, graph: str, wanted: Wanted = None) -> Self:
+        """A graph of a model by its name."""
         manifest = bundle.manifest
-        for graph, spec in manifest.graphs.items():
-            needed = {t.name for t in spec.inputs if t.role == "input"}
-            if needed <= set(names) <= needed | {t.name for t in optional_inputs(spec)}:
-                size = bundle.tokenizer.size if manifest.tokenizer else None
-                return cls(graph, spec, manifest.limits.max_input_tokens, size)
-        takes = "; or ".join(_takes(spec) for spec in manifest.graphs.values())
-        given = ", ".join(names) or "nothing"
-        raise InvalidInput(f"{manifest.name} takes {takes}; this request brings {given}", field="inputs")
+        limit, vocabulary = manifest.limits.max_input_tokens, bundle.vocabulary_size or None
+        return cls(graph, manifest.graphs[graph], limit, vocabulary, wanted)
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of what it can answer."""
+        return [t.name for t in self.spec.outputs if t.role == "output"]
 
     def rows(self, tensors: Mapping[str, Array]) -> list[Arrays]:
         """Cut into rows, each to its own length where lengths are given; InvalidInput where something does not fit."""
+        self._check_names(tensors)
         num = len(next(iter(tensors.values())))
-        inputs = {t.name: self._fitted(t, tensors[t.name], num) for t in self.spec.inputs if t.role == "input"}
+        inputs = {
+            t.name: self._fitted(t, tensors[t.name], num) for t in self.spec.inputs if t.role == "input"
+        }
         own = self._lengths(tensors, num)
         self._check_axes(inputs, own)
         sizes = {t.name: _sizes(t, tensors.get(t.name), num) for t in self.spec.inputs if t.role == "size"}
@@ -65,7 +69,7 @@ class TensorGraph:
     def program(self, inputs: Arrays, reading: Reading) -> Program[Reading]:
         """One row, run once from where the session stands."""
         contexts = _context_of(reading, self.spec)
-        [result] = yield (Step(self.name, inputs, reading.state, contexts),)
+        [result] = yield (Step(self.name, inputs, reading.state, contexts, self.wanted),)
         return reading.then(result, self.length(inputs))
 
     def length(self, inputs: Arrays) -> int:
@@ -85,8 +89,15 @@ class TensorGraph:
         for tensor in self.spec.inputs:
             if tensor.role == "context" and tensor.name not in made:
                 raise NotPossible(
-                    f"this needs {tensor.name!r}, which an earlier request of the same sequence makes: send its inputs first"
+                    f"this needs {tensor.name!r}, which an earlier request of the same sequence makes"
                 )
+
+    def _check_names(self, names: Collection[str]) -> None:
+        needed = [t.name for t in self.spec.inputs if t.role == "input"]
+        optional = [t.name for t in optional_inputs(self.spec)]
+        if not set(needed) <= set(names) <= {*needed, *optional}:
+            takes = ", ".join([*needed, *(f"[{name}]" for name in optional)])
+            raise InvalidInput(f"expected the inputs {takes}, not {', '.join(names)}", field="inputs")
 
     def _fitted(self, spec: TensorSpec, array: Array, num: int) -> Array:
         """The tensor with the axes of the manifest; one column more is taken where there would be none."""
@@ -131,7 +142,8 @@ class TensorGraph:
                 for axis, size in zip(spec.axes, inputs[spec.name].shape, strict=True):
                     if axis != "batch" and isinstance(axis, str) and found.setdefault(axis, size) != size:
                         raise InvalidInput(
-                            f"{spec.name} has {size} along {axis}, another input {found[axis]}", field="inputs"
+                            f"{spec.name} has {size} along {axis}, another input {found[axis]}",
+                            field="inputs",
                         )
         for axis, size in found.items():
             if not 1 <= size <= self.max_length:
@@ -166,7 +178,9 @@ async def run_next(session: Session, graph: TensorGraph, row: Arrays) -> Reading
     _check_room(graph, reading, row)
     reading = await run(session.served.scheduler, graph.program(row, reading))
     consumed = graph.length(row)
-    session.move(replace(standing, reading=reading, input_position=standing.input_position + consumed), consumed)
+    session.move(
+        replace(standing, reading=reading, input_position=standing.input_position + consumed), consumed
+    )
     return reading
 
 
@@ -182,7 +196,9 @@ def stacked(readings: Sequence[Reading]) -> dict[str, Array]:
 
 def _context_of(reading: Reading, spec: GraphSpec) -> Arrays:
     wanted = {t.name for t in spec.inputs if t.role == "context"}
-    return {name: array for name, array in reading.pieces[-1].items() if name in wanted} if wanted else NOTHING
+    return (
+        {name: array for name, array in reading.pieces[-1].items() if name in wanted} if wanted else NOTHING
+    )
 
 
 def _contexts(spec: GraphSpec) -> bool:
@@ -239,9 +255,3 @@ def _stack(rows: Sequence[Array]) -> Array:
     for target, row in zip(stacked, rows, strict=True):
         target[tuple(map(slice, row.shape))] = row
     return stacked
-
-
-def _takes(spec: GraphSpec) -> str:
-    needed = [t.name for t in spec.inputs if t.role == "input"]
-    optional = [f"[{t.name}]" for t in optional_inputs(spec)]
-    return ", ".join([*needed, *optional])

@@ -192,7 +192,7 @@ class GRPCInferenceServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ModelConfig(self, request, context):
-        """The metadata again, as Triton's configuration: batches, sequences, which inputs may be left out.
+        """The metadata again, as Triton's configuration: batches, sequences, the states that are kept.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

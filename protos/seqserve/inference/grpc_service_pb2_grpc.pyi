@@ -57,7 +57,7 @@ class GRPCInferenceServiceStub:
     order in which they came. A request that fails is answered with its error, and the stream goes on.
     """
     ModelConfig: _grpc.UnaryUnaryMultiCallable[_grpc_service_pb2.ModelConfigRequest, _grpc_service_pb2.ModelConfigResponse]
-    """The metadata again, as Triton's configuration: batches, sequences, which inputs may be left out."""
+    """The metadata again, as Triton's configuration: batches, sequences, the states that are kept."""
     ModelStatistics: _grpc.UnaryUnaryMultiCallable[_grpc_service_pb2.ModelStatisticsRequest, _grpc_service_pb2.ModelStatisticsResponse]
     """How many inferences there were and how long they took."""
     RepositoryIndex: _grpc.UnaryUnaryMultiCallable[_grpc_service_pb2.RepositoryIndexRequest, _grpc_service_pb2.RepositoryIndexResponse]
@@ -107,7 +107,7 @@ class GRPCInferenceServiceAsyncStub(GRPCInferenceServiceStub):
     order in which they came. A request that fails is answered with its error, and the stream goes on.
     """
     ModelConfig: _aio.UnaryUnaryMultiCallable[_grpc_service_pb2.ModelConfigRequest, _grpc_service_pb2.ModelConfigResponse]  # type: ignore[assignment]
-    """The metadata again, as Triton's configuration: batches, sequences, which inputs may be left out."""
+    """The metadata again, as Triton's configuration: batches, sequences, the states that are kept."""
     ModelStatistics: _aio.UnaryUnaryMultiCallable[_grpc_service_pb2.ModelStatisticsRequest, _grpc_service_pb2.ModelStatisticsResponse]  # type: ignore[assignment]
     """How many inferences there were and how long they took."""
     RepositoryIndex: _aio.UnaryUnaryMultiCallable[_grpc_service_pb2.RepositoryIndexRequest, _grpc_service_pb2.RepositoryIndexResponse]  # type: ignore[assignment]
@@ -135,10 +135,9 @@ class GRPCInferenceServiceAsyncStub(GRPCInferenceServiceStub):
     LogSettings: _aio.UnaryUnaryMultiCallable[_grpc_service_pb2.LogSettingsRequest, _grpc_service_pb2.LogSettingsResponse]  # type: ignore[assignment]
     """UNIMPLEMENTED, as above."""
 
-class GRPCInferenceServiceServicer(metaclass=_abc_1.ABCMeta):
+class GRPCInferenceServiceServicer:
     """Tensors in, tensors out; a sequence of requests keeps its state here."""
 
-    @_abc_1.abstractmethod
     def ServerLive(
         self,
         request: _grpc_service_pb2.ServerLiveRequest,
@@ -146,7 +145,6 @@ class GRPCInferenceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_grpc_service_pb2.ServerLiveResponse, _abc.Awaitable[_grpc_service_pb2.ServerLiveResponse]]:
         """Whether the server answers at all."""
 
-    @_abc_1.abstractmethod
     def ServerReady(
         self,
         request: _grpc_service_pb2.ServerReadyRequest,
@@ -154,7 +152,6 @@ class GRPCInferenceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_grpc_service_pb2.ServerReadyResponse, _abc.Awaitable[_grpc_service_pb2.ServerReadyResponse]]:
         """Whether it takes requests for its models."""
 
-    @_abc_1.abstractmethod
     def ModelReady(
         self,
         request: _grpc_service_pb2.ModelReadyRequest,
@@ -162,7 +159,6 @@ class GRPCInferenceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_grpc_service_pb2.ModelReadyResponse, _abc.Awaitable[_grpc_service_pb2.ModelReadyResponse]]:
         """Whether one model is served; false, not an error, where it is not."""
 
-    @_abc_1.abstractmethod
     def ServerMetadata(
         self,
         request: _grpc_service_pb2.ServerMetadataRequest,
@@ -170,7 +166,6 @@ class GRPCInferenceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_grpc_service_pb2.ServerMetadataResponse, _abc.Awaitable[_grpc_service_pb2.ServerMetadataResponse]]:
         """Name, version and what is spoken beyond the protocol's core."""
 
-    @_abc_1.abstractmethod
     def ModelMetadata(
         self,
         request: _grpc_service_pb2.ModelMetadataRequest,
@@ -178,7 +173,6 @@ class GRPCInferenceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_grpc_service_pb2.ModelMetadataResponse, _abc.Awaitable[_grpc_service_pb2.ModelMetadataResponse]]:
         """A model's versions and tensors."""
 
-    @_abc_1.abstractmethod
     def ModelInfer(
         self,
         request: _grpc_service_pb2.ModelInferRequest,
@@ -186,7 +180,6 @@ class GRPCInferenceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_grpc_service_pb2.ModelInferResponse, _abc.Awaitable[_grpc_service_pb2.ModelInferResponse]]:
         """One request, one answer."""
 
-    @_abc_1.abstractmethod
     def ModelStreamInfer(
         self,
         request_iterator: _MaybeAsyncIterator[_grpc_service_pb2.ModelInferRequest],
@@ -196,15 +189,13 @@ class GRPCInferenceServiceServicer(metaclass=_abc_1.ABCMeta):
         order in which they came. A request that fails is answered with its error, and the stream goes on.
         """
 
-    @_abc_1.abstractmethod
     def ModelConfig(
         self,
         request: _grpc_service_pb2.ModelConfigRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_grpc_service_pb2.ModelConfigResponse, _abc.Awaitable[_grpc_service_pb2.ModelConfigResponse]]:
-        """The metadata again, as Triton's configuration: batches, sequences, which inputs may be left out."""
+        """The metadata again, as Triton's configuration: batches, sequences, the states that are kept."""
 
-    @_abc_1.abstractmethod
     def ModelStatistics(
         self,
         request: _grpc_service_pb2.ModelStatisticsRequest,
@@ -212,7 +203,6 @@ class GRPCInferenceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_grpc_service_pb2.ModelStatisticsResponse, _abc.Awaitable[_grpc_service_pb2.ModelStatisticsResponse]]:
         """How many inferences there were and how long they took."""
 
-    @_abc_1.abstractmethod
     def RepositoryIndex(
         self,
         request: _grpc_service_pb2.RepositoryIndexRequest,
@@ -220,7 +210,6 @@ class GRPCInferenceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_grpc_service_pb2.RepositoryIndexResponse, _abc.Awaitable[_grpc_service_pb2.RepositoryIndexResponse]]:
         """All models of the repository, served or refused."""
 
-    @_abc_1.abstractmethod
     def RepositoryModelLoad(
         self,
         request: _grpc_service_pb2.RepositoryModelLoadRequest,
@@ -230,7 +219,6 @@ class GRPCInferenceServiceServicer(metaclass=_abc_1.ABCMeta):
         allows administration.
         """
 
-    @_abc_1.abstractmethod
     def RepositoryModelUnload(
         self,
         request: _grpc_service_pb2.RepositoryModelUnloadRequest,
@@ -238,7 +226,6 @@ class GRPCInferenceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_grpc_service_pb2.RepositoryModelUnloadResponse, _abc.Awaitable[_grpc_service_pb2.RepositoryModelUnloadResponse]]:
         """Takes all versions of a model out, or the one that the parameter `version` names. PERMISSION_DENIED as above."""
 
-    @_abc_1.abstractmethod
     def SystemSharedMemoryStatus(
         self,
         request: _grpc_service_pb2.SystemSharedMemoryStatusRequest,
@@ -246,7 +233,6 @@ class GRPCInferenceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_grpc_service_pb2.SystemSharedMemoryStatusResponse, _abc.Awaitable[_grpc_service_pb2.SystemSharedMemoryStatusResponse]]:
         """UNIMPLEMENTED: tensors travel in messages here."""
 
-    @_abc_1.abstractmethod
     def SystemSharedMemoryRegister(
         self,
         request: _grpc_service_pb2.SystemSharedMemoryRegisterRequest,
@@ -254,7 +240,6 @@ class GRPCInferenceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_grpc_service_pb2.SystemSharedMemoryRegisterResponse, _abc.Awaitable[_grpc_service_pb2.SystemSharedMemoryRegisterResponse]]:
         """UNIMPLEMENTED, as above."""
 
-    @_abc_1.abstractmethod
     def SystemSharedMemoryUnregister(
         self,
         request: _grpc_service_pb2.SystemSharedMemoryUnregisterRequest,
@@ -262,7 +247,6 @@ class GRPCInferenceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_grpc_service_pb2.SystemSharedMemoryUnregisterResponse, _abc.Awaitable[_grpc_service_pb2.SystemSharedMemoryUnregisterResponse]]:
         """UNIMPLEMENTED, as above."""
 
-    @_abc_1.abstractmethod
     def CudaSharedMemoryStatus(
         self,
         request: _grpc_service_pb2.CudaSharedMemoryStatusRequest,
@@ -270,7 +254,6 @@ class GRPCInferenceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_grpc_service_pb2.CudaSharedMemoryStatusResponse, _abc.Awaitable[_grpc_service_pb2.CudaSharedMemoryStatusResponse]]:
         """UNIMPLEMENTED, as above."""
 
-    @_abc_1.abstractmethod
     def CudaSharedMemoryRegister(
         self,
         request: _grpc_service_pb2.CudaSharedMemoryRegisterRequest,
@@ -278,7 +261,6 @@ class GRPCInferenceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_grpc_service_pb2.CudaSharedMemoryRegisterResponse, _abc.Awaitable[_grpc_service_pb2.CudaSharedMemoryRegisterResponse]]:
         """UNIMPLEMENTED, as above."""
 
-    @_abc_1.abstractmethod
     def CudaSharedMemoryUnregister(
         self,
         request: _grpc_service_pb2.CudaSharedMemoryUnregisterRequest,
@@ -286,7 +268,6 @@ class GRPCInferenceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_grpc_service_pb2.CudaSharedMemoryUnregisterResponse, _abc.Awaitable[_grpc_service_pb2.CudaSharedMemoryUnregisterResponse]]:
         """UNIMPLEMENTED, as above."""
 
-    @_abc_1.abstractmethod
     def TraceSetting(
         self,
         request: _grpc_service_pb2.TraceSettingRequest,
@@ -294,7 +275,6 @@ class GRPCInferenceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_grpc_service_pb2.TraceSettingResponse, _abc.Awaitable[_grpc_service_pb2.TraceSettingResponse]]:
         """UNIMPLEMENTED: traces and logs are settings of the server."""
 
-    @_abc_1.abstractmethod
     def LogSettings(
         self,
         request: _grpc_service_pb2.LogSettingsRequest,

@@ -1,5 +1,5 @@
 """The Open Inference Protocol: what Triton's clients and tools speak, on the same models, sessions and schedulers."""
 
-from service.api.inference.servicer import InferenceServicer
+from service.api.inference.servicer import Administration, InferenceServicer
 
-__all__ = ["InferenceServicer"]
+__all__ = ["Administration", "InferenceServicer"]

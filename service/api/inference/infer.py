@@ -1,13 +1,13 @@
 """One request of the Open Inference Protocol, however it came, and its answer."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from seqserve.inference import grpc_service_pb2 as wire
-from service.api.inference.offer import TEXT_OUTPUTS
-from service.api.inference.parameters import Parameters
-from service.api.inference.sequences import Caller, Key, Sequences
+from service.api.inference.offer import Offer, find_offer, offer_of
+from service.api.inference.parameters import Parameters, SequenceId
+from service.api.inference.sequences import Caller, Key, Sequences, unknown_sequence
 from service.api.inference.statistics import Measured, Statistics
 from service.api.inference.tensors import inputs_from_proto, outputs_to_proto
 from service.api.inference.texts import answer_next_text, answer_texts
@@ -17,6 +17,8 @@ from service.registry import Registry, Served
 from service.step import Array
 from service.tasks.tensors import TensorGraph, keeps_something, run_next, run_rows, stacked
 
+Tensors = Mapping[str, Array]
+"""By name, `[rows, …]`."""
 OUTPUT_PARAMETERS = {"binary_data"}
 """Of the HTTP form of this protocol; here answers have the form of their request."""
 
@@ -44,63 +46,70 @@ class Inference:
             parameters = Parameters.from_proto(request.parameters)
             async with _within(parameters.timeout_s):
                 if parameters.sequence is None:
-                    served = self.find(request.model_name, request.model_version)
-                    _note(measured, served)
-                    arrays = await self._alone(served, request, parameters, measured)
+                    offer, arrays = await self._alone(request, parameters, measured)
                 else:
-                    served, arrays = await self._next(request, parameters, caller, measured)
-        return _response(request, served, _chosen(request, arrays))
-
-    def find(self, name: str, version: str) -> Served:
-        """The newest version, where none is named; ModelNotFound."""
-        if not name:
-            raise InvalidInput("model_name is empty", field="model_name")
-        return self._registry.find(name, version)
+                    offer, arrays = await self._next(
+                        request, parameters, parameters.sequence, caller, measured
+                    )
+        return _response(request, offer, arrays)
 
     async def _alone(
-        self, served: Served, request: wire.ModelInferRequest, parameters: Parameters, measured: Measured
-    ) -> Mapping[str, Array]:
-        tensors = self._tensors(request, self._max_rows, measured)
-        if _is_text(served, tensors):
-            return await answer_texts(served, tensors["text"], parameters.options, self._limits)
-        _check_no_options(parameters)
-        graph = TensorGraph.taking(served.bundle, tensors)
-        return stacked(await run_rows(served, graph, graph.rows(tensors)))
+        self, request: wire.ModelInferRequest, parameters: Parameters, measured: Measured
+    ) -> tuple[Offer, Tensors]:
+        offer = measured.offer = find_offer(self._registry, request.model_name, request.model_version)
+        tensors = _tensors(request, self._max_rows, measured)
+        if offer.graph is None:
+            text = _text(offer, request, tensors)
+            return offer, await answer_texts(offer.served, text, parameters.options, self._limits)
+        graph = _graph(offer, offer.graph, request, parameters)
+        return offer, stacked(await run_rows(offer.served, graph, graph.rows(tensors)))
 
     async def _next(
-        self, request: wire.ModelInferRequest, parameters: Parameters, caller: Caller, measured: Measured
-    ) -> tuple[Served, Mapping[str, Array]]:
-        assert parameters.sequence is not None
-        starts_on = self.find(request.model_name, request.model_version) if parameters.starts else None
-        key = Key(caller, request.model_name, parameters.sequence)
-        async with self._sequences.hold(key, starts_on, ends=parameters.ends) as session:
-            served = session.served
-            _note(measured, served)
-            _check_goes_on(request, served)
-            tensors = self._tensors(request, 1, measured)
-            if _is_text(served, tensors):
-                arrays = await answer_next_text(
-                    session, tensors["text"], parameters.options, self._limits, ends=parameters.ends
-                )
-            else:
-                _check_no_options(parameters)
-                graph = TensorGraph.taking(served.bundle, tensors)
-                [row] = graph.rows(tensors)
-                arrays = stacked([await run_next(session, graph, row)])
-            _chosen(request, arrays)  # refused before the sequence has moved would be better, and costs every request
-        return served, arrays
+        self,
+        request: wire.ModelInferRequest,
+        parameters: Parameters,
+        sequence: SequenceId,
+        caller: Caller,
+        measured: Measured,
+    ) -> tuple[Offer, Tensors]:
+        """The next request of a sequence; the graphs of a model go on with one another's."""
+        key, starts_on = self._key(request, parameters, sequence, caller)
+        ends = parameters.ends
+        async with self._sequences.hold(key, starts_on, ends=ends) as session:
+            offer = measured.offer = offer_of(session.served, request.model_name)
+            _check_goes_on(offer, request.model_version)
+            tensors = _tensors(request, 1, measured)
+            if offer.graph is None:
+                text, options = _text(offer, request, tensors), parameters.options
+                return offer, await answer_next_text(session, text, options, self._limits, ends=ends)
+            graph = _graph(offer, offer.graph, request, parameters)
+            [row] = graph.rows(tensors)
+            return offer, stacked([await run_next(session, graph, row)])
 
-    def _tensors(
-        self, request: wire.ModelInferRequest, max_rows: int, measured: Measured
-    ) -> dict[str, Array]:
-        tensors = inputs_from_proto(request)
-        if not tensors:
-            raise InvalidInput("the request has no inputs", field="inputs")
-        measured.num_rows = len(next(iter(tensors.values())))
-        if measured.num_rows > max_rows:
-            what = "a request of a sequence has" if max_rows == 1 else "a request has at most"
-            raise InvalidInput(f"{what} {max_rows} rows, not {measured.num_rows}", field="inputs")
-        return tensors
+    def _key(
+        self, request: wire.ModelInferRequest, parameters: Parameters, sequence: SequenceId, caller: Caller
+    ) -> tuple[Key, Served | None]:
+        """Of the sequence, and the version it starts on, where it does. One that goes on stays with its version."""
+        known = None if parameters.starts else self._sequences.find(caller, request.model_name, sequence)
+        if known:
+            return known, None
+        served = find_offer(self._registry, request.model_name, request.model_version).served
+        key = Key(caller, served.manifest.name, sequence)
+        if not parameters.starts:
+            raise unknown_sequence(key)
+        return key, served
+
+
+def _tensors(request: wire.ModelInferRequest, max_rows: int, measured: Measured) -> Tensors:
+    tensors = inputs_from_proto(request)
+    if not tensors:
+        raise InvalidInput("the request has no inputs", field="inputs")
+    measured.num_rows = len(next(iter(tensors.values())))
+    if measured.num_rows > max_rows:
+        raise InvalidInput(
+            f"{measured.num_rows} rows are too many: {max_rows} at most, and 1 in a sequence", field="inputs"
+        )
+    return tensors
 
 
 @asynccontextmanager
@@ -111,47 +120,45 @@ async def _within(seconds: float | None) -> AsyncIterator[None]:
     except TimeoutError:
         if not timer.expired():
             raise
-        raise TimedOut(f"the {seconds:g} seconds that the request allowed were over; nothing has changed") from None
+        raise TimedOut(
+            f"the {seconds:g} seconds that the request allowed were over; nothing has changed"
+        ) from None
 
 
-def _is_text(served: Served, tensors: Mapping[str, Array]) -> bool:
-    if "text" not in tensors or served.manifest.task not in TEXT_OUTPUTS:
-        return False
-    if len(tensors) > 1:
-        raise InvalidInput("beside text no other input is taken", field="inputs")
-    return True
-
-
-def _check_no_options(parameters: Parameters) -> None:
-    for name in parameters.options:
+def _text(offer: Offer, request: wire.ModelInferRequest, tensors: Tensors) -> Array:
+    if set(tensors) != {"text"}:
+        graphs = ", ".join(f"{offer.name}.{graph}" for graph in offer.served.manifest.graphs)
         raise InvalidInput(
-            f"no parameter is called {name!r} where tensors go in", field=f"parameters.{name}"
+            f"{offer.name} takes the one input text; tensors go into its graphs: {graphs}", field="inputs"
         )
+    _check_outputs(request, [output.name for output in offer.outputs])
+    return tensors["text"]
 
 
-def _check_goes_on(request: wire.ModelInferRequest, served: Served) -> None:
-    manifest = served.manifest
-    if request.model_version not in ("", manifest.version):
+def _graph(offer: Offer, graph: str, request: wire.ModelInferRequest, parameters: Parameters) -> TensorGraph:
+    """The graph, which answers what the request wants."""
+    for name in parameters.options:
+        raise InvalidInput(f"no parameter is called {name!r} where tensors go in", field=f"parameters.{name}")
+    _check_outputs(request, [output.name for output in offer.outputs])
+    wanted = tuple(output.name for output in request.outputs) or None
+    return TensorGraph.of(offer.served.bundle, graph, wanted)
+
+
+def _check_goes_on(offer: Offer, version: str) -> None:
+    manifest = offer.served.manifest
+    if version not in ("", manifest.version):
         raise NotPossible(
-            f"the sequence runs on version {manifest.version} of {manifest.name}, not on {request.model_version}: "
-            "it stays with the version that it was begun on"
+            f"the sequence runs on version {manifest.version} of {manifest.name}, and stays with it"
         )
     if not keeps_something(manifest):
         raise NotPossible(f"{manifest.name} keeps nothing from one request to the next: send no sequence_id")
 
 
-def _note(measured: Measured, served: Served) -> None:
-    measured.model = f"{served.manifest.name}/{served.manifest.version}"
-
-
-def _chosen(request: wire.ModelInferRequest, arrays: Mapping[str, Array]) -> Mapping[str, Array]:
-    """The outputs that the request names, in its order; all where it names none."""
-    if not request.outputs:
-        return arrays
+def _check_outputs(request: wire.ModelInferRequest, known: Sequence[str]) -> None:
     for output in request.outputs:
-        if output.name not in arrays:
+        if output.name not in known:
             raise InvalidInput(
-                f"no output is called {output.name!r}; to these inputs there are {', '.join(arrays) or 'none'}",
+                f"no output is called {output.name!r}; to these inputs there are {', '.join(known) or 'none'}",
                 field="outputs",
             )
         if unknown := set(output.parameters) - OUTPUT_PARAMETERS:
@@ -160,14 +167,17 @@ def _chosen(request: wire.ModelInferRequest, arrays: Mapping[str, Array]) -> Map
                 "(neither classification nor shared memory is offered)",
                 field="outputs",
             )
-    return {output.name: arrays[output.name] for output in request.outputs}
 
 
-def _response(
-    request: wire.ModelInferRequest, served: Served, arrays: Mapping[str, Array]
-) -> wire.ModelInferResponse:
+def _response(request: wire.ModelInferRequest, offer: Offer, arrays: Tensors) -> wire.ModelInferResponse:
     response = wire.ModelInferResponse(
-        model_name=served.manifest.name, model_version=served.manifest.version, id=request.id
+        model_name=offer.name, model_version=offer.served.manifest.version, id=request.id
     )
-    columns = {name: array[:, None] if array.ndim == 1 else array for name, array in arrays.items()}
+    names = [output.name for output in request.outputs] or list(arrays)
+    columns = {name: _with_columns(arrays[name]) for name in names}
     return outputs_to_proto(columns, response, raw=bool(request.raw_input_contents))
+
+
+def _with_columns(array: Array) -> Array:
+    """What is one number for each row travels as a column, as the metadata say."""
+    return array[:, None] if array.ndim == 1 else array

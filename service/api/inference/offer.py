@@ -1,7 +1,8 @@
-"""What a model looks like through the Open Inference Protocol: its tensors, as metadata and as configuration.
+"""What is offered through the Open Inference Protocol: which tensors, as metadata and as configuration.
 
-Every model offers the inputs and outputs of its graphs; a model of a text task also `text`, which stands for the whole
-way from text to text or label.
+A model of a text task is offered as `NAME`, text in and text or labels out, and each of its graphs as `NAME.GRAPH`,
+tensors in and tensors out. Of any other model `NAME` is its first graph. What is offered under one name takes and
+answers all that its metadata list, so that tools which know nothing but these can use it.
 """
 
 from collections.abc import Iterator
@@ -10,9 +11,10 @@ from dataclasses import dataclass
 from seqserve.inference import grpc_service_pb2 as wire
 from seqserve.inference import model_config_pb2 as config
 from service.api.inference.tensors import BYTES, datatype_of
-from service.bundle.manifest import Manifest, TensorSpec
-from service.registry import Served
-from service.tasks.tensors import keeps_something, optional_inputs
+from service.bundle.manifest import TensorSpec
+from service.errors import InvalidInput, ModelNotFound
+from service.registry import Registry, Served
+from service.tasks.tensors import optional_inputs
 
 PLATFORM = "seqserve"
 ANY = -1
@@ -31,87 +33,113 @@ class Tensor:
     datatype: str
     dims: tuple[int, ...]
     """Without the batch; -1: any size."""
-    optional: bool = False
 
 
-def inputs_of(manifest: Manifest) -> list[Tensor]:
-    """`text` first, where there is a task for it; beside it the tensors of the graphs are not needed."""
-    has_text = manifest.task in TEXT_OUTPUTS
-    text = [Tensor("text", BYTES, (1,))] if has_text else []
-    return _each_once([*text, *_graph_inputs(manifest, beside_text=has_text)])
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What one name stands for."""
+
+    name: str
+    served: Served
+    graph: str | None
+    """None: the model's task, from text to text or label."""
+
+    @property
+    def inputs(self) -> list[Tensor]:
+        if self.graph is None:
+            return [Tensor("text", BYTES, (1,))]
+        spec = self.served.manifest.graphs[self.graph]
+        return [_tensor(t) for t in spec.inputs if t.role == "input"]
+
+    @property
+    def optional(self) -> list[str]:
+        """Inputs that are taken and not listed: tools fill in whatever is listed, and these cannot be anything."""
+        specs = self.served.manifest.graphs
+        return [t.name for t in optional_inputs(specs[self.graph])] if self.graph else []
+
+    @property
+    def outputs(self) -> list[Tensor]:
+        manifest = self.served.manifest
+        if self.graph is None:
+            return [Tensor(name, datatype, (ANY,)) for name, datatype in TEXT_OUTPUTS[manifest.task]]
+        return [_tensor(t) for t in manifest.graphs[self.graph].outputs if t.role == "output"]
+
+    @property
+    def is_sequential(self) -> bool:
+        """Whether it is meant to be used in sequences: one request matters to the next."""
+        manifest = self.served.manifest
+        if self.graph is None:
+            return manifest.streams
+        return any(t.role in ("state", "context") for t in manifest.graphs[self.graph].inputs)
 
 
-def outputs_of(manifest: Manifest) -> list[Tensor]:
-    text = [Tensor(name, datatype, (ANY,)) for name, datatype in TEXT_OUTPUTS.get(manifest.task, ())]
-    graphs = (
-        _tensor(t) for spec in manifest.graphs.values() for t in spec.outputs if t.role == "output"
-    )
-    return _each_once([*text, *graphs])
+def find_offer(registry: Registry, name: str, version: str) -> Offer:
+    """What a name stands for, in the newest version where none is named; ModelNotFound."""
+    if not name:
+        raise InvalidInput("the request names no model", field="model_name")
+    names, model = {each.manifest.name for each in registry.all()}, name.rpartition(".")[0]
+    is_graph = name not in names and model in names
+    return offer_of(registry.find(model if is_graph else name, version), name)
 
 
-def takes_sequences(manifest: Manifest) -> bool:
-    """Whether what a model takes first may come in pieces."""
-    return manifest.streams and keeps_something(manifest)
+def offer_of(served: Served, name: str) -> Offer:
+    """What a name stands for that begins with the model's."""
+    manifest, graph = served.manifest, name.removeprefix(f"{served.manifest.name}.")
+    if name == manifest.name:
+        return Offer(name, served, None if manifest.task in TEXT_OUTPUTS else next(iter(manifest.graphs)))
+    if graph not in manifest.graphs:
+        raise ModelNotFound(
+            f"{manifest.name} has no graph {graph!r}; there are {', '.join(manifest.graphs)}", name=name
+        )
+    return Offer(name, served, graph)
 
 
-def metadata_to_proto(served: Served, versions: list[str]) -> wire.ModelMetadataResponse:
-    manifest = served.manifest
+def metadata_to_proto(offer: Offer, versions: list[str]) -> wire.ModelMetadataResponse:
     return wire.ModelMetadataResponse(
-        name=manifest.name,
+        name=offer.name,
         versions=versions,
         platform=PLATFORM,
-        inputs=map(_metadata_to_proto, inputs_of(manifest)),
-        outputs=map(_metadata_to_proto, outputs_of(manifest)),
+        inputs=map(_metadata_to_proto, offer.inputs),
+        outputs=map(_metadata_to_proto, offer.outputs),
     )
 
 
-def config_to_proto(served: Served, max_rows: int, max_sequences: int, ttl_s: float) -> config.ModelConfig:
-    manifest = served.manifest
-    found = config.ModelConfig(
-        name=manifest.name, platform=PLATFORM, backend=PLATFORM, max_batch_size=max_rows
-    )
-    for given in inputs_of(manifest):
-        found.input.add(
-            name=given.name, data_type=_data_type(given), dims=given.dims, optional=given.optional
-        )
-    for answered in outputs_of(manifest):
+def config_to_proto(offer: Offer, max_rows: int, max_sequences: int, ttl_s: float) -> config.ModelConfig:
+    found = config.ModelConfig(name=offer.name, platform=PLATFORM, backend=PLATFORM, max_batch_size=max_rows)
+    for given in offer.inputs:
+        found.input.add(name=given.name, data_type=_data_type(given), dims=given.dims)
+    for answered in offer.outputs:
         found.output.add(name=answered.name, data_type=_data_type(answered), dims=answered.dims)
-    if takes_sequences(manifest):
-        batching = found.sequence_batching
-        batching.oldest.max_candidate_sequences = max_sequences
-        batching.max_sequence_idle_microseconds = round(ttl_s * 1e6)
-        batching.state.extend(_states(manifest))
+    if offer.is_sequential:
+        found.sequence_batching.oldest.max_candidate_sequences = max_sequences
+        found.sequence_batching.max_sequence_idle_microseconds = round(ttl_s * 1e6)
+        found.sequence_batching.state.extend(_states(offer))
     else:
         found.dynamic_batching.SetInParent()
-    found.parameters["task"].string_value = manifest.task
-    found.parameters["description"].string_value = manifest.description
+    manifest = offer.served.manifest
+    for name, value in (
+        ("task", manifest.task),
+        ("description", manifest.description),
+        ("optional_inputs", ", ".join(offer.optional)),
+        ("graphs", ", ".join(f"{manifest.name}.{graph}" for graph in manifest.graphs)),
+    ):
+        if value:
+            found.parameters[name].string_value = value
     return found
 
 
-def _graph_inputs(manifest: Manifest, *, beside_text: bool) -> Iterator[Tensor]:
-    for spec in manifest.graphs.values():
-        for tensor in spec.inputs:
-            if tensor.role == "input":
-                yield _tensor(tensor, optional=beside_text or len(manifest.graphs) > 1)
-        for tensor in optional_inputs(spec):
-            yield Tensor(tensor.name, datatype_of(tensor.dtype), (1,), optional=True)
-
-
-def _tensor(spec: TensorSpec, *, optional: bool = False) -> Tensor:
+def _tensor(spec: TensorSpec) -> Tensor:
     dims = tuple(ANY if isinstance(axis, str) else axis for axis in spec.axes[1:])
-    return Tensor(spec.name, datatype_of(spec.dtype), dims or (1,), optional)
+    return Tensor(spec.name, datatype_of(spec.dtype), dims or (1,))
 
 
-def _each_once(tensors: list[Tensor]) -> list[Tensor]:
-    return list({tensor.name: tensor for tensor in reversed(tensors)}.values())[::-1]
-
-
-def _states(manifest: Manifest) -> Iterator[config.ModelSequenceBatching.State]:
-    states = {t.name: t for spec in manifest.graphs.values() for t in spec.outputs if t.role == "state"}
-    for spec in states.values():
-        tensor = _tensor(spec)
+def _states(offer: Offer) -> Iterator[config.ModelSequenceBatching.State]:
+    graphs = offer.served.manifest.graphs
+    chosen = graphs.values() if offer.graph is None else [graphs[offer.graph]]
+    states = {t.name: _tensor(t) for spec in chosen for t in spec.outputs if t.role == "state"}
+    for name, tensor in states.items():
         yield config.ModelSequenceBatching.State(
-            input_name=spec.name, output_name=spec.name, data_type=_data_type(tensor), dims=tensor.dims
+            input_name=name, output_name=name, data_type=_data_type(tensor), dims=tensor.dims
         )
 
 

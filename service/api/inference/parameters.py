@@ -9,6 +9,8 @@ from seqserve.inference import grpc_service_pb2 as wire
 from service.errors import InvalidInput
 
 MAX_ID_CHARS = 128
+RESERVED = "triton_"
+"""Begins what Triton's clients say to Triton itself: that an empty last answer may be left out, and the like."""
 SequenceId = int | str
 """42 and "42" are two sequences."""
 
@@ -26,7 +28,9 @@ class Parameters:
 
     @classmethod
     def from_proto(cls, given: Mapping[str, wire.InferParameter]) -> Self:
-        values = {name: _value(parameter) for name, parameter in given.items()}
+        values = {
+            name: _value(parameter) for name, parameter in given.items() if not name.startswith(RESERVED)
+        }
         sequence = _sequence_id(values.pop("sequence_id", 0))
         starts, ends = _flag(values, "sequence_start"), _flag(values, "sequence_end")
         if sequence is None and (starts or ends):

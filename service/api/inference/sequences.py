@@ -2,7 +2,8 @@
 
 The ids are the clients' own choice, so they mean something only to whoever chose them: the same id of another owner,
 of another connection or for another model is another sequence. Where a proxy spreads the calls of one client over
-several connections, the key that keeps its calls on one server (header `seqserve-session`) takes the connection's place.
+several connections, the key that keeps its calls on one server (header `seqserve-session`) takes the connection's
+place.
 """
 
 import asyncio
@@ -58,9 +59,7 @@ class _Sequence:
 class Sequences:
     """Each sequence has a session, which its requests hold one after the other, in the order in which they came."""
 
-    def __init__(
-        self, sessions: Sessions, ttl_s: float, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, sessions: Sessions, ttl_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._sessions = sessions
         self.ttl_s = ttl_s
         """How long a sequence is kept without a request: as long as its session."""
@@ -70,6 +69,11 @@ class Sequences:
 
     def __len__(self) -> int:
         return len(self._known)
+
+    def find(self, caller: Caller, model: str, sequence_id: SequenceId) -> Key | None:
+        """The key of a sequence under way of a model, or of one whose graph this is."""
+        keys = (Key(caller, name, sequence_id) for name in (model, model.rpartition(".")[0]))
+        return next((key for key in keys if key in self._known), None)
 
     @asynccontextmanager
     async def hold(self, key: Key, starts_on: Served | None, *, ends: bool) -> AsyncIterator[Session]:
@@ -112,14 +116,14 @@ class Sequences:
     @asynccontextmanager
     async def _gone_on(self, key: Key, sequence: _Sequence, *, ends: bool) -> AsyncIterator[Session]:
         if not sequence.session_id:
-            raise _unknown(key)
+            raise unknown_sequence(key)
         try:
             async with self._sessions.hold(key.caller.owner, sequence.session_id) as holding:
                 yield holding.session
                 await self._sessions.moved_on(holding.session)
         except SessionNotFound:
             sequence.session_id = ""
-            raise _unknown(key) from None
+            raise unknown_sequence(key) from None
         if ends:
             await self._end(key, sequence)
 
@@ -149,7 +153,7 @@ class Sequences:
             del self._known[key]
 
 
-def _unknown(key: Key) -> SessionNotFound:
+def unknown_sequence(key: Key) -> SessionNotFound:
     return SessionNotFound(
         f"there is no sequence {key.id!r} of {key.model} on this connection: its first request says sequence_start, "
         "and a sequence that nobody goes on with is forgotten after a while",

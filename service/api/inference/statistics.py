@@ -2,15 +2,15 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from prometheus_client import Histogram
 
 from seqserve.inference import grpc_service_pb2 as wire
+from service.api.inference.offer import Offer
 from service.metrics import Metrics
-from service.registry import Served
 
 
 @dataclass(slots=True)
@@ -27,8 +27,8 @@ class _Times:
 class Measured:
     """One request: whoever answers it says for which model, and how many rows it had."""
 
-    model: str = ""
-    """Name and version; empty while that is not known, or where there is no such model."""
+    offer: Offer | None = None
+    """None while that is not known, or where there is no such model."""
     num_rows: int = 0
 
 
@@ -45,7 +45,8 @@ class Statistics:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._counted: dict[str, _Counted] = defaultdict(_Counted)
+        self._counted: dict[tuple[str, str], _Counted] = defaultdict(_Counted)
+        """By name and version."""
 
     @contextmanager
     def measured(self) -> Iterator[Measured]:
@@ -55,17 +56,19 @@ class Statistics:
             yield request
             succeeded = True
         finally:
-            if request.model:
-                self._count(request, time.perf_counter_ns() - began, succeeded=succeeded)
+            if request.offer:
+                counted = self._counted[_key(request.offer)]
+                _count(counted, request.num_rows, time.perf_counter_ns() - began, succeeded=succeeded)
 
-    def to_proto(self, served: Served) -> wire.ModelStatistics:
-        manifest = served.manifest
-        name = f"{manifest.name}/{manifest.version}"
-        counted = self._counted[name]
-        num_batches, compute_s = _total(self._metrics.run_seconds, name)
-        num_jobs, queue_s = _total(self._metrics.queue_wait_seconds, name)
+    def to_proto(self, offer: Offer) -> wire.ModelStatistics:
+        counted = self._counted[_key(offer)]
+        manifest = offer.served.manifest
+        labels = {"model": f"{manifest.name}/{manifest.version}"}
+        num_jobs, queue_s = _total(self._metrics.queue_wait_seconds, labels)
+        labels |= {"graph": offer.graph} if offer.graph else {}
+        num_batches, compute_s = _total(self._metrics.run_seconds, labels)
         return wire.ModelStatistics(
-            name=manifest.name,
+            name=offer.name,
             version=manifest.version,
             last_inference=counted.last_ms,
             inference_count=counted.num_rows,
@@ -74,26 +77,39 @@ class Statistics:
                 success=_duration(counted.success.count, counted.success.ns),
                 fail=_duration(counted.fail.count, counted.fail.ns),
                 queue=_duration(num_jobs, queue_s * 1e9),
+                compute_input=_duration(
+                    num_batches, 0
+                ),  # in what comes next; tools want the counts to be the same
                 compute_infer=_duration(num_batches, compute_s * 1e9),
+                compute_output=_duration(num_batches, 0),
             ),
         )
 
-    def _count(self, request: Measured, ns: int, *, succeeded: bool) -> None:
-        counted = self._counted[request.model]
-        if not succeeded:
-            counted.fail.add(ns)
-            return
-        counted.success.add(ns)
-        counted.num_rows += request.num_rows
-        counted.last_ms = time.time_ns() // 1_000_000
+
+def _key(offer: Offer) -> tuple[str, str]:
+    return offer.name, offer.served.manifest.version
+
+
+def _count(counted: _Counted, num_rows: int, ns: int, *, succeeded: bool) -> None:
+    if not succeeded:
+        counted.fail.add(ns)
+        return
+    counted.success.add(ns)
+    counted.num_rows += num_rows
+    counted.last_ms = time.time_ns() // 1_000_000
 
 
 def _duration(count: int, ns: float) -> wire.StatisticDuration:
     return wire.StatisticDuration(count=count, ns=round(ns))
 
 
-def _total(histogram: Histogram, model: str) -> tuple[int, float]:
-    """How often and how much in all, over all graphs of a model."""
-    samples = [s for metric in histogram.collect() for s in metric.samples if s.labels["model"] == model]
+def _total(histogram: Histogram, labels: Mapping[str, str]) -> tuple[int, float]:
+    """How often and how much in all, over what has these labels."""
+    samples = [
+        sample
+        for metric in histogram.collect()
+        for sample in metric.samples
+        if labels.items() <= sample.labels.items()
+    ]
     count = sum(s.value for s in samples if s.name.endswith("_count"))
     return int(count), sum(s.value for s in samples if s.name.endswith("_sum"))

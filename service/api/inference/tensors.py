@@ -57,7 +57,7 @@ def inputs_from_proto(request: wire.ModelInferRequest) -> dict[str, Array]:
     raw = request.raw_input_contents
     if raw and len(raw) != len(request.inputs):
         raise InvalidInput(
-            f"raw_input_contents has {len(raw)} entries for {len(request.inputs)} inputs; expected one for each, or none",
+            f"raw_input_contents has {len(raw)} entries for {len(request.inputs)} inputs; expected one for each",
             field="raw_input_contents",
         )
     arrays: dict[str, Array] = {}
@@ -127,7 +127,9 @@ def _from_contents(tensor: wire.ModelInferRequest.InferInputTensor, field: str) 
     filled = [descriptor.name for descriptor, _ in tensor.contents.ListFields()]
     wanted = CONTENTS.get(tensor.datatype)
     if wanted is None:
-        raise InvalidInput(f"{tensor.name}: {tensor.datatype} has no typed contents; send it raw", field=field)
+        raise InvalidInput(
+            f"{tensor.name}: {tensor.datatype} has no typed contents; send it raw", field=field
+        )
     if filled != [wanted]:
         raise InvalidInput(
             f"{tensor.name} is {tensor.datatype}, whose elements stand in {wanted}, not in "
@@ -147,7 +149,9 @@ def _shaped(tensor: wire.ModelInferRequest.InferInputTensor, elements: Sequence[
     try:
         return np.array(elements, dtype).reshape(tuple(tensor.shape))
     except OverflowError:
-        raise InvalidInput(f"{tensor.name} holds a number that is no {tensor.datatype}", field=field) from None
+        raise InvalidInput(
+            f"{tensor.name} holds a number that is no {tensor.datatype}", field=field
+        ) from None
 
 
 def _elements(raw: bytes, field: str) -> Iterator[bytes]:

@@ -13,10 +13,12 @@ from service.errors import InvalidInput
 from service.registry import Served
 from service.sessions import Session
 from service.step import Array
-from service.tasks.classify import LabelScore, classify
-from service.tasks.conversation import Conversation, check_streams
+from service.tasks.classify import classify
+from service.tasks.conversation import Conversation
 from service.tasks.decoding import DecodingOptions
+from service.tasks.kinds import check_streams
 from service.tasks.outputs import Hypothesis
+from service.tasks.said import LabelScore
 from service.tasks.texts import TooLong, tokens_of
 from service.tasks.translate import translate
 
@@ -51,7 +53,7 @@ async def answer_next_text(
     if manifest.task == "classify":
         num_labels = _num_labels(options)
         answer = await conversation.feed(text, ends=ends)
-        return _of_labels([answer.labels[:num_labels]])
+        return _of_labels([answer.said.labels[:num_labels]])
     chosen = _decoding_options(manifest, options)
     await conversation.feed(text)
     return _of_hypotheses([await _written(conversation, chosen) if ends else ()])
