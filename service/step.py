@@ -63,10 +63,20 @@ class Wiring:
     """Output `[size]`: ids, the best first."""
     scores: str
     """Output `[size]`: their log-probabilities."""
+    everything: str = ""
+    """Output `[num_choices]`: the log-probability of each id, where the graph tells it; else all are asked for."""
+    num_choices: int = 0
+    """How many ids there are; 0: not known, and no rule or drawing from all can be followed."""
+
+    def width(self, best: int, *, needs_all: bool) -> int:
+        """How many choices to ask for, where so many of the best are needed, or all."""
+        if needs_all and not self.everything:
+            return self.num_choices
+        return min(best, self.num_choices) if self.num_choices else best
 
     @property
-    def wanted(self) -> Wanted:
-        """The outputs that this needs."""
+    def wanted(self) -> tuple[str, ...]:
+        """The outputs that are needed whatever is chosen."""
         return self.choices, self.scores
 
 
@@ -88,6 +98,8 @@ class Chosen(NamedTuple):
     id: int
     log_prob: float
     state: Row
+    outputs: Row | None = None
+    """What `Rollout.tells` and `num_told` ask for, where a rollout of the batch asks for anything."""
 
 
 class Sink(Protocol):
@@ -101,10 +113,43 @@ class Sink(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Drawing:
+    """How a rollout draws what it chooses. A draw depends on the seed and on its place, and on nothing else."""
+
+    seed: int
+    """0 to 2^64 - 1."""
+    place: int = 0
+    """Of the first step, in the whole output."""
+    topk: int = 0
+    """From how many of the best; 0: from all."""
+    topp: float = 1.0
+    """From the smallest set whose probabilities add up to this."""
+    temperature: float = 1.0
+    """Log-probabilities are divided by it before."""
+
+
+class Rule(Protocol):
+    """What one rollout may choose, step by step; called on the scheduler's thread, in this order at each step."""
+
+    def needs_all(self) -> bool:
+        """Whether the next step needs the log-probabilities of all ids; else the best is chosen, or drawn."""
+        ...
+
+    def adjust(self, log_probs: Array) -> None:
+        """Change `[num_choices]`, from which is chosen, in place; what may not be chosen becomes -inf."""
+        ...
+
+    def took(self, chosen: int) -> bool:
+        """Take note of what was chosen; whether it is the last."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Rollout:
     """A sequence that writes itself: each step takes what the one before it chose, until the stop or the last step.
 
-    The best choice is taken; within the first `min_steps` steps, the best that is not `stop`.
+    The best choice is taken, or one is drawn; within the first `min_steps` steps, the best that is not `stop`. Where a
+    rule leaves nothing to choose from, the stop is chosen.
     """
 
     wiring: Wiring
@@ -116,15 +161,34 @@ class Rollout:
     max_steps: int
     min_steps: int = 0
     sink: Sink | None = None
-    """Is told of all that is chosen, the stop aside."""
+    """Is told of all that is chosen, the stop aside, and aside what a rule said was the last."""
+    drawing: Drawing | None = None
+    rule: Rule | None = None
+    num_told: int = 0
+    """How many of the best choices are told with each that was chosen, with their scores."""
+    tells: tuple[str, ...] = ()
+    """Outputs of the graph that are told with each choice."""
+
+    @property
+    def needs_all(self) -> bool:
+        """Whether a step may need the log-probabilities of all ids."""
+        return self.rule is not None or (self.drawing is not None and self.drawing.topk == 0)
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The outputs that its steps need."""
+        everything = self.wiring.everything if self.needs_all else ""
+        return (*self.wiring.wanted, *((everything,) if everything else ()), *self.tells)
 
 
 class Rolled(NamedTuple):
-    """What a rollout chose, the stop counted in."""
+    """What a rollout chose, the stop counted in. The log-probabilities are the graph's, whatever rules made of them."""
 
     ids: list[int]
     log_probs: list[float]
     state: Row
+    outputs: Sequence[Arrays] = ()
+    """What was to be told with each choice."""
 
 
 Ask = Sequence[Step] | Rollout

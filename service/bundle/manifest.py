@@ -95,6 +95,11 @@ class Generation(Part):
     """The α of Wu et al. 2016, §7."""
     max_length: int = Field(256, ge=1)
     """Longest output, in tokens."""
+    sampling_topk: int = Field(1, ge=0, le=1000)
+    """1: the best token is taken; 0: drawn from all."""
+    sampling_topp: float = Field(1.0, gt=0, le=1)
+    temperature: float = Field(1.0, gt=0, le=10)
+    repetition_penalty: float = Field(1.0, ge=1, le=10)
 
 
 class Limits(Part):
@@ -120,6 +125,8 @@ class Manifest(Part):
     num_parameters: int = 0
     streams: bool
     """Whether input can be fed piece by piece."""
+    writes_unknowns: bool = False
+    """Whether its graph offers the unknown token, which stands for a source word (replace_unknowns)."""
     why_not_streaming: str = ""
     """Where it cannot: the reason, for people."""
     graphs: dict[str, GraphSpec]

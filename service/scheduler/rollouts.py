@@ -13,6 +13,7 @@ import numpy as np
 from service.config import SchedulerSettings
 from service.engine import Engine, Resident
 from service.errors import SeqserveError, StepFailed
+from service.scheduler.columns import Columns, Entry
 from service.scheduler.mailbox import Post
 from service.scheduler.run import Run
 from service.step import Array, Arrays, Chosen, Result, Rolled, Rollout, Row, Step, Wiring
@@ -30,22 +31,27 @@ class Member:
     rollout: Rollout
     length: int
     """Of its context."""
-    facts: Array
+    entry: Entry
     """What `Columns` keeps of it."""
     ids: list[int] = field(default_factory=list)
     log_probs: list[float] = field(default_factory=list)
+    outputs: list[Arrays] = field(default_factory=list)
 
     @classmethod
     def of(cls, run: Run, rollout: Rollout) -> Self:
         """Raises where the rollout holds what is no number or no array."""
         length = max((array.shape[0] for array in rollout.context.values() if array.ndim), default=1)
-        facts = (rollout.first, rollout.max_steps, rollout.min_steps, rollout.stop)
-        return cls(run, rollout, length, np.array(facts, np.int64))
+        return cls(run, rollout, length, Entry.of(rollout))
+
+    @property
+    def wants_outputs(self) -> bool:
+        """Whether it is told more than what was chosen."""
+        return self.rollout.num_told > 0 or bool(self.rollout.tells)
 
     def first_step(self) -> Step:
         wiring, rollout = self.rollout.wiring, self.rollout
         inputs = _inputs(wiring, rollout.first, 1)
-        return Step(wiring.graph, inputs, rollout.state, rollout.context, wiring.wanted)
+        return Step(wiring.graph, inputs, rollout.state, rollout.context, rollout.wanted)
 
 
 class Bench:
@@ -94,30 +100,50 @@ class Bench:
 
     def run(self, post: Post, run_steps: RunSteps) -> list[tuple[Run, Outcome]]:
         """One step for all, who must be settled; tells the sinks, and returns those whose rollouts are over."""
-        wiring, width = self.wiring, self._columns.width()
+        wiring, from_all = self.wiring, self._columns.from_all()
+        width = wiring.width(self._columns.width(), needs_all=bool(from_all))
         blamed: list[tuple[Run, Outcome]] = []
         try:
             outputs, states = self._resident.run({wiring.chosen: self._columns.last}, {wiring.size: width})
         except Exception as error:
             outputs, blamed = self._apart(width, run_steps, error)
-            states = self._resident.states
-        stopped, ended = self._columns.choose(outputs[wiring.choices], outputs[wiring.scores])
-        ids, log_probs = self._columns.last.tolist(), self._columns.scores.tolist()
-        for member, chosen, log_prob in zip(self.members, ids, log_probs, strict=True):
-            member.ids.append(chosen)
-            member.log_probs.append(log_prob)
-        quiet = set(np.flatnonzero(stopped).tolist())
-        for loop, sinks in self._sinks:
-            post.send(loop, _tell, (sinks, ids, log_probs, states, quiet))
+            if not self.members:
+                return blamed
+            states, from_all = self._resident.states, self._columns.from_all()
+        everything = all_log_probs(wiring, outputs, from_all) if from_all else None
+        quiet, ended = self._columns.choose(
+            outputs[wiring.choices], outputs[wiring.scores], everything, from_all
+        )
+        self._tell(post, self._told(outputs), states, set(np.flatnonzero(quiet).tolist()))
         self._leaving = np.flatnonzero(ended).tolist()
         return blamed + [self._rolled(slot, states) for slot in self._leaving]
 
+    def _tell(self, post: Post, told: Arrays | None, states: Arrays, quiet: set[int]) -> None:
+        """Let the members know what was chosen, and the sinks of those that are not quiet."""
+        ids, log_probs = self._columns.last.tolist(), self._columns.scores.tolist()
+        for slot, (member, chosen, log_prob) in enumerate(zip(self.members, ids, log_probs, strict=True)):
+            member.ids.append(chosen)
+            member.log_probs.append(log_prob)
+            if told is not None and member.wants_outputs:
+                member.outputs.append(Row(told, slot).taken())
+        for loop, sinks in self._sinks:
+            post.send(loop, _tell, (sinks, ids, log_probs, states, quiet, told))
+
+    def _told(self, outputs: Arrays) -> Arrays | None:
+        """What is told beside the choices, `[batch, …]` each; None where nobody wants anything."""
+        wanting = [member.rollout for member in self.members if member.wants_outputs]
+        if not wanting:
+            return None
+        wiring, num = self.wiring, max(rollout.num_told for rollout in wanting)
+        best = {name: outputs[name][:, :num] for name in (wiring.choices, wiring.scores)} if num else {}
+        return {**best, **{name: outputs[name] for rollout in wanting for name in rollout.tells}}
+
     def _rolled(self, slot: int, states: Arrays) -> tuple[Run, Outcome]:
         member = self.members[slot]
-        return member.run, Rolled(member.ids, member.log_probs, Row(states, slot))
+        return member.run, Rolled(member.ids, member.log_probs, Row(states, slot), member.outputs)
 
     def _seat(self, order: Sequence[int], joining: Sequence[Member]) -> None:
-        self._columns = self._columns.reseated(order, [member.facts for member in joining])
+        self._columns = self._columns.reseated(order, [member.entry for member in joining])
         self.members = [self.members[row] if row >= 0 else joining[-1 - row] for row in order]
         self._leaving = []
         by_loop: dict[Any, list[tuple[int, Any]]] = {}
@@ -148,60 +174,8 @@ class Bench:
                 good.append((slot, replace(step, state=state), outcome))
         self._resident.reseat(range(len(steps)), [step for _, step, _ in good])
         self._seat([slot for slot, _, _ in good], [])
-        names = self.wiring.choices, self.wiring.scores
-        empty: Array = np.zeros((0, width), np.int64)
-        return {
-            n: np.stack([result.outputs[n] for _, _, result in good]) if good else empty for n in names
-        }, blamed
-
-
-class Columns:
-    """What is known of the members, by slot."""
-
-    __slots__ = ("_left", "_must", "_stop", "last", "scores")
-
-    def __init__(self, last: Array, left: Array, must: Array, stop: Array, scores: Array) -> None:
-        self.last = last
-        """What was chosen last."""
-        self.scores = scores
-        """Its log-probability."""
-        self._left = left
-        """Steps that may still come."""
-        self._must = must
-        """Steps in which it may not stop yet."""
-        self._stop = stop
-
-    @classmethod
-    def of(cls, facts: Sequence[Array]) -> Self:
-        """Before their first steps: first, most steps, least steps, stop of each."""
-        last, left, must, stop = np.array(facts, np.int64).reshape(-1, 4).T.copy()
-        return cls(last, left, must, stop, np.zeros(len(facts), np.float32))
-
-    def reseated(self, order: Sequence[int], joining: Sequence[Array]) -> Self:
-        """In another order; -1 - i is the i-th who joins."""
-        both, num = self.of(joining), len(self.last)
-        rows = np.array([row if row >= 0 else num - 1 - row for row in order], np.int64)
-
-        def column(name: str) -> Array:
-            return np.concatenate([getattr(self, name), getattr(both, name)])[rows]
-
-        return type(self)(*map(column, ("last", "_left", "_must", "_stop", "scores")))
-
-    def width(self) -> int:
-        """How many choices are needed: where one may not stop yet, the second best stands in for the stop."""
-        return 2 if (self._must > 0).any() else 1
-
-    def choose(self, choices: Array, scores: Array) -> tuple[Array, Array]:
-        """Take the best of `[batch, size]`; returns who chose the stop, and who has ended."""
-        last, self.scores = choices[:, 0], scores[:, 0]
-        if choices.shape[1] > 1:
-            stays = (last == self._stop) & (self._must > 0)
-            last = np.where(stays, choices[:, 1], last)
-            self.scores = np.where(stays, scores[:, 1], self.scores)
-        self.last = np.ascontiguousarray(last)
-        self._left, self._must = self._left - 1, self._must - 1
-        stopped = self.last == self._stop
-        return stopped, stopped | (self._left <= 0)
+        names = good[0][2].outputs if good else ()
+        return {name: stacked([result.outputs[name] for _, _, result in good]) for name in names}, blamed
 
 
 class Rollouts:
@@ -231,6 +205,8 @@ class Rollouts:
         if rollout.wiring not in self._checked:
             _check(self._engine, rollout.wiring)
             self._checked.add(rollout.wiring)
+        if rollout.needs_all and not rollout.wiring.num_choices:
+            raise StepFailed(f"it is not known how many choices graph {rollout.wiring.graph} has")
         self._waiting.append(Member.of(run, rollout))
 
     def purge(self) -> None:
@@ -301,8 +277,8 @@ def _check(engine: Engine, wiring: Wiring) -> None:
     engine.resident(wiring.graph)
     spec = engine.manifest.graphs[wiring.graph]
     names = {tensor.name for tensor in (*spec.inputs, *spec.outputs)}
-    for name in (wiring.chosen, wiring.size, wiring.choices, wiring.scores):
-        if name not in names:
+    for name in (wiring.chosen, wiring.size, wiring.choices, wiring.scores, wiring.everything):
+        if name and name not in names:
             raise StepFailed(f"graph {wiring.graph} has no {name!r}; it has {', '.join(sorted(names))}")
 
 
@@ -310,9 +286,32 @@ def _inputs(wiring: Wiring, chosen: int, width: int) -> Arrays:
     return {wiring.chosen: np.array(chosen, np.int64), wiring.size: np.array(width, np.int64)}
 
 
-def _tell(column: tuple[list[tuple[int, Any]], list[int], list[float], Arrays, Any]) -> None:
+def all_log_probs(wiring: Wiring, outputs: Arrays, slots: Sequence[int]) -> Array:
+    """The log-probabilities of all ids in these slots, `[slots, num_choices]`."""
+    if wiring.everything:
+        return outputs[wiring.everything][list(slots)]
+    choices, scores = outputs[wiring.choices][list(slots)], outputs[wiring.scores][list(slots)]
+    log_probs: Array = np.full((len(slots), wiring.num_choices), -np.inf, np.float32)
+    np.put_along_axis(log_probs, choices, scores, axis=1)
+    return log_probs
+
+
+def stacked(arrays: Sequence[Array]) -> Array:
+    """Arrays of rows as `[batch, …]`; what is shorter than the longest is filled up with zeros."""
+    longest = np.max([array.shape for array in arrays], axis=0)
+    new: Array = np.zeros((len(arrays), *longest), arrays[0].dtype)
+    for row, array in zip(new, arrays, strict=True):
+        row[tuple(map(slice, array.shape))] = array
+    return new
+
+
+Column = tuple[list[tuple[int, Any]], list[int], list[float], Arrays, set[int], Arrays | None]
+
+
+def _tell(column: Column) -> None:
     """On the event loop: what one step chose, to each sink."""
-    sinks, ids, log_probs, states, quiet = column
+    sinks, ids, log_probs, states, quiet, told = column
     for slot, sink in sinks:
         if slot not in quiet:
-            sink.take(Chosen(ids[slot], log_probs[slot], Row(states, slot)))
+            outputs = None if told is None else Row(told, slot)
+            sink.take(Chosen(ids[slot], log_probs[slot], Row(states, slot), outputs))

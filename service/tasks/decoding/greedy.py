@@ -1,14 +1,12 @@
-"""The most probable token at every step."""
+"""One token after the other: the most probable one at every step, or one that is drawn."""
 
 from collections.abc import Sequence
 from typing import Any, Self
 
-import numpy as np
-
 from service.bundle.tokenizer import BOS, EOS
 from service.scheduler import Mailbox
 from service.sessions.plain import Plain, under, within
-from service.step import Arrays, Chosen, Rolled, Rollout, Row, Wiring
+from service.step import Arrays, Chosen, Rolled, Rollout, Row
 from service.tasks.decoding.hypothesis import (
     Finish,
     Found,
@@ -16,52 +14,54 @@ from service.tasks.decoding.hypothesis import (
     normalized,
     tokens_from_plain,
     tokens_to_plain,
+    total,
 )
-from service.tasks.decoding.options import DecodingOptions
+from service.tasks.decoding.plan import Plan
+from service.tasks.decoding.told import scored
 from service.tasks.jobs import Program
-
-WIRING = Wiring("step", chosen="token", size="k", choices="top_tokens", scores="top_log_probs")
-"""Of every graph that writes tokens."""
 
 
 class GreedySearch:
-    """Chooses the best token and goes on: a rollout, whose batch does the choosing for all its members at once.
+    """Chooses a token and goes on: a rollout, whose batch does the choosing for all its members at once.
 
     What it knows is what has come out of the sink; what was chosen after that is chosen again by who goes on.
     """
 
-    __slots__ = ("_context", "_options", "_state", "_tokens", "_total", "found")
+    __slots__ = ("_context", "_plan", "_state", "_stopper", "_tokens", "found")
 
-    def __init__(self, state: Arrays, context: Arrays, options: DecodingOptions) -> None:
+    def __init__(self, state: Arrays, context: Arrays, plan: Plan) -> None:
         self._context = context
-        self._options = options
+        self._plan = plan
         self._state: Arrays | Row = state
         """After the last token; a row of its batch where it has been told of one."""
         self._tokens: list[ScoredToken] = []
-        self._total = 0.0
-        """The sum of the log-probabilities."""
+        self._stopper = plan.stopper()
+        """Knows which of the tokens no stop text can take back."""
         self.found: list[Found] | None = None
 
     def program(self, sink: Mailbox[Any] | None) -> Program[list[Found]]:
-        before, total = tuple(self._tokens), self._total
-        if len(before) == self._options.max_length:
-            return [self._whole(before, total, Rolled([], [], Row({}, 0)))]
+        before = tuple(self._tokens)
+        if len(before) == self._plan.options.max_length:
+            return [self._whole(before, Rolled([], [], Row({}, 0)))]
         rolled = yield self._rollout(sink)
-        return [self._whole(before, total, rolled)]
+        return [self._whole(before, rolled)]
 
-    def follow(self, items: Sequence[Chosen]) -> None:
+    def follow(self, items: Sequence[Chosen]) -> Sequence[ScoredToken]:
+        before = self._num_certain()
         for item in items:
-            self._tokens.append(ScoredToken(item.id, item.log_prob))
-            self._total += item.log_prob
+            outputs = item.outputs.taken() if item.outputs is not None and self._is_told else {}
+            self._add(scored(self._plan, self._context, item.id, item.log_prob, outputs))
         if items:
             self._state = items[-1].state
+        return self._tokens[before : self._num_certain()]
 
     def written(self) -> Sequence[ScoredToken]:
-        return list(self._tokens)
+        return self._tokens[: self._num_certain()]
 
     def checkpoint(self) -> Self:
-        copy = type(self)(self._arrays(), self._context, self._options)
-        copy._tokens, copy._total = list(self._tokens), self._total
+        copy = type(self)(self._arrays(), self._context, self._plan)
+        for token in self._tokens:
+            copy._add(token)
         copy.found = self.found
         return copy
 
@@ -70,25 +70,36 @@ class GreedySearch:
             **under("state", self._arrays()),
             **under("context", self._context),
             **tokens_to_plain("written", self._tokens),
-            "total": np.array(self._total, np.float64),
         }
         return Plain({"kind": "greedy"}, arrays)
 
     @classmethod
-    def from_plain(cls, plain: Plain, options: DecodingOptions) -> Self:
+    def from_plain(cls, plain: Plain, terms: Plan) -> Self:
         arrays = plain.arrays
-        search = cls(within("state", arrays), within("context", arrays), options)
-        search._tokens = list(tokens_from_plain("written", arrays))
-        search._total = float(arrays["total"])
+        search = cls(within("state", arrays), within("context", arrays), terms)
+        for token in tokens_from_plain("written", arrays):
+            search._add(token)
         return search
+
+    @property
+    def _is_told(self) -> bool:
+        return bool(self._plan.num_told or self._plan.outputs)
+
+    def _add(self, token: ScoredToken) -> None:
+        self._tokens.append(token)
+        if self._stopper is not None:
+            self._stopper.push(token.id)
+
+    def _num_certain(self) -> int:
+        return len(self._tokens) if self._stopper is None else self._stopper.num_certain
 
     def _arrays(self) -> Arrays:
         return self._state.taken() if isinstance(self._state, Row) else self._state
 
     def _rollout(self, sink: Mailbox[Any] | None) -> Rollout:
-        num, options = len(self._tokens), self._options
+        plan, num, options = self._plan, len(self._tokens), self._plan.options
         return Rollout(
-            WIRING,
+            plan.wiring,
             self._tokens[-1].id if num else BOS,
             self._arrays(),
             self._context,
@@ -96,13 +107,25 @@ class GreedySearch:
             max_steps=options.max_length - num,
             min_steps=options.min_length - num,
             sink=sink,
+            drawing=plan.drawing(num),
+            rule=plan.rules(token.id for token in self._tokens) if plan.has_rules else None,
+            num_told=plan.num_told,
+            tells=plan.outputs,
         )
 
-    def _whole(self, before: Sequence[ScoredToken], total: float, rolled: Rolled) -> Found:
-        for log_prob in rolled.log_probs:  # in the order of the steps, as it was summed up before a resume
-            total += log_prob
+    def _whole(self, before: Sequence[ScoredToken], rolled: Rolled) -> Found:
+        plan, options = self._plan, self._plan.options
+        outputs = rolled.outputs or [{}] * len(rolled.ids)
+        chosen = [
+            scored(plan, self._context, *each)
+            for each in zip(rolled.ids, rolled.log_probs, outputs, strict=True)
+        ]
+        every = (*before, *chosen)
+        score = normalized(total(every, options.repetition_penalty), len(every), options.length_penalty)
         has_ended = rolled.ids[-1:] == [EOS]
-        chosen = [ScoredToken(*pair) for pair in zip(rolled.ids, rolled.log_probs, strict=True)]
-        tokens = (*before, *(chosen[:-1] if has_ended else chosen))
-        score = normalized(total, len(before) + len(chosen), self._options.length_penalty)
-        return Found(tokens, score, Finish.END if has_ended else Finish.LENGTH)
+        tokens = every[:-1] if has_ended else every
+        stopper = plan.stopper()
+        if stopper is not None and stopper.push_all(token.id for token in tokens):
+            num, num_chars = stopper.cut()
+            return Found(tokens[:num], score, Finish.STOP, num_chars, plan.seed)
+        return Found(tokens, score, Finish.END if has_ended else Finish.LENGTH, None, plan.seed)

@@ -10,16 +10,17 @@ from service.step import Arrays
 from service.tasks.decoding.beam import BeamSearch
 from service.tasks.decoding.greedy import GreedySearch
 from service.tasks.decoding.hypothesis import Found, ScoredToken
-from service.tasks.decoding.options import DecodingOptions
+from service.tasks.decoding.plan import Plan
 from service.tasks.jobs import Program
 
 
 class Search(Protocol):
     """Looks for the best outputs, and can be stopped between any two steps and gone on with elsewhere.
 
-    Its program runs on the scheduler's thread and puts tokens of the output into the sink as they become certain: a
-    beam of 1 is certain of each as it is chosen, a larger one of all of them when the search has ended. Whoever takes
-    them out tells the search with `follow`. The other methods may be called on that side at any time.
+    Its program runs on the scheduler's thread and puts into the sink what it chooses, or what has become certain.
+    Whoever takes it out hands it to `follow`, and is told which tokens are certain now: they are the beginning of
+    the best output. What is still missing at the end is in what was found. The other methods may be called on that
+    side at any time.
     """
 
     found: list[Found] | None
@@ -29,8 +30,8 @@ class Search(Protocol):
         """Search to the end; the best outputs, best first."""
         ...
 
-    def follow(self, items: Sequence[Any]) -> None:
-        """Take note of what has come out of the sink."""
+    def follow(self, items: Sequence[Any]) -> Sequence[ScoredToken]:
+        """Take note of what has come out of the sink; the tokens that are certain since."""
         ...
 
     def written(self) -> Sequence[ScoredToken]:
@@ -44,20 +45,22 @@ class Search(Protocol):
     def to_plain(self) -> Plain: ...
 
     @classmethod
-    def from_plain(cls, plain: Plain, options: DecodingOptions) -> Self:
-        """The search that goes on from where `to_plain` was called, bit for bit, with the same options."""
+    def from_plain(cls, plain: Plain, terms: Plan) -> Self:
+        """The search that goes on from where `to_plain` was called, bit for bit, with the same plan."""
         ...
 
 
 SEARCHES: dict[str, type[Search]] = {"greedy": GreedySearch, "beam": BeamSearch}
 
 
-def new_search(state: Arrays, context: Arrays, options: DecodingOptions) -> Search:
+def new_search(state: Arrays, context: Arrays, plan: Plan) -> Search:
     """The search that the options ask for."""
-    return (GreedySearch if options.beam_size == 1 else BeamSearch)(state, context, options)
+    options = plan.options
+    is_wide = options.beam_size > 1 or options.coverage_penalty > 0
+    return (BeamSearch if is_wide else GreedySearch)(state, context, plan)
 
 
-def search_from(saved: HasPlain, options: DecodingOptions) -> Search:
+def search_from(saved: HasPlain, plan: Plan) -> Search:
     """A search that goes on from a search in this process, or from one that a snapshot brought."""
     if isinstance(saved, GreedySearch | BeamSearch):
         return saved.checkpoint()
@@ -65,4 +68,4 @@ def search_from(saved: HasPlain, options: DecodingOptions) -> Search:
     kind = plain.facts.get("kind")
     if kind not in SEARCHES:
         raise SnapshotRefused(f"no search is called {kind!r}; there are: {', '.join(SEARCHES)}")
-    return SEARCHES[kind].from_plain(plain, options)
+    return SEARCHES[kind].from_plain(plain, plan)

@@ -14,7 +14,7 @@ from service.engine.onnx import OnnxEngine
 from service.metrics import Metrics
 from service.scheduler import Scheduler
 from service.step import Result, Rolled, Rollout, Step
-from service.tasks.decoding.greedy import WIRING
+from service.tasks.decoding.plan import WIRING
 from tests.bundles import write_translator
 from tests.fakes.rolling_sum import Heard, Rolling
 

@@ -14,6 +14,7 @@ from service.tasks.decoding import (
     Finish,
     Found,
     GreedySearch,
+    Plan,
     new_search,
 )
 from service.tasks.decoding.hypothesis import normalized
@@ -27,7 +28,7 @@ penalties = st.floats(0, 5)
 
 
 def beam_search(options: DecodingOptions) -> Program[list[Found]]:
-    return BeamSearch(NOTHING, NOTHING, options).program(None)
+    return BeamSearch(NOTHING, NOTHING, Plan(options)).program(None)
 
 
 def beam(model: TableModel, **options: float) -> list[Found]:
@@ -56,7 +57,7 @@ def test_a_beam_of_one_is_greedy_search(
 ) -> None:
     options = DecodingOptions(1, 1, penalty, max_length, min(min_length, max_length))
     told: Any = Told()
-    [greedy] = model.drive(GreedySearch(NOTHING, NOTHING, options).program(told))
+    [greedy] = model.drive(GreedySearch(NOTHING, NOTHING, Plan(options)).program(told))
     assert model.drive(beam_search(options)) == [greedy]
     assert told.tokens == greedy.tokens
 
@@ -127,7 +128,7 @@ def test_a_wide_search_emits_the_best_output_at_its_end() -> None:
     model = TableModel(num_words=3, seed=5)
     told: Any = Told()
     options = DecodingOptions(3, 2, 1.0, 4, 2)
-    found = model.drive(new_search(NOTHING, NOTHING, options).program(told))
+    found = model.drive(new_search(NOTHING, NOTHING, Plan(options)).program(told))
     assert told.tokens == found[0].tokens
     assert len(told.items) >= 2
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from service.sessions.plain import Plain
 from service.sessions.snapshot import Snapshot, decode, encode
 from service.step import NOTHING, Chosen, Row
-from service.tasks.decoding import DecodingOptions, Found, ScoredToken, Search, new_search, search_from
+from service.tasks.decoding import DecodingOptions, Found, Plan, ScoredToken, Search, new_search, search_from
 from tests.fakes.toy_table import FIRST_WORD, TableModel, Told
 
 models = st.builds(
@@ -47,10 +47,10 @@ def test_stopped_anywhere_it_finds_the_same(
     model: TableModel, width: int, stop_after: int, max_length: int, min_length: int, is_written_down: bool
 ) -> None:
     options = DecodingOptions(width, min(2, width), 1.0, max_length, min(min_length, max_length))
-    whole_told, whole_found = to_the_end(model, new_search(NOTHING, NOTHING, options))
-    first = new_search(NOTHING, NOTHING, options)
+    whole_told, whole_found = to_the_end(model, new_search(NOTHING, NOTHING, Plan(options)))
+    first = new_search(NOTHING, NOTHING, Plan(options))
     told, _ = go(model, first, stop_after)
-    second = search_from(through_a_snapshot(first) if is_written_down else first, options)
+    second = search_from(through_a_snapshot(first) if is_written_down else first, Plan(options))
     assert second.found or list(second.written()) == told
     more, found = to_the_end(model, second)
     assert (told + more, found) == (whole_told, whole_found)
@@ -58,7 +58,7 @@ def test_stopped_anywhere_it_finds_the_same(
 
 def test_a_checkpoint_does_not_notice_that_its_search_goes_on() -> None:
     model, options = TableModel(num_words=3, seed=0), DecodingOptions(1, 1, 1.0, 8, 8)
-    search = new_search(NOTHING, NOTHING, options)
+    search = new_search(NOTHING, NOTHING, Plan(options))
     go(model, search, 2)
     checkpoint = search.checkpoint()
     whole = to_the_end(model, search)[1]
@@ -72,7 +72,7 @@ def test_followed_in_pieces_of_any_size_it_stands_where_the_whole_stood(
     model: TableModel, max_length: int, pieces: list[int], has_to_be_long: bool
 ) -> None:
     options = DecodingOptions(1, 1, 1.0, max_length, max_length * has_to_be_long)
-    search, told = new_search(NOTHING, NOTHING, options), Told()
+    search, told = new_search(NOTHING, NOTHING, Plan(options)), Told()
     whole = model.drive(search.program(cast("Any", told)))
     left, known = list(told.items), list[ScoredToken]()
     for size in pieces:
@@ -81,7 +81,7 @@ def test_followed_in_pieces_of_any_size_it_stands_where_the_whole_stood(
         known += [ScoredToken(item.id, item.log_prob) for item in some]
         checkpoint = search.checkpoint()
         assert list(checkpoint.written()) == known
-        more, found = to_the_end(model, search_from(through_a_snapshot(checkpoint), options))
+        more, found = to_the_end(model, search_from(through_a_snapshot(checkpoint), Plan(options)))
         assert (known + more, found) == (list(told.tokens), whole)
 
 
@@ -97,7 +97,7 @@ def in_a_batch(prefixes: list[int]) -> tuple[Chosen, weakref.ref[Batch]]:
 
 @pytest.mark.parametrize("kept", ["checkpoint", "to_plain"])
 def test_what_is_kept_of_a_search_keeps_no_batch_alive(kept: str) -> None:
-    search = new_search(NOTHING, NOTHING, DecodingOptions(1, 1, 1.0, 8, 8))
+    search = new_search(NOTHING, NOTHING, Plan(DecodingOptions(1, 1, 1.0, 8, 8)))
     item, batch = in_a_batch([4, 5])
     search.follow([item])
     saved = search.checkpoint() if kept == "checkpoint" else search.to_plain()
@@ -109,7 +109,7 @@ def test_what_is_kept_of_a_search_keeps_no_batch_alive(kept: str) -> None:
 
 
 def test_a_search_lets_go_of_the_batch_before_when_it_is_told_of_the_next() -> None:
-    search = new_search(NOTHING, NOTHING, DecodingOptions(1, 1, 1.0, 8, 8))
+    search = new_search(NOTHING, NOTHING, Plan(DecodingOptions(1, 1, 1.0, 8, 8)))
     item, old = in_a_batch([4])
     search.follow([item])
     item, new = in_a_batch([4, 4])
@@ -121,9 +121,9 @@ def test_a_search_lets_go_of_the_batch_before_when_it_is_told_of_the_next() -> N
 def test_each_step_of_a_search_that_was_stopped_runs_once() -> None:
     options = DecodingOptions(1, 1, 1.0, 6, 6)
     model = TableModel(num_words=2, seed=1)
-    search = new_search(NOTHING, NOTHING, options)
+    search = new_search(NOTHING, NOTHING, Plan(options))
     for _ in range(6):
         go(model, search, 1)
-        search = search_from(through_a_snapshot(search), options)
+        search = search_from(through_a_snapshot(search), Plan(options))
     assert len(search.written()) == 6
     assert model.rows == 6
