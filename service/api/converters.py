@@ -4,11 +4,11 @@ from typing import TypedDict
 
 from seqserve.v1 import decoding_pb2, model_pb2, sequence_pb2
 from service.bundle.manifest import Manifest, Task
-from service.errors import InvalidInput, NotPossible
+from service.errors import InvalidInput
 from service.registry import Served
 from service.tasks.classify import Classification
 from service.tasks.decoding import DecodingOptions, Finish
-from service.tasks.outputs import Hypothesis, Token
+from service.tasks.outputs import Alternative, Hypothesis, Token
 from service.tasks.said import HeardToken, LabelScore, PredictedStep, TaggedWord
 from service.tasks.texts import TooLong
 from service.tasks.translate import Translation, Written
@@ -35,10 +35,8 @@ _TASKS_TO_PROTO = {task: number for number, task in _TASKS.items()}
 _FINISH = {
     Finish.END: decoding_pb2.FINISH_REASON_END,
     Finish.LENGTH: decoding_pb2.FINISH_REASON_LENGTH,
+    Finish.STOP: decoding_pb2.FINISH_REASON_STOP,
 }
-
-
-_KNOWN_OPTIONS = {"beam_size", "num_hypotheses", "length_penalty", "max_length", "min_length"}
 
 
 class Selection(TypedDict):
@@ -63,8 +61,6 @@ def options_from_proto(
     options: decoding_pb2.DecodingOptions, manifest: Manifest, field: str = "options"
 ) -> DecodingOptions:
     given = {descriptor.name: value for descriptor, value in options.ListFields()}
-    for name in given.keys() - _KNOWN_OPTIONS:
-        raise NotPossible(f"{field}.{name} is not served by this version")
     return DecodingOptions.of(manifest, field=field, **given)
 
 
@@ -96,7 +92,17 @@ def model_version_to_proto(served: Served) -> model_pb2.ModelVersion:
 
 
 def token_to_proto(token: Token) -> decoding_pb2.Token:
-    return decoding_pb2.Token(id=token.id, piece=token.piece, log_prob=token.log_prob)
+    return decoding_pb2.Token(
+        id=token.id,
+        piece=token.piece,
+        log_prob=token.log_prob,
+        attention=token.attention,
+        alternatives=map(alternative_to_proto, token.alternatives),
+    )
+
+
+def alternative_to_proto(other: Alternative) -> decoding_pb2.Alternative:
+    return decoding_pb2.Alternative(id=other.id, piece=other.piece, log_prob=other.log_prob)
 
 
 def hypothesis_to_proto(hypothesis: Hypothesis) -> decoding_pb2.Hypothesis:
@@ -105,6 +111,7 @@ def hypothesis_to_proto(hypothesis: Hypothesis) -> decoding_pb2.Hypothesis:
         score=hypothesis.score,
         tokens=map(token_to_proto, hypothesis.tokens),
         finish_reason=_FINISH[hypothesis.finish],
+        seed=hypothesis.seed,
     )
 
 
@@ -112,6 +119,7 @@ def translation_to_proto(translation: Translation) -> sequence_pb2.Translation:
     return sequence_pb2.Translation(
         hypotheses=map(hypothesis_to_proto, translation.hypotheses),
         num_source_tokens=translation.num_source_tokens,
+        source_pieces=translation.source_pieces,
     )
 
 
@@ -181,5 +189,11 @@ def _defaults_to_proto(manifest: Manifest) -> model_pb2.GenerationDefaults:
     """As requests meet them: bounded by the model's limits."""
     defaults = DecodingOptions.of(manifest)
     return model_pb2.GenerationDefaults(
-        beam_size=defaults.beam_size, length_penalty=defaults.length_penalty, max_length=defaults.max_length
+        beam_size=defaults.beam_size,
+        length_penalty=defaults.length_penalty,
+        max_length=defaults.max_length,
+        sampling_topk=defaults.sampling_topk,
+        sampling_topp=defaults.sampling_topp,
+        temperature=defaults.temperature,
+        repetition_penalty=defaults.repetition_penalty,
     )

@@ -26,7 +26,7 @@ from service.config import LimitSettings
 from service.registry import Registry, Served
 from service.sessions import Sessions
 from service.tasks.classify import classify
-from service.tasks.texts import tokens_of
+from service.tasks.texts import NO_SOURCE, source_of, tokens_of
 from service.tasks.translate import stream_translate, translate
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -51,7 +51,12 @@ class SequenceServicer(sequence_pb2_grpc.SequenceServiceServicer):
         options = options_from_proto(request.options, served.manifest)
         too_long = too_long_from_proto(request.too_long)
         texts = await tokens_of(request.texts, served.bundle, self._limits, too_long)
-        translations = await translate(served, texts, options)
+        sources = [
+            source_of(text, len(tokens), served.bundle)
+            for text, tokens in zip(request.texts, texts, strict=True)
+            if options.return_attention or options.replace_unknowns
+        ]
+        translations = await translate(served, texts, options, sources)
         return sequence_pb2.TranslateResponse(
             model=model_version_to_proto(served), translations=map(translation_to_proto, translations)
         )
@@ -63,8 +68,9 @@ class SequenceServicer(sequence_pb2_grpc.SequenceServiceServicer):
         options = options_from_proto(request.options, served.manifest)
         too_long = too_long_from_proto(request.too_long)
         [text] = await tokens_of([request.text], served.bundle, self._limits, too_long, field="text")
+        source = source_of(request.text, len(text), served.bundle) if options.replace_unknowns else NO_SOURCE
         model: model_pb2.ModelVersion | None = model_version_to_proto(served)
-        async with aclosing(stream_translate(served, text, options)) as all_written:
+        async with aclosing(stream_translate(served, text, options, source)) as all_written:
             async for written in all_written:
                 yield written_to_proto(written, model)
                 model = None

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Self
 
-from service.bundle.tokenizer import SPECIALS, UNK, Tokenizer, valid
+from service.bundle.tokenizer import SPECIALS, UNK, Span, Tokenizer, valid
 from service.errors import InvalidInput
 
 KIND = "characters"
@@ -44,6 +44,10 @@ class Characters(Tokenizer):
         if self._lowercase:  # one by one: what a letter becomes must not depend on where the text is cut
             text = "".join(map(str.lower, text))
         return [self._ids.get(character, UNK) for character in valid(text)]
+
+    def spans(self, text: str) -> list[Span]:
+        lowered = map(str.lower, text) if self._lowercase else text
+        return [Span(at, at + 1, at) for at, character in enumerate(lowered) for _ in character]
 
     def feeder(self, state: Mapping[str, Any] | None = None) -> "CharacterFeeder":
         return CharacterFeeder(self)

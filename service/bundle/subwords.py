@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from tokenizers import Tokenizer as Pipeline
 
-from service.bundle.tokenizer import SPECIALS, Tokenizer, valid
+from service.bundle.tokenizer import SPECIALS, Span, Tokenizer, valid
 from service.errors import InvalidInput
 
 SPACE = "▁"
@@ -51,6 +51,16 @@ class Subwords(Tokenizer):
     def encode_batch(self, texts: list[str]) -> list[list[int]]:
         found = self._pipeline.encode_batch([valid(text) for text in texts], add_special_tokens=False)
         return [list(encoding.ids) for encoding in found]
+
+    def spans(self, text: str) -> list[Span]:
+        encoding = self._pipeline.encode(valid(text), add_special_tokens=False)
+        return [
+            Span(start, end, -1 if word is None else word)
+            for (start, end), word in zip(encoding.offsets, encoding.word_ids, strict=True)
+        ]
+
+    def word(self, word: str) -> str:
+        return f" {word}"
 
     def feeder(self, state: Mapping[str, Any] | None = None) -> "SubwordFeeder":
         return SubwordFeeder(self, str(state["pending"]) if state else "")

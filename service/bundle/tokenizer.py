@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from service.errors import InvalidInput
 
@@ -25,6 +25,10 @@ class Tokenizer(ABC):
     @abstractmethod
     def encode(self, text: str) -> list[int]:
         """Tokens without special ones; unknown characters become UNK."""
+
+    @abstractmethod
+    def spans(self, text: str) -> list["Span"]:
+        """Where each token of `encode` comes from."""
 
     @abstractmethod
     def feeder(self, state: Mapping[str, Any] | None = None) -> "Feeder":
@@ -53,6 +57,10 @@ class Tokenizer(ABC):
         """What a piece writes at the beginning of a text."""
         return piece
 
+    def word(self, word: str) -> str:
+        """What a word would write that is not in the vocabulary."""
+        return word
+
     def text_stream(self, started: bool = False) -> "TextStream":
         """A decoder that takes one token at a time; a started one goes on with a text."""
         return TextStream(self, started)
@@ -74,6 +82,14 @@ class Feeder(Protocol):
         ...
 
 
+class Span(NamedTuple):
+    """Where a token stands in its text, in characters, and in which of its words."""
+
+    start: int
+    end: int
+    word: int
+
+
 class TextStream:
     """Text of tokens as they come: what `push` returned so far is always `decode` of what was pushed."""
 
@@ -88,6 +104,16 @@ class TextStream:
             return piece
         self._started = True
         return self._tokenizer.first(piece)
+
+    def peek(self, token: int) -> str:
+        """What `push` would return."""
+        return TextStream(self._tokenizer, self._started).push(token)
+
+    def push_word(self, word: str) -> str:
+        """The text that a word adds which is not in the vocabulary."""
+        started, self._started = self._started, True
+        piece = self._tokenizer.word(word)
+        return piece if started else self._tokenizer.first(piece)
 
     def state(self) -> dict[str, Any]:
         """Plain JSON values from which `from_state` goes on."""

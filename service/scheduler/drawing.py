@@ -19,7 +19,8 @@ def uniforms(seeds: Array, places: Array) -> Array:
     The place-th output of SplitMix64 (Steele, Lea and Flood 2014, section 5) whose state is the mixed seed.
     """
     states = _mixed(seeds.astype(np.uint64)) + (places.astype(np.uint64) + np.uint64(1)) * _STEP
-    return (_mixed(states) >> np.uint64(11)).astype(np.float64) * _TO_UNIT
+    numbers: Array = (_mixed(states) >> np.uint64(11)).astype(np.float64) * _TO_UNIT
+    return numbers
 
 
 def _mixed(z: Array) -> Array:

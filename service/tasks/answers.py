@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.bundle.tokenizer import Tokenizer
-from service.tasks.decoding import Finish, Found, ScoredToken
+from service.tasks.decoding import Found
+from service.tasks.decoding.kept import found_from_json, found_to_json
 from service.tasks.outputs import Hypothesis, Token, hypotheses_of
 from service.tasks.said import NOTHING_SAID, Said
 
@@ -35,23 +36,15 @@ def to_log(answer: Answer, found: Sequence[Found] = ()) -> str:
     """The answer of a turn as JSON; of outputs, only what a model was needed for."""
     kept: dict[str, Any] = {"at": [answer.input_position, answer.output_position], **answer.said.to_json()}
     if found:
-        kept["found"] = [
-            [[t.id for t in each.tokens], [t.log_prob for t in each.tokens], each.score, each.finish.value]
-            for each in found
-        ]
+        kept["found"] = list(map(found_to_json, found))
     return json.dumps(kept, separators=(",", ":"))
 
 
 def from_log(log: str, turn: int, tokenizer: Tokenizer) -> Answer:
     """The answer that was kept; tokens are those of the best output."""
     kept = json.loads(log)
-    found = [_found(*each) for each in kept.get("found", ())]
+    found = [found_from_json(*each) for each in kept.get("found", ())]
     hypotheses = hypotheses_of(tokenizer, found) or None
     tokens = hypotheses[0].tokens if hypotheses else ()
     input_position, output_position = kept["at"]
     return Answer(input_position, output_position, Said.from_json(kept), tokens, hypotheses, turn)
-
-
-def _found(ids: list[int], log_probs: list[float], score: float, finish: str) -> Found:
-    tokens = tuple(ScoredToken(*pair) for pair in zip(ids, log_probs, strict=True))
-    return Found(tokens, score, Finish(finish))

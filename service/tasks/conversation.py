@@ -5,16 +5,17 @@ caller walks away from, leaves the session where it was. Each request that chang
 comes again with its turn's number is answered from the log, and a generate that was cut off is gone on with.
 """
 
+import hashlib
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import astuple, replace
+from dataclasses import replace
 from functools import partial
 
 from service.config import LimitSettings
 from service.errors import InvalidInput, NotPossible, OutOfRange, TurnConflict
 from service.sessions import NEW, Reading, Session, Standing, Turn, Unfinished
 from service.tasks.answers import Answer, digest_of, from_log, to_log
-from service.tasks.decoding import DecodingOptions, Found
+from service.tasks.decoding import DecodingOptions, Found, Plan
 from service.tasks.intake import Given, Taken, content_of
 from service.tasks.jobs import run, run_streaming
 from service.tasks.kind import Writes
@@ -71,7 +72,7 @@ class Conversation:
 
         Tokens up to `output_position` are not sent; by default all of this turn are, also when it is gone on with.
         """
-        digest = digest_of("generate", *astuple(options))
+        digest = digest_of("generate", *options.identity())
         if done := self._done_before(turn, digest):
             again = self._again(done)
             yield _after(again, again.output_position - len(again.tokens), output_position)
@@ -82,7 +83,8 @@ class Conversation:
         writer.check_begun(standing, rest)
         self._check_room(standing, len(rest))
         _check_output_position(output_position, standing.output_position)
-        async with aclosing(self._write(digest, writer, standing, rest, options)) as answers:
+        plan = self._plan(options)
+        async with aclosing(self._write(digest, writer, standing, rest, plan)) as answers:
             async for answer in answers:
                 answer = _after(answer, answer.output_position - len(answer.tokens), output_position)
                 if answer.tokens or answer.hypotheses:
@@ -101,30 +103,38 @@ class Conversation:
         return answer
 
     async def _write(
-        self, digest: str, kind: Writes, standing: Standing, rest: Taken, options: DecodingOptions
+        self, digest: str, kind: Writes, standing: Standing, rest: Taken, plan: Plan
     ) -> AsyncGenerator[Answer, None]:
         """Every token of the turn, those that were written before it was gone on with too."""
         unfinished, turn = self._begun(digest), self.session.log.next_turn
-        writing = Writing(kind, options, unfinished)
+        writing = Writing(plan, unfinished)
         pen, num_read = TokenWriter(self._served.bundle.tokenizer), standing.input_position + len(rest)
         before = pen.write(writing.written)
         position = standing.output_position + len(before)
         if before:
             yield Answer(num_read, position, tokens=before, turn=turn)
-        program = partial(writing.program, standing, rest)
+        program = partial(writing.program, partial(kind.begin, standing, rest, plan))
         try:
             async with aclosing(run_streaming(self._served.scheduler, program)) as all_progress:
                 async for progress in all_progress:
-                    writing.follow(progress.items)
-                    tokens = pen.write(progress.items)
+                    found, whole = progress.answer, None
+                    fresh = writing.follow(progress.items, found)
+                    tokens = pen.write(fresh, found[0].last_chars if found else None)
                     position += len(tokens)
                     self.session.steps += len(tokens)
-                    found, whole = progress.answer, None
                     if found is not None:
                         whole = self._accept(digest, kind.wrote(standing, rest, found), found)
                     yield Answer(num_read, position, tokens=tokens, hypotheses=whole, turn=turn)
         finally:
             self._put_down(unfinished, writing)
+
+    def _plan(self, options: DecodingOptions) -> Plan:
+        """How the options are carried out in the next turn; wherever that is run again, it draws the same."""
+        if options.replace_unknowns:
+            raise NotPossible("a session does not keep its source words: replace_unknowns is for whole texts")
+        turn = f"{self.session.id}/{self.session.log.next_turn}"
+        seed = int.from_bytes(hashlib.blake2b(turn.encode(), digest_size=8).digest())
+        return Plan.of(self._served.bundle, options, seed=seed, field="generate.options")
 
     def _begun(self, digest: str) -> Unfinished:
         """What was begun with the same request, or a new beginning, which gives up what was begun before."""

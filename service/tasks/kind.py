@@ -7,7 +7,7 @@ from service.registry import Served
 from service.sessions import Reading, Standing
 from service.sessions.session import Pending
 from service.step import Arrays
-from service.tasks.decoding import DecodingOptions, Found, Search
+from service.tasks.decoding import Found, Plan, Search
 from service.tasks.intake import Intake, Taken
 from service.tasks.jobs import Program
 from service.tasks.reader import Reader
@@ -46,7 +46,7 @@ class Kind(Protocol):
 class Writes(Kind, Protocol):
     """Of a model that writes text."""
 
-    def begin(self, standing: Standing, rest: Taken, options: DecodingOptions) -> Program[Search]:
+    def begin(self, standing: Standing, rest: Taken, plan: Plan) -> Program[Search]:
         """Read the `rest`, with which the input ends; the search for what follows."""
         ...
 

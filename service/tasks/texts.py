@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from enum import Enum
+from typing import NamedTuple
 
 from service.bundle import Bundle
 from service.bundle.tokenizer import Tokenizer
@@ -23,6 +24,18 @@ class TooLong(Enum):
     TRUNCATE = "truncate"
 
 
+class Source(NamedTuple):
+    """Where the tokens of a text come from: for each, the end of the sentence last."""
+
+    pieces: tuple[str, ...]
+    """What of the text it stands for, with the white space before it."""
+    words: tuple[str, ...]
+    """The whole word that it belongs to; empty for the end."""
+
+
+NO_SOURCE = Source((), ())
+
+
 async def tokens_of(
     texts: Sequence[str],
     bundle: Bundle,
@@ -38,6 +51,20 @@ async def tokens_of(
         _check_not_blank(text, field.format(index))
     encoded = await _encode(bundle.tokenizer, cleaned)
     return [_fitted(tokens, bundle, too_long, field.format(index)) for index, tokens in enumerate(encoded)]
+
+
+def source_of(text: str, num_tokens: int, bundle: Bundle) -> Source:
+    """Where the first `num_tokens` tokens of a text come from."""
+    text = text.translate(_BLANKED)
+    spans = bundle.tokenizer.spans(text)[:num_tokens]
+    ends = [0, *(span.end for span in spans)]
+    pieces = [text[before : span.end] for before, span in zip(ends, spans, strict=False)]
+    edges: dict[int, tuple[int, int]] = {}
+    for span in spans:
+        start, end = edges.get(span.word, (span.start, span.end))
+        edges[span.word] = min(start, span.start), max(end, span.end)
+    words = [text[slice(*edges[span.word])].strip() for span in spans]
+    return Source((*pieces, ""), (*words, ""))
 
 
 def cleaned_text(text: str, limits: LimitSettings, field: str) -> str:

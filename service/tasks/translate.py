@@ -4,22 +4,22 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from service.bundle.tokenizer import EOS
 from service.config import LimitSettings
 from service.errors import NotPossible
 from service.registry import Served
-from service.scheduler import Mailbox
-from service.sessions import NOTHING_READ, Reading, Standing
+from service.sessions import NOTHING_READ, Reading, Standing, Unfinished
 from service.sessions.session import Pending
 from service.step import Arrays
-from service.tasks.decoding import DecodingOptions, Found, Search, new_search
+from service.tasks.decoding import DecodingOptions, Found, Plan, Search, new_search
 from service.tasks.intake import Taken, TextIntake
 from service.tasks.jobs import Program, run_all, run_streaming
 from service.tasks.outputs import Hypothesis, Token, TokenWriter, hypotheses_of
 from service.tasks.reader import Reader
 from service.tasks.said import NOTHING_SAID, Said
+from service.tasks.texts import NO_SOURCE, Source
+from service.tasks.writing import Writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,8 @@ class Translation:
 
     hypotheses: tuple[Hypothesis, ...]
     num_source_tokens: int
+    source_pieces: tuple[str, ...] = ()
+    """What the attention of its tokens belongs to, where it was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +59,9 @@ class Translator:
     ) -> tuple[Said, Pending | None]:
         return NOTHING_SAID, pending
 
-    def begin(self, standing: Standing, rest: Taken, options: DecodingOptions) -> Program[Search]:
+    def begin(self, standing: Standing, rest: Taken, plan: Plan) -> Program[Search]:
         """The search for the translation of all that was fed."""
-        return (yield from _search(self.reader, [*rest.array.tolist(), EOS], standing.reading, options))
+        return (yield from _search(self.reader, [*rest.array.tolist(), EOS], standing.reading, plan))
 
     def check_begun(self, standing: Standing, rest: Taken) -> None:
         """NotPossible where no text was fed."""
@@ -72,42 +74,62 @@ class Translator:
 
 
 async def translate(
-    served: Served, texts: Sequence[Sequence[int]], options: DecodingOptions
+    served: Served,
+    texts: Sequence[Sequence[int]],
+    options: DecodingOptions,
+    sources: Sequence[Source] = (),
 ) -> list[Translation]:
-    """Translations in the order of the texts, which come as tokens; all or none."""
-    programs = [_translation(served, text, options, None) for text in texts]
+    """Translations in the order of the texts, which come as tokens; all or none.
+
+    `sources` say where the tokens come from, where the options need that.
+    """
+    plans = [Plan.of(served.bundle, options) for _ in texts]
+    programs = [_translation(served, text, plan) for text, plan in zip(texts, plans, strict=True)]
     found = await run_all(served.scheduler, programs)
-    outputs = [hypotheses_of(served.bundle.tokenizer, each) for each in found]
-    return [Translation(output, len(text)) for output, text in zip(outputs, texts, strict=True)]
+    origins = sources or [NO_SOURCE] * len(texts)
+    return [
+        Translation(_hypotheses(served, each, options, source), len(text), source.pieces)
+        for each, source, text in zip(found, origins, texts, strict=True)
+    ]
 
 
 async def stream_translate(
-    served: Served, text: Sequence[int], options: DecodingOptions
+    served: Served, text: Sequence[int], options: DecodingOptions, source: Source = NO_SOURCE
 ) -> AsyncGenerator[Written, None]:
-    """Tokens as soon as there are any; all that came while the reader was busy come together."""
-    tokenizer, position = served.bundle.tokenizer, 0
-    writer = TokenWriter(tokenizer)
-    running = run_streaming(served.scheduler, partial(_translation, served, text, options))
+    """Tokens as soon as there are any that are certain; all that came while the reader was busy come together."""
+    position, plan = 0, Plan.of(served.bundle, options)
+    writing, pen = (
+        Writing(plan, Unfinished("")),
+        TokenWriter(served.bundle.tokenizer, source.words if options.replace_unknowns else ()),
+    )
+    begin = partial(_search, _reader(served), [*text, EOS], NOTHING_READ, plan)
+    running = run_streaming(served.scheduler, partial(writing.program, begin))
     async with aclosing(running) as all_progress:
         async for progress in all_progress:
-            tokens = writer.write(progress.items)
-            position += len(tokens)
             found = progress.answer
-            yield Written(tokens, position, hypotheses_of(tokenizer, found) if found else None)
+            fresh = writing.follow(progress.items, found)
+            tokens = pen.write(fresh, found[0].last_chars if found else None)
+            position += len(tokens)
+            whole = _hypotheses(served, found, options, source) if found else None
+            if tokens or whole:
+                yield Written(tokens, position, whole)
 
 
-def _translation(
-    served: Served, text: Sequence[int], options: DecodingOptions, sink: Mailbox[Any] | None
-) -> Program[list[Found]]:
-    search = yield from _search(_reader(served), [*text, EOS], NOTHING_READ, options)
-    return (yield from search.program(sink))
+def _translation(served: Served, text: Sequence[int], plan: Plan) -> Program[list[Found]]:
+    search = yield from _search(_reader(served), [*text, EOS], NOTHING_READ, plan)
+    return (yield from search.program(None))
 
 
-def _search(
-    reader: Reader, rest: Sequence[int], reading: Reading, options: DecodingOptions
-) -> Program[Search]:
+def _search(reader: Reader, rest: Sequence[int], reading: Reading, plan: Plan) -> Program[Search]:
     reading, _ = yield from reader.read(rest, reading)
-    return new_search(reading.state, reading.context(reader.contexts), options)
+    return new_search(reading.state, reading.context(reader.contexts), plan)
+
+
+def _hypotheses(
+    served: Served, found: Sequence[Found], options: DecodingOptions, source: Source
+) -> tuple[Hypothesis, ...]:
+    words = source.words if options.replace_unknowns else ()
+    return hypotheses_of(served.bundle.tokenizer, found, words)
 
 
 def _reader(served: Served) -> Reader:

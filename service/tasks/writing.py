@@ -1,38 +1,42 @@
 """Writing an output that can be gone on with: the text is read to its end, then a search runs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from service.scheduler import Mailbox
-from service.sessions import Standing, Unfinished
-from service.tasks.decoding import DecodingOptions, Found, ScoredToken, search_from
-from service.tasks.intake import Taken
+from service.sessions import Unfinished
+from service.tasks.decoding import Found, Plan, ScoredToken, Search, search_from
 from service.tasks.jobs import Program
-from service.tasks.kind import Writes
 
 
 class Writing:
     """Runs a search and shows it in `unfinished`, so that whoever looks there can go on from between any two steps."""
 
-    def __init__(self, kind: Writes, options: DecodingOptions, unfinished: Unfinished) -> None:
-        self._kind = kind
-        self._options = options
+    def __init__(self, plan: Plan, unfinished: Unfinished) -> None:
         self._unfinished = unfinished
-        self._search = search_from(unfinished.search, options) if unfinished.search else None
+        self._search = search_from(unfinished.search, plan) if unfinished.search else None
         self.written: Sequence[ScoredToken] = self._written_before()
         """Tokens that were certain before it was gone on with."""
+        self._num_told = len(self.written)
 
-    def program(self, standing: Standing, rest: Taken, sink: Mailbox[Any] | None) -> Program[list[Found]]:
-        """Puts the tokens after `written` into the sink."""
+    def program(
+        self, begin: Callable[[], Program[Search]], sink: Mailbox[Any] | None
+    ) -> Program[list[Found]]:
+        """Tells the sink of what comes after `written`; `begin` is run where nothing was begun before."""
         if self._search is None:
-            self._search = yield from self._kind.begin(standing, rest, self._options)
+            self._search = yield from begin()
         self._unfinished.search = self._search
         return (yield from self._search.program(sink))
 
-    def follow(self, items: Sequence[Any]) -> None:
-        """Take note of what came out of the sink."""
-        if self._search is not None:
-            self._search.follow(items)
+    def follow(self, items: Sequence[Any], found: Sequence[Found] | None) -> Sequence[ScoredToken]:
+        """Take note of what came out of the sink; the tokens of the best output that nobody was told of yet."""
+        if self._search is None:
+            return ()
+        tokens = self._search.follow(items)
+        if found is not None:
+            tokens = found[0].tokens[self._num_told :]
+        self._num_told += len(tokens)
+        return tokens
 
     def stop(self) -> None:
         """Leave a checkpoint that no longer changes, however far a step that is under way still comes."""
@@ -40,6 +44,5 @@ class Writing:
             self._unfinished.search = self._search.checkpoint()
 
     def _written_before(self) -> Sequence[ScoredToken]:
-        if self._search is None:
-            return ()
-        return self._search.found[0].tokens if self._search.found else self._search.written()
+        """Of a search that is over, nothing: all of it comes with its end."""
+        return () if self._search is None or self._search.found else self._search.written()

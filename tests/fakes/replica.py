@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from service.config import LimitSettings, SessionSettings
 from service.metrics import Metrics
@@ -36,7 +37,7 @@ class Talker:
         await self.sessions.moved_on(self.session)
         return answer.input_position
 
-    async def generate(self, turn: int | None = None, **options: int) -> str:
+    async def generate(self, turn: int | None = None, **options: Any) -> str:
         text = ""
         async for answer in Conversation(self.session, LIMITS).generate(
             DecodingOptions(**options), turn=turn

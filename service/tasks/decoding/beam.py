@@ -164,8 +164,8 @@ class _Growing:
         if live.tokens[-1].id == EOS:
             self._finish(live.tokens[:-1], live, Finish.END)
         elif stopper is not None and stopper.push_all(token.id for token in live.tokens):
-            num, num_chars = stopper.cut()
-            self._finish(live.tokens[:num], live, Finish.STOP, num_chars)
+            num, last_chars = stopper.cut()
+            self._finish(live.tokens[:num], live, Finish.STOP, last_chars)
         else:
             grown.append(live)
 
@@ -187,12 +187,12 @@ class _Growing:
         return best_case > score
 
     def _finish(
-        self, tokens: tuple[ScoredToken, ...], live: Live, finish: Finish, num_chars: int | None = None
+        self, tokens: tuple[ScoredToken, ...], live: Live, finish: Finish, last_chars: int | None = None
     ) -> None:
         score = normalized(live.log_prob, self._num_steps, self._options.length_penalty)
         if self._options.coverage_penalty and live.coverage is not None:
             score += covered(live.coverage, self._options.coverage_penalty)
-        self._finished.append(Found(tokens, score, finish, num_chars))
+        self._finished.append(Found(tokens, score, finish, last_chars))
 
     def _now_certain(self, live: Sequence[Live]) -> tuple[ScoredToken, ...]:
         """The beginning that all outputs share which may still be the best, as far as no stop text takes it back."""

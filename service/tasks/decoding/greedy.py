@@ -126,6 +126,6 @@ class GreedySearch:
         tokens = every[:-1] if has_ended else every
         stopper = plan.stopper()
         if stopper is not None and stopper.push_all(token.id for token in tokens):
-            num, num_chars = stopper.cut()
-            return Found(tokens[:num], score, Finish.STOP, num_chars, plan.seed)
+            num, last_chars = stopper.cut()
+            return Found(tokens[:num], score, Finish.STOP, last_chars, plan.seed)
         return Found(tokens, score, Finish.END if has_ended else Finish.LENGTH, None, plan.seed)

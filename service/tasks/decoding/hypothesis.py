@@ -38,8 +38,8 @@ class Found(NamedTuple):
     tokens: tuple[ScoredToken, ...]
     score: float
     finish: Finish
-    num_chars: int | None = None
-    """How much of the tokens' text belongs to the output, where a stop text began within the last token."""
+    last_chars: int | None = None
+    """How many characters of the last token belong to the output, where a stop text began within it."""
     seed: int = 0
     """What it was drawn with, where it was drawn."""
 
@@ -100,9 +100,9 @@ _WHOLE = -1
 
 
 def found_to_plain(prefix: str, found: Found) -> Arrays:
-    """An output as arrays: its end is the score, why it ended, and how many characters belong to it."""
-    num_chars = _WHOLE if found.num_chars is None else found.num_chars
-    end = np.array([found.score, _FINISHES.index(found.finish), num_chars], np.float64)
+    """An output as arrays: its end is the score, why it ended, and how much of its last token belongs to it."""
+    last_chars = _WHOLE if found.last_chars is None else found.last_chars
+    end = np.array([found.score, _FINISHES.index(found.finish), last_chars], np.float64)
     return {
         **tokens_to_plain(prefix, found.tokens),
         f"{prefix}/end": end,
@@ -113,9 +113,9 @@ def found_to_plain(prefix: str, found: Found) -> Arrays:
 def found_from_plain(prefix: str, arrays: Arrays) -> Found:
     """The output that `found_to_plain` made arrays of, here or in a version without stop texts and seeds."""
     score, finish, *rest = arrays[f"{prefix}/end"].tolist()
-    num_chars = int(rest[0]) if rest and rest[0] != _WHOLE else None
+    last_chars = int(rest[0]) if rest and rest[0] != _WHOLE else None
     seed = int(arrays[f"{prefix}/seed"]) if f"{prefix}/seed" in arrays else 0
-    return Found(tokens_from_plain(prefix, arrays), score, _FINISHES[int(finish)], num_chars, seed)
+    return Found(tokens_from_plain(prefix, arrays), score, _FINISHES[int(finish)], last_chars, seed)
 
 
 def all_to_plain(found: Sequence[Found] | None) -> dict[str, Array]:

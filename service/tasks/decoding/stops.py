@@ -45,11 +45,11 @@ class Stopper:
         return sum(end <= sure for end in self._ends)
 
     def cut(self) -> tuple[int, int | None]:
-        """What is left before the stop text: (tokens, characters of their text where the last one is cut)."""
+        """What is left before the stop text: (tokens, characters of the last one where it is cut)."""
         assert self.stopped_at is not None
         whole = sum(end <= self.stopped_at for end in self._ends)
-        is_cut = self.stopped_at > (self._ends[whole - 1] if whole else 0)
-        return whole + is_cut, self.stopped_at if is_cut else None
+        rest = self.stopped_at - (self._ends[whole - 1] if whole else 0)
+        return (whole + 1, rest) if rest else (whole, None)
 
     def _first(self, before: int) -> int | None:
         """Where the first stop text begins, of those that end after so many characters."""

@@ -2,6 +2,8 @@ import asyncio
 import itertools
 from collections.abc import AsyncGenerator, AsyncIterator
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,12 +31,12 @@ def talk_to(session: Session) -> Conversation:
     return Conversation(session, LIMITS)
 
 
-async def generated(conversation: Conversation, **options: int) -> list[Answer]:
+async def generated(conversation: Conversation, **options: Any) -> list[Answer]:
     chosen = DecodingOptions(**options)
     return [answer async for answer in conversation.generate(chosen)]
 
 
-async def text_of(conversation: Conversation, **options: int) -> str:
+async def text_of(conversation: Conversation, **options: Any) -> str:
     *_, last = await generated(conversation, **options)
     assert last.hypotheses is not None
     return last.hypotheses[0].text
