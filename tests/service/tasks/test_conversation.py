@@ -1,7 +1,6 @@
 import asyncio
 import itertools
 from collections.abc import AsyncGenerator, AsyncIterator
-
 from typing import Any
 
 import pytest
