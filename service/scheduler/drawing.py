@@ -26,7 +26,8 @@ def uniforms(seeds: Array, places: Array) -> Array:
 def _mixed(z: Array) -> Array:
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
+    mixed: Array = z ^ (z >> np.uint64(31))
+    return mixed
 
 
 def drawn_from_best(log_probs: Array, topk: Array, topp: Array, temperature: Array, uniform: Array) -> Array:
