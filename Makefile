@@ -10,7 +10,7 @@ DEV_READY := $(VENV)/.ready-to-develop
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test check check-format check-lint check-types check-layers check-protos check-docs check-locks format protos docs lock dev clean
+.PHONY: help serve test test-docker check check-format check-lint check-types check-layers check-protos check-docs check-locks format protos docs lock dev clean
 
 help: ## List these commands
 	@echo "seqserve: make <command>"
@@ -25,6 +25,9 @@ serve: $(SERVE_READY) ## Install what serving needs (no torch) and serve the shi
 
 test: $(DEV_READY) ## Install everything and run the tests
 	$(BIN)/python -m pytest $(ARGS)
+
+test-docker: $(DEV_READY) ## Build the image and test it, and deploy/compose.yaml, with a Docker engine
+	$(BIN)/python -m pytest --docker tests/docker $(ARGS)
 
 check: check-format check-lint check-types check-layers check-protos check-docs check-locks ## Run every check: format, lint, types, layers, protos, docs, locks
 

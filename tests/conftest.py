@@ -38,7 +38,13 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--docker", action="store_true", help="run the tests that need a Docker engine, too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--docker"):
+        items[:] = [item for item in items if "docker" not in item.path.relative_to(config.rootpath).parts]
     wanting_gpu = [item for item in items if item.get_closest_marker("gpu")]
     if wanting_gpu and not has_gpu():
         for item in wanting_gpu:
