@@ -1,6 +1,6 @@
 """The counters: one object, made by the server and handed to each part."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import (
     CollectorRegistry,
@@ -186,6 +186,11 @@ class Metrics:
             states=["closed", "open", "half_open"],
             registry=r,
         )
+
+    def expect(self, metric: Counter, values: Iterable[tuple[str, ...]]) -> None:
+        """Count from zero: Prometheus does not see a counter's first step, from nothing to one, as a step."""
+        for labels in values:
+            metric.labels(*labels)
 
     def mean_batch_size(self, model: str, graph: str) -> float:
         """Rows per batch since the start; 0 before the first."""

@@ -34,3 +34,10 @@ def test_two_servers_in_one_process_count_apart() -> None:
     labels = {"method": "Translate", "code": "OK"}
     assert one.registry.get_sample_value("seqserve_requests_total", labels) == 1
     assert other.registry.get_sample_value("seqserve_requests_total", labels) is None
+
+
+def test_what_is_expected_is_counted_from_zero() -> None:
+    metrics = Metrics()
+    metrics.expect(metrics.requests, [("Translate", "INTERNAL")])
+    labels = {"method": "Translate", "code": "INTERNAL"}
+    assert metrics.registry.get_sample_value("seqserve_requests_total", labels) == 0

@@ -266,7 +266,7 @@ async def test_turns_that_come_again_are_counted_by_what_became_of_them(toys: To
     assert value("seqserve_turns_repeated_total", {"outcome": "answered"}) == 1
     assert value("seqserve_turns_repeated_total", {"outcome": "refused"}) == 2
     assert value("seqserve_sessions_opened_total") == 2
-    assert value("seqserve_sessions_resumed_total", {"source": "memory"}) is None
+    assert value("seqserve_sessions_resumed_total", {"source": "memory"}) == 0
 
 
 async def test_a_session_that_is_resumed_is_counted_by_where_it_was(toys: Toys) -> None:
