@@ -25,26 +25,26 @@ LABELS = ("AddToPlaylist", "GetWeather", "PlayMusic")
 
 def write_translator(models: Path, name: str = "toy-es-en", seed: int = 0, **parts: Any) -> Path:
     """A translator in `models`; `parts` go into the recipe's `[model]`, `export` into its own table."""
+    return write_bundle(translator_run(name, seed, **parts), models, tell=lambda _: None)
+
+
+def translator_run(name: str = "toy-es-en", seed: int = 0, **parts: Any) -> Run[Any, Any]:
+    """The run that `write_translator` makes a bundle of."""
     model = {"embedding": 32, "encoder": {"hidden": 24, "bidirectional": True}, "decoder": {"hidden": 40}}
     recipe = {"name": name, "task": "translate", "source": "es", "target": "en"}
-    return _write(models, recipe, model, parts, (), seed)
+    return _run(recipe, model, parts, (), seed)
 
 
 def write_classifier(models: Path, name: str = "toy-intents", seed: int = 0, **parts: Any) -> Path:
     """A classifier in `models`; `parts` as with `write_translator`."""
     model = {"embedding": 32, "pooling": "max", "encoder": {"hidden": 24}}
     recipe = {"name": name, "task": "classify", "source": "en"}
-    return _write(models, recipe, model, parts, LABELS, seed)
+    return write_bundle(_run(recipe, model, parts, LABELS, seed), models, tell=lambda _: None)
 
 
-def _write(
-    models: Path,
-    recipe: dict[str, Any],
-    model: dict[str, Any],
-    parts: dict[str, Any],
-    labels: tuple[str, ...],
-    seed: int,
-) -> Path:
+def _run(
+    recipe: dict[str, Any], model: dict[str, Any], parts: dict[str, Any], labels: tuple[str, ...], seed: int
+) -> Run[Any, Any]:
     export = {"precision": "int8", "max_input_tokens": 200, "max_length": 30} | parts.pop("export", {})
     data = {"train": ["none"], "dev": ["none"]}
     checked = parse_recipe(recipe | {"data": data, "model": model | parts, "export": export})
@@ -53,4 +53,4 @@ def _write(
     net = build(checked, vocabulary)
     for weight in net.parameters():
         weight.data.mul_(2)  # random weights of this size write varied text
-    return write_bundle(Run(checked, net.eval(), vocabulary), models, tell=lambda _: None)
+    return Run(checked, net.eval(), vocabulary)
