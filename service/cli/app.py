@@ -9,6 +9,7 @@ from service.cli import (
     doctor,
     evaluate,
     health,
+    keys,
     models,
     serve,
     sessions,
@@ -16,6 +17,7 @@ from service.cli import (
     translate,
     version,
 )
+from service.cli.access import with_access
 
 app = typer.Typer(
     pretty_exceptions_enable=False,
@@ -47,14 +49,15 @@ def seqserve(
 
 
 app.command("serve", rich_help_panel=SERVING)(serve.serve)
-app.command("translate", rich_help_panel=SERVING)(translate.translate)
-app.command("classify", rich_help_panel=SERVING)(classify.classify)
-app.command("models", rich_help_panel=SERVING)(models.models)
-app.command("sessions", rich_help_panel=SERVING)(sessions.sessions)
-app.command("health", rich_help_panel=SERVING)(health.health)
+app.command("translate", rich_help_panel=SERVING)(with_access(translate.translate))
+app.command("classify", rich_help_panel=SERVING)(with_access(classify.classify))
+app.command("models", rich_help_panel=SERVING)(with_access(models.models))
+app.command("sessions", rich_help_panel=SERVING)(with_access(sessions.sessions))
+app.command("health", rich_help_panel=SERVING)(with_access(health.health))
+app.add_typer(keys.app, name="keys", rich_help_panel=SERVING)
 app.command("doctor", rich_help_panel=SERVING)(doctor.doctor)
 app.command("version", rich_help_panel=SERVING)(version.print_version)
-app.command("evaluate", rich_help_panel=TRAINING)(evaluate.evaluate)
+app.command("evaluate", rich_help_panel=TRAINING)(with_access(evaluate.evaluate))
 for name, command in training.COMMANDS.items():
     app.command(name, rich_help_panel=TRAINING, add_help_option=False, context_settings=training.EVERYTHING)(
         command

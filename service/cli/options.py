@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from service.cli.access import how
 from service.cli.completion import DEFAULT_ADDRESS as DEFAULT_ADDRESS
 from service.cli.completion import model_names
 from service.cli.source import Errors
@@ -49,7 +50,7 @@ Invalid = Annotated[
 def connect(address: str, timeout: float) -> "Client":
     from service.client import Client  # gRPC takes a moment to import
 
-    return Client(address, timeout=timeout, max_attempts=3, watch=_tell)
+    return Client(address, timeout=timeout, max_attempts=3, watch=_tell, **how())
 
 
 def _tell(event: "Reconnecting | Resumed") -> None:

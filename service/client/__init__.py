@@ -10,6 +10,7 @@
 `service.client.errors`. Nothing here needs numpy or ONNX Runtime.
 """
 
+from service.client.access import Tls
 from service.client.aio import AsyncClient
 from service.client.aio_session import AsyncSession
 from service.client.errors import (
@@ -83,6 +84,7 @@ __all__ = [
     "TaggedWord",
     "Tensor",
     "Ticket",
+    "Tls",
     "Token",
     "TokenStream",
     "Trace",

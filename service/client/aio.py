@@ -149,13 +149,15 @@ class AsyncClient(ClientBase):
 
     def _connect(self) -> None:
         self._opened: list[grpc.aio.Channel] = []
+        self._ways: list[grpc.aio.Channel] = []
 
     def _channels(self) -> list[grpc.aio.Channel]:
         """The channels belong to the event loop that runs at their first use."""
         self._check_open()
         if not self._opened:
-            self._opened = [grpc.aio.insecure_channel(address, self._options) for address in self.addresses]
-        return self._opened
+            self._opened = self._open(grpc.aio.insecure_channel, grpc.aio.secure_channel)
+            self._ways = [self._access.over(one) for one in self._opened]
+        return self._ways
 
     def _channel(self) -> grpc.aio.Channel:
         return self._channels()[self._current % len(self.addresses)]

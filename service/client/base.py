@@ -1,11 +1,13 @@
 """What the sync and the async client have in common: settings, and what many texts in several requests need."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 
 from service.client import channel
+from service.client.access import Tls, access
 from service.client.addresses import targets
 from service.client.batches import Batches
 from service.client.errors import (
@@ -22,6 +24,7 @@ MAX_WAITS = 8
 """How often one request of a long list waits for room on an overloaded server."""
 MAX_WAIT_S = 5.0
 
+C = TypeVar("C")
 R = TypeVar("R")
 
 _INDEXED = re.compile(r"texts\[(\d+)\]")
@@ -40,6 +43,8 @@ class ClientBase:
         max_under_way: int = 4,
         patience: float = 60.0,
         watch: Watch | None = None,
+        tls: bool | Tls = False,
+        token: str | Path | None = None,
     ) -> None:
         """Set up a client; nothing is sent yet.
 
@@ -50,18 +55,30 @@ class ClientBase:
         address: one server, or several: `"a:50051,b:50051"` or a list; where one is not there, the next is asked.
         patience: seconds that a session whose server is gone looks for one before it raises the error.
         watch: called when a session's stream breaks (`Reconnecting`, at each attempt) and when it goes on (`Resumed`).
+        tls: True, or `Tls(ca_file=…, cert_file=…, key_file=…)`: speak TLS, with a certificate of one's own or without.
+        token: an access key or a token of an issuer; a `Path` is the file that holds it, read again for every call.
         """
         self.addresses = targets(address)
         self._current = 0
         self._timeout = timeout
         self._max_texts = max_texts
         self._max_under_way = max_under_way
+        self._access = access(tls, token)
+        self._access.check(self.addresses, channel.is_local)
         self._options = channel.options(self.addresses, max_attempts)
         self._manner = Manner(patience, max_attempts, len(self.addresses), watch or (lambda event: None))
         self._closed = False
         self._connect()
 
     def _connect(self) -> None: ...
+
+    def _open(self, plain: Callable[..., C], secure: Callable[..., C]) -> list[C]:
+        """A channel to each server, made by the one or by the other."""
+        tls = self._access.tls
+        if tls is None:
+            return [plain(address, self._options) for address in self.addresses]
+        credentials, options = tls.credentials(), [*self._options, *tls.options()]
+        return [secure(address, credentials, options) for address in self.addresses]
 
     @property
     def address(self) -> str:

@@ -39,7 +39,7 @@ def options(addresses: Sequence[str], max_attempts: int) -> Options:
         ("grpc.keepalive_timeout_ms", 20_000),
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 2_000),
-        ("grpc.enable_http_proxy", int(not all(map(_is_local, addresses)))),
+        ("grpc.enable_http_proxy", int(not all(map(is_local, addresses)))),
         ("grpc.enable_retries", int(max_attempts > 1)),
         ("grpc.service_config", service_config(max_attempts)),
     ]
@@ -64,6 +64,6 @@ def service_config(max_attempts: int) -> str:
     return json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": policy}, {"name": [SESSION]}]})
 
 
-def _is_local(address: str) -> bool:
+def is_local(address: str) -> bool:
     """A proxy from the environment is never meant for this machine itself."""
     return address.startswith(("127.", "localhost:", "[::1]", "unix:"))

@@ -148,17 +148,20 @@ class Client(ClientBase):
         self.close()
 
     def _connect(self) -> None:
-        self._channels = [grpc.insecure_channel(address, self._options) for address in self.addresses]
-        self._sequence_stubs = [SequenceServiceStub(one) for one in self._channels]
+        self._channels = self._open(grpc.insecure_channel, grpc.secure_channel)
+        self._ways = [self._access.over(one) for one in self._channels]
+        self._sequence_stubs = [SequenceServiceStub(one) for one in self._ways]
 
     def _channel(self) -> grpc.Channel:
         self._check_open()
-        return self._channels[self._current % len(self._channels)]
+        way: grpc.Channel = self._ways[self._current % len(self._ways)]
+        return way
 
     @property
     def _sequences(self) -> SequenceServiceStub:
         self._check_open()
-        return self._sequence_stubs[self._current % len(self._channels)]
+        stub: SequenceServiceStub = self._sequence_stubs[self._current % len(self._channels)]
+        return stub
 
     @property
     def _models(self) -> ModelServiceStub:
