@@ -11,7 +11,7 @@ from tests.fakes.toy_server import Toys, serve_toys
 
 
 @contextmanager
-def toys_on_a_thread(models: Path, **pieces: dict[str, Any]) -> Iterator[Toys]:
+def toys_on_a_thread(models: Path, **pieces: Any) -> Iterator[Toys]:
     """Settings as `serve_toys` takes them."""
     ready: list[Toys] = []
     started, stop = threading.Event(), asyncio.Event()
