@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from service.bundle.words import Cut
+
 FORMAT = 2
 """The newest manifest format that this version reads and the one it writes."""
 
@@ -136,6 +138,10 @@ class Manifest(Part):
     features: str | None = None
     """The file that says what the input is, where it is not text."""
     labels: str | None = None
+    text_labels: str | None = None
+    """The file of the labels of whole texts, where a model of words has them, too."""
+    words: Cut = "marks"
+    """How a text is cut into words, where they have a label each."""
     generation: Generation = Generation()
     limits: Limits = Limits()
     files: dict[str, Sha256]

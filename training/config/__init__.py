@@ -14,13 +14,36 @@ from training.config.sections import (
     TokenizerSection,
     TrainingSection,
 )
+from training.config.tag import CompressionData, CompressionRecipe, TaggedData, TaggerSection, TagRecipe
 from training.config.translate import PairData, Seq2SeqSection, TranslationRecipe
 
 # fmt: off
 __all__ = [
-    "RECIPES", "Attention", "Cell", "ClassificationRecipe", "ClassifierSection", "DataSection",
-    "DecoderSection", "EncoderSection", "ExportSection", "LabelledData", "PairData", "Recipe",
-    "RecipeError", "Section", "Seq2SeqSection", "TextRecipe", "TokenizerSection", "TrainingSection",
-    "TranslationRecipe", "load_recipe", "parse_recipe",
+    "RECIPES",
+    "Attention",
+    "Cell",
+    "ClassificationRecipe",
+    "ClassifierSection",
+    "CompressionData",
+    "CompressionRecipe",
+    "DataSection",
+    "DecoderSection",
+    "EncoderSection",
+    "ExportSection",
+    "LabelledData",
+    "PairData",
+    "Recipe",
+    "RecipeError",
+    "Section",
+    "Seq2SeqSection",
+    "TagRecipe",
+    "TaggedData",
+    "TaggerSection",
+    "TextRecipe",
+    "TokenizerSection",
+    "TrainingSection",
+    "TranslationRecipe",
+    "load_recipe",
+    "parse_recipe",
 ]
 # fmt: on

@@ -10,11 +10,14 @@ from service.errors import SeqserveError
 from training.config.classify import ClassificationRecipe
 from training.config.recipe import Recipe
 from training.config.sections import Section
+from training.config.tag import CompressionRecipe, TagRecipe
 from training.config.translate import TranslationRecipe
 
 RECIPES: dict[str, type[Recipe]] = {
     "translate": TranslationRecipe,
     "classify": ClassificationRecipe,
+    "tag": TagRecipe,
+    "compress": CompressionRecipe,
 }
 
 

@@ -1,8 +1,8 @@
 """Tables that recipes of several tasks have, and what all tables obey."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
@@ -23,8 +23,16 @@ class DataSection(Section):
 
     train: Files
     """Files to learn from, relative to the data folder."""
-    dev: Files
+    dev: tuple[str, ...] = ()
     """Files to select on: learning rate, early stopping, the best checkpoints."""
+    hold_out: Annotated[int, Field(ge=0)] = 0
+    """Where there is no dev: about every so many-th text of train is dev instead, equal texts on one side."""
+
+    @model_validator(mode="after")
+    def _has_dev(self) -> Self:
+        if bool(self.dev) == bool(self.hold_out):
+            raise ValueError("wants either dev, or hold_out")
+        return self
 
 
 class TokenizerSection(Section):

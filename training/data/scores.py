@@ -1,9 +1,14 @@
 """How good finished outputs are, measured against the references that the data give."""
 
+from collections import Counter
 from collections.abc import Sequence
+from statistics import fmean
 from typing import NamedTuple
 
 from sacrebleu.metrics.bleu import BLEU
+
+from service.bundle.spans import spans_of
+from service.bundle.words import words_of
 
 
 class BleuScore(NamedTuple):
@@ -24,3 +29,54 @@ def score_labels(labels: Sequence[str], references: Sequence[str]) -> float:
     """Accuracy in percent."""
     right = sum(label == reference for label, reference in zip(labels, references, strict=True))
     return 100 * right / len(references)
+
+
+class SpanScore(NamedTuple):
+    """In percent: of all spans together (micro average), and of whole texts whose labels are all right."""
+
+    precision: float
+    recall: float
+    f1: float
+    exact: float
+
+
+def score_spans(labels: Sequence[Sequence[str]], references: Sequence[Sequence[str]]) -> SpanScore:
+    """Spans with the right beginning, end and label (Tjong Kim Sang and De Meulder 2003; `conlleval`)."""
+    right = found = wanted = 0
+    for ours, theirs in zip(labels, references, strict=True):
+        spans, gold = set(spans_of(ours)), set(spans_of(theirs))
+        right, found, wanted = right + len(spans & gold), found + len(spans), wanted + len(gold)
+    exact = sum(list(ours) == list(theirs) for ours, theirs in zip(labels, references, strict=True))
+    precision, recall = right / max(found, 1), right / max(wanted, 1)
+    f1 = 2 * right / max(found + wanted, 1)
+    return SpanScore(100 * precision, 100 * recall, 100 * f1, 100 * exact / len(references))
+
+
+class DeletionScore(NamedTuple):
+    """In percent, but for the ratio: characters left of the text's."""
+
+    f1: float
+    exact: float
+    ratio: float
+
+
+def score_deletions(outputs: Sequence[str], references: Sequence[str], texts: Sequence[str]) -> DeletionScore:
+    """F1 of the words, averaged over the sentences (Filippova et al. 2015, section 4.2).
+
+    A word counts as often as it stands in both (clipped), marks are left out, case counts not.
+    """
+    pairs = [(_words(ours), _words(theirs)) for ours, theirs in zip(outputs, references, strict=True)]
+    f1 = fmean(_overlap(*pair) for pair in pairs)
+    exact = fmean(ours == theirs for ours, theirs in pairs)
+    ratio = fmean(len(ours) / len(text) for ours, text in zip(outputs, texts, strict=True))
+    return DeletionScore(100 * f1, 100 * exact, ratio)
+
+
+def _words(text: str) -> list[str]:
+    return [word.text.lower() for word in words_of(text, "edges") if any(map(str.isalnum, word.text))]
+
+
+def _overlap(ours: Sequence[str], theirs: Sequence[str]) -> float:
+    """F1 of two bags of words."""
+    common = (Counter(ours) & Counter(theirs)).total()
+    return 2 * common / max(len(ours) + len(theirs), 1)

@@ -16,14 +16,17 @@ class Vocabulary:
     """Text to ids and back."""
     labels: Sequence[str] = ()
     """The names of the classes, by index."""
+    text_labels: Sequence[str] = ()
+    """Of whole texts, where `labels` are those of words."""
 
     @classmethod
     def read(cls, folder: Path) -> "Vocabulary":
         """What of it lies in `folder`."""
-        tokenizer, labels = folder / "tokenizer.json", folder / "labels.txt"
+        tokenizer = folder / "tokenizer.json"
         return cls(
             tokenizer_from_file(tokenizer) if tokenizer.exists() else None,
-            tuple(labels.read_text("utf-8").splitlines()) if labels.exists() else (),
+            _names(folder / "labels.txt"),
+            _names(folder / "text_labels.txt"),
         )
 
     def files(self) -> dict[str, str]:
@@ -31,8 +34,9 @@ class Vocabulary:
         files = {}
         if self.subwords is not None:
             files["tokenizer.json"] = self.subwords.to_json()
-        if self.labels:
-            files["labels.txt"] = "".join(f"{label}\n" for label in self.labels)
+        for name, labels in (("labels.txt", self.labels), ("text_labels.txt", self.text_labels)):
+            if labels:
+                files[name] = "".join(f"{label}\n" for label in labels)
         return files
 
     @property
@@ -40,3 +44,7 @@ class Vocabulary:
         """That of a task that has text."""
         assert self.subwords is not None, "a task without text has no tokenizer"
         return self.subwords
+
+
+def _names(path: Path) -> tuple[str, ...]:
+    return tuple(path.read_text("utf-8").splitlines()) if path.exists() else ()

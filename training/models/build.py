@@ -9,10 +9,13 @@ from training.config import Recipe
 from training.data.vocabulary import Vocabulary
 from training.models.classifier import Classifier
 from training.models.seq2seq import Seq2Seq
+from training.models.tagger import Tagger
 
 MODELS: dict[str, Callable[[Any, Vocabulary], nn.Module]] = {
     "translate": Seq2Seq.from_recipe,
     "classify": Classifier.from_recipe,
+    "tag": Tagger.from_recipe,
+    "compress": Tagger.from_recipe,
 }
 """Task → how its model is made from its recipe."""
 

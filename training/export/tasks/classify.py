@@ -1,13 +1,14 @@
 """The export of classifiers."""
 
 from collections.abc import Sequence
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
 
 from service.bundle.tokenizer import EOS
 from training.config import ClassificationRecipe
-from training.data.readers import read_labelled
+from training.data.readers import read_both, read_labelled
 from training.data.scores import score_labels
 from training.export.arithmetic import Arithmetic
 from training.export.check import Array
@@ -35,7 +36,8 @@ class ClassificationExport(Export[ClassificationRecipe, Classifier]):
 
     def dev(self, root: Path) -> Dev:
         data = self.run.recipe.data
-        return Dev.spaced(read_labelled(root, data.dev, data), self.run.recipe.export.gate_examples)
+        _, dev = read_both(lambda files: read_labelled(root, files, data), data, itemgetter(0))
+        return Dev.spaced(dev, self.run.recipe.export.gate_examples)
 
     def row(self, given: str) -> Array:
         return np.array(self.run.vocabulary.tokenizer.encode(given) or [EOS])

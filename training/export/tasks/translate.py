@@ -1,6 +1,7 @@
 """The export of translators."""
 
 from collections.abc import Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from service.bundle.tokenizer import BOS, EOS
 from training.config import TranslationRecipe
-from training.data.readers import read_pairs
+from training.data.readers import read_both, read_pairs
 from training.data.scores import score_translations
 from training.export.arithmetic import Arithmetic
 from training.export.check import Array, Arrays
@@ -40,8 +41,9 @@ class TranslationExport(Export[TranslationRecipe, Seq2Seq]):
 
     def dev(self, root: Path) -> Dev:
         recipe = self.run.recipe
-        pairs = read_pairs(root, recipe.data.dev, recipe.data, recipe.source, recipe.target)
-        return Dev.spaced(pairs, recipe.export.gate_examples)
+        data, languages = recipe.data, (recipe.source, recipe.target)
+        _, dev = read_both(lambda files: read_pairs(root, files, data, *languages), data, itemgetter(0))
+        return Dev.spaced(dev, recipe.export.gate_examples)
 
     def row(self, given: str) -> Array:
         return np.array([*self.run.vocabulary.tokenizer.encode(given), EOS])

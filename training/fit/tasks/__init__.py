@@ -7,11 +7,17 @@ from training.config import Recipe
 from training.data.vocabulary import Vocabulary
 from training.fit.tasks.base import Task
 from training.fit.tasks.classify import Classification
+from training.fit.tasks.tag import Compression, Tagging
 from training.fit.tasks.translate import Translation
 
 AnyTask = Task[Any, Any]
 
-TASKS: dict[str, type[AnyTask]] = {"translate": Translation, "classify": Classification}
+TASKS: dict[str, type[AnyTask]] = {
+    "translate": Translation,
+    "classify": Classification,
+    "tag": Tagging,
+    "compress": Compression,
+}
 
 
 def open_task(recipe: Recipe, root: Path, vocabulary: Vocabulary | None = None) -> AnyTask:

@@ -1,5 +1,6 @@
 """Classification: a label for a text."""
 
+from operator import itemgetter
 from pathlib import Path
 
 import torch
@@ -8,7 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from training.config import ClassificationRecipe
 from training.data.batches import Batch, Example
-from training.data.readers import DataError, Labelled, read_labelled
+from training.data.readers import DataError, Labelled, read_both, read_labelled
 from training.data.tokenizers import learn_tokenizer
 from training.data.vocabulary import Vocabulary
 from training.fit.tasks.base import Objective, Task, within
@@ -38,7 +39,7 @@ class Classification(Task[ClassificationRecipe, Classifier]):
     def __init__(self, recipe: ClassificationRecipe, root: Path, given: Vocabulary) -> None:
         super().__init__(recipe, root, given)
         data = recipe.data
-        train, dev = (read_labelled(root, files, data) for files in (data.train, data.dev))
+        train, dev = read_both(lambda files: read_labelled(root, files, data), data, itemgetter(0))
         tokenizer = given.subwords or learn_tokenizer((example.text for example in train), recipe.tokenizer)
         self.vocabulary = Vocabulary(tokenizer, sorted({example.label for example in train}))
         self.train = within(self._examples(train), data.max_length)

@@ -1,5 +1,6 @@
 """Translation: a target written from a source, both of them text."""
 
+from operator import itemgetter
 from pathlib import Path
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 from service.bundle.tokenizer import BOS, EOS, PAD
 from training.config import TranslationRecipe
 from training.data.batches import Batch, Example
-from training.data.readers import Pair, read_pairs
+from training.data.readers import Pair, read_both, read_pairs
 from training.data.scores import score_translations
 from training.data.tokenizers import learn_tokenizer
 from training.data.vocabulary import Vocabulary
@@ -45,8 +46,10 @@ class Translation(Task[TranslationRecipe, Seq2Seq]):
     def __init__(self, recipe: TranslationRecipe, root: Path, given: Vocabulary) -> None:
         super().__init__(recipe, root, given)
         data = recipe.data
-        pairs = read_pairs(root, data.train, data, recipe.source, recipe.target)
-        self._dev = read_pairs(root, data.dev, data, recipe.source, recipe.target)
+        languages = recipe.source, recipe.target
+        pairs, self._dev = read_both(
+            lambda files: read_pairs(root, files, data, *languages), data, itemgetter(0)
+        )
         sides = (side for pair in pairs for side in pair)
         self.vocabulary = Vocabulary(given.subwords or learn_tokenizer(sides, recipe.tokenizer))
         self.train = within(self._examples(pairs), data.max_length)
