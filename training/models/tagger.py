@@ -21,8 +21,8 @@ class Logits(NamedTuple):
 class Tagger(nn.Module):
     """Encoder, linear layer; for whole texts a linear layer of each unit's maximum.
 
-    Weights: `encoder.*` as in its class; `output.weight` [labels, directions * hidden], `output.bias` [labels]; with text
-    labels `text_output.*` alike.
+    Weights: `encoder.*` as in its class; `output.weight` [labels, directions * hidden], `output.bias` [labels];
+    `text_output.*` alike, with text labels only.
     """
 
     def __init__(

@@ -59,9 +59,8 @@ def _tagged_from_jsonl(path: Path, data: TaggedData) -> Iterator[Tagged]:
         entry = entry_of(path, number, line, wanted)
         tokens, labels = (tuple(map(str, entry[field])) for field in (data.tokens, data.labels))
         if len(tokens) != len(labels):
-            raise DataError(
-                f"{path}:{number}: {len(tokens)} {data.tokens}, {len(labels)} {data.labels}; expected as many"
-            )
+            counts = f"{len(tokens)} {data.tokens}, {len(labels)} {data.labels}"
+            raise DataError(f"{path}:{number}: {counts}; expected as many")
         yield Tagged(tokens, labels, str(entry[data.text_label]) if data.text_label else "")
 
 

@@ -1,7 +1,7 @@
 """Labels for words: what taggers learn, and models that leave words out."""
 
 from collections.abc import Sequence
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
 
@@ -136,7 +136,9 @@ class Compression(WordLabels[CompressionRecipe]):
     def __init__(self, recipe: CompressionRecipe, root: Path, given: Vocabulary) -> None:
         super().__init__(recipe, root, given)
         data = recipe.data
-        train, self._dev = read_both(lambda files: read_compressed(root, files, data), data, itemgetter(0))
+        train, self._dev = read_both(
+            lambda files: read_compressed(root, files, data), data, attrgetter("text")
+        )
         tokenizer = given.subwords or learn_tokenizer(
             (" ".join(word.text for word in self._cut(each.text)) for each in train), recipe.tokenizer
         )
