@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from service.bundle.manifest import FORMAT, Manifest
-from service.bundle.rules import complaints
+from service.bundle.rules import DELETION, complaints
 from service.bundle.tokenizer import Tokenizer
 from service.bundle.tokenizers import tokenizer_from_json
 from service.errors import BundleRefused, InvalidInput
@@ -27,6 +27,8 @@ class Bundle:
     path: Path
     manifest: Manifest
     labels: tuple[str, ...] = ()
+    text_labels: tuple[str, ...] = ()
+    """Of whole texts, where `labels` are those of words."""
     size_bytes: int = 0
     """Bytes on disk of all files that the manifest names, and its own."""
     manifest_hash: str = ""
@@ -40,7 +42,8 @@ class Bundle:
         manifest = _manifest(path, text)
         _obey(path, manifest)
         size = len(text) + sum(len(_verified(path, manifest, name)) for name in manifest.files)
-        return cls(path, manifest, _labels(path, manifest), size, hashlib.sha256(text).hexdigest())
+        labels, text_labels = _labels(path, manifest), _text_labels(path, manifest)
+        return cls(path, manifest, labels, text_labels, size, hashlib.sha256(text).hexdigest())
 
     @property
     def vocabulary_size(self) -> int:
@@ -88,7 +91,8 @@ def _explain(error: Any) -> str:
 
 def _obey(path: Path, manifest: Manifest) -> None:
     graphs = [graph.file for graph in manifest.graphs.values()]
-    for name in [*graphs, *filter(None, [manifest.tokenizer, manifest.features, manifest.labels])]:
+    texts = [manifest.tokenizer, manifest.features, manifest.labels, manifest.text_labels]
+    for name in [*graphs, *filter(None, texts)]:
         if name not in manifest.files:
             raise BundleRefused(f"{path / MANIFEST}: files: {name} is used but has no hash")
     for complaint in complaints(manifest):
@@ -141,16 +145,30 @@ def _text(path: Path, name: str, data: bytes) -> str:
 
 
 def _labels(path: Path, manifest: Manifest) -> tuple[str, ...]:
-    """Read the labels, one a line, in the order of the graph's output."""
-    if manifest.labels is None:
+    """Read the labels that the graphs answer as `log_probs`."""
+    labels = _names(path, manifest, manifest.labels, "log_probs")
+    if manifest.task == "summarize" and labels not in ((), DELETION):
+        raise BundleRefused(
+            f"{path / str(manifest.labels)}: wants {', '.join(DELETION)}; has {', '.join(labels)}"
+        )
+    return labels
+
+
+def _text_labels(path: Path, manifest: Manifest) -> tuple[str, ...]:
+    return _names(path, manifest, manifest.text_labels, "text_log_probs")
+
+
+def _names(path: Path, manifest: Manifest, file: str | None, output: str) -> tuple[str, ...]:
+    """Read labels, one a line, in the order of the graphs' output of that name."""
+    if file is None:
         return ()
-    where = path / manifest.labels
-    text = _text(path, manifest.labels, _verified(path, manifest, manifest.labels))
+    where = path / file
+    text = _text(path, file, _verified(path, manifest, file))
     labels = tuple(line.removesuffix("\r") for line in text.removesuffix("\n").split("\n"))
     if "" in labels or len(set(labels)) < len(labels):
         raise BundleRefused(f"{where}: wants one label a line, none empty and none twice")
     for name, graph in manifest.graphs.items():
-        sizes = [tensor.axes[-1] for tensor in graph.outputs if tensor.name == "log_probs"]
+        sizes = [tensor.axes[-1] for tensor in graph.outputs if tensor.name == output]
         if sizes and sizes != [len(labels)]:
             raise BundleRefused(f"{where}: has {len(labels)} labels, graph {name} answers {sizes[0]}")
     return labels

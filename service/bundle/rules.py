@@ -28,8 +28,10 @@ NEEDS: dict[str, tuple[Needs, ...]] = {
 
 READS_TEXT = {"translate", "summarize", "classify", "tag", "generate", "chat"}
 """Tasks whose input is text."""
-LABELS: dict[str, bool] = {"classify": True, "tag": True, "predict": False}
+LABELS: dict[str, bool] = {"classify": True, "tag": True, "summarize": False, "predict": False}
 """Tasks with a file of labels → whether they cannot do without."""
+DELETION = ("drop", "keep")
+"""The labels of a model that summarizes by leaving words out."""
 
 
 def complaints(manifest: Manifest) -> Iterator[str]:
@@ -48,6 +50,10 @@ def _files(manifest: Manifest) -> Iterator[str]:
         yield f"labels: task {task} needs a file of labels"
     if task not in LABELS and manifest.labels is not None:
         yield f"labels: task {task} has none"
+    if manifest.text_labels is not None and task != "tag":
+        yield f"text_labels: task {task} has none"
+    if task == "summarize" and ("tag" in manifest.graphs) != (manifest.labels is not None):
+        yield f"labels: a graph 'tag' of task summarize wants the labels {', '.join(DELETION)}, and no other graph"
     if task in READS_TEXT and manifest.tokenizer is None:
         yield f"tokenizer: task {task} needs one"
 

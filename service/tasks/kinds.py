@@ -7,17 +7,28 @@ from service.config import LimitSettings
 from service.errors import NotPossible
 from service.registry import Served
 from service.tasks.classify import Classifier
+from service.tasks.delete import Deleter
 from service.tasks.kind import Kind
+from service.tasks.tag import Tagger
 from service.tasks.translate import Translator
+
+
+def _summarizer(served: Served, limits: LimitSettings) -> Kind:
+    return Deleter(served, limits) if "tag" in served.manifest.graphs else Translator(served, limits)
+
 
 KINDS: dict[str, Callable[[Served, LimitSettings], Kind]] = {
     "translate": Translator,
     "classify": Classifier,
+    "tag": Tagger,
+    "summarize": _summarizer,
 }
 
 INSTEAD: dict[str, str] = {
     "translate": "Translate or StreamTranslate with whole texts",
     "classify": "Classify with whole texts",
+    "tag": "Tag with whole texts",
+    "summarize": "Summarize with whole texts",
 }
 """What a model that cannot be fed in a session is for."""
 

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Sequence
 from enum import Enum
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, Self
 
 from service.bundle import Bundle
 from service.bundle.tokenizer import Tokenizer
+from service.bundle.words import Word, subwords_of, words_of
 from service.config import LimitSettings
 from service.errors import InvalidInput
 
@@ -36,6 +38,39 @@ class Source(NamedTuple):
 NO_SOURCE = Source((), ())
 
 
+class CutText(NamedTuple):
+    """A text, its words, their tokens in turn, and for each word where its last token stands."""
+
+    text: str
+    words: list[Word]
+    tokens: list[int]
+    ends: list[int]
+
+    def first(self, limit: int) -> Self:
+        """The words whose tokens are all among the first `limit`; the first word in any case, cut if need be."""
+        num = sum(end < limit for end in self.ends) or 1
+        tokens = self.tokens[: min(limit, self.ends[num - 1] + 1)]
+        return type(self)(self.text, self.words[:num], tokens, [*self.ends[: num - 1], len(tokens) - 1])
+
+
+async def cut_texts(
+    texts: Sequence[str],
+    bundle: Bundle,
+    limits: LimitSettings,
+    too_long: TooLong,
+    *,
+    field: str = "texts[{}]",
+) -> list[CutText]:
+    """The words of whole texts with their tokens; refuses what `tokens_of` refuses."""
+    cleaned = _checked(texts, limits, field)
+    cut = partial(_cut, bundle)
+    found = await asyncio.to_thread(cut, cleaned) if is_long(cleaned) else cut(cleaned)
+    limit = bundle.manifest.limits.max_input_tokens
+    for index, text in enumerate(found):
+        _fitted(text.tokens, bundle, too_long, field.format(index))
+    return [text.first(limit) for text in found]
+
+
 async def tokens_of(
     texts: Sequence[str],
     bundle: Bundle,
@@ -45,10 +80,7 @@ async def tokens_of(
     field: str = "texts[{}]",
 ) -> list[list[int]]:
     """The tokens of whole texts; `field` names the text with an index in what is refused."""
-    _check_number(texts, limits, field)
-    cleaned = [cleaned_text(text, limits, field.format(index)) for index, text in enumerate(texts)]
-    for index, text in enumerate(cleaned):
-        _check_not_blank(text, field.format(index))
+    cleaned = _checked(texts, limits, field)
     encoded = await _encode(bundle.tokenizer, cleaned)
     return [_fitted(tokens, bundle, too_long, field.format(index)) for index, tokens in enumerate(encoded)]
 
@@ -80,6 +112,20 @@ def cleaned_text(text: str, limits: LimitSettings, field: str) -> str:
             f"{field} has {num_bytes:,} bytes; the limit is {limits.max_text_bytes:,}", field=field
         )
     return text.translate(_BLANKED)
+
+
+def _checked(texts: Sequence[str], limits: LimitSettings, field: str) -> list[str]:
+    _check_number(texts, limits, field)
+    cleaned = [cleaned_text(text, limits, field.format(index)) for index, text in enumerate(texts)]
+    for index, text in enumerate(cleaned):
+        _check_not_blank(text, field.format(index))
+    return cleaned
+
+
+def _cut(bundle: Bundle, texts: Sequence[str]) -> list[CutText]:
+    cut = [words_of(text, bundle.manifest.words) for text in texts]
+    tokens = [subwords_of(bundle.tokenizer, [word.text for word in words]) for words in cut]
+    return [CutText(text, words, *each) for text, words, each in zip(texts, cut, tokens, strict=True)]
 
 
 async def _encode(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:

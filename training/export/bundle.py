@@ -118,6 +118,8 @@ def _manifest(run: AnyRun, graphs: dict[str, GraphSpec], facts: Facts, files: di
         why_not_streaming=facts.why_not_streaming,
         graphs=graphs,
         labels="labels.txt" if run.vocabulary.labels else None,
+        text_labels="text_labels.txt" if run.vocabulary.text_labels else None,
+        words=facts.words,
         generation=Generation(
             beam_size=wanted.beam_size, length_penalty=wanted.length_penalty, max_length=wanted.max_length
         ),

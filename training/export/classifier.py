@@ -3,24 +3,19 @@
     classify   tokens [batch, time], lengths [batch], the encoder's state if it reads one way
                → log_probs [batch, labels] of the text so far, the encoder's state
 
-Pooling goes on from chunk to chunk, too: with `max`, the largest output of each unit so far is part of the state.
+Pooling goes on from chunk to chunk, too.
 """
-
-import numpy as np
 
 from service.bundle.manifest import GraphSpec
 from training.config import ClassifierSection
 from training.export.arithmetic import Arithmetic, Factor, Weights
 from training.export.cells import weights_of
 from training.export.graph import Graph
+from training.export.pooling import pooled
 from training.export.recurrence import Rows, Run, Stack
 from training.export.signal import Signal
 from training.export.tensors import Signature
 from training.models.classifier import Classifier
-from training.modules.attention import MASKED
-
-LARGEST = "largest"
-"""The state that `max` pooling adds: [batch, hidden]."""
 
 
 class ClassifierGraphs:
@@ -63,12 +58,4 @@ class ClassifierGraphs:
         """One vector per text: [batch, directions * hidden]."""
         if self._model.pooling == "last":
             return run.top.factor(sign.graph)
-        graph, outputs = sign.graph, run.outputs.floats(sign.graph)
-        masked = graph.op("Where", rows.real, outputs, graph.constant(MASKED, np.float32))
-        largest = graph.op("ReduceMax", masked, graph.constant([0], np.int64), keepdims=0)
-        if self.streams:
-            largest = graph.op("Max", largest, sign.state(LARGEST, self._encoder.size, initial=MASKED))
-            sign.output(LARGEST, largest, ("batch", self._encoder.size), role="state", initial=MASKED)
-        if run.outputs.bounded:
-            return self._numbers.bounded(graph, largest)
-        return self._numbers.factor(graph, largest)
+        return pooled(sign, self._numbers, self._encoder, run, rows)

@@ -5,11 +5,17 @@ from typing import Any
 from training.export.run import Run
 from training.export.tasks.base import Export
 from training.export.tasks.classify import ClassificationExport
+from training.export.tasks.tag import CompressionExport, TagExport
 from training.export.tasks.translate import TranslationExport
 
 AnyExport = Export[Any, Any]
 
-EXPORTS: dict[str, type[AnyExport]] = {"translate": TranslationExport, "classify": ClassificationExport}
+EXPORTS: dict[str, type[AnyExport]] = {
+    "translate": TranslationExport,
+    "classify": ClassificationExport,
+    "tag": TagExport,
+    "compress": CompressionExport,
+}
 
 
 def export_of(run: Run[Any, Any]) -> AnyExport:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Generic
 
 from service.bundle.manifest import GraphSpec, Task
+from service.bundle.words import Cut
 from training.export.arithmetic import Arithmetic
 from training.export.check import Array, Runner
 from training.export.dev import Dev, DevBatch
@@ -32,6 +33,8 @@ class Facts:
     """Empty where input can be fed piece by piece."""
     source_language: str = ""
     target_language: str = ""
+    words: Cut = "marks"
+    """How a text is cut into words, where they have a label each."""
     evaluate_options: str = ""
     """Of `seqserve evaluate`, for the command on the card."""
 

@@ -1,7 +1,7 @@
 """The export of classifiers."""
 
 from collections.abc import Sequence
-from operator import itemgetter
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,7 @@ class ClassificationExport(Export[ClassificationRecipe, Classifier]):
 
     def dev(self, root: Path) -> Dev:
         data = self.run.recipe.data
-        _, dev = read_both(lambda files: read_labelled(root, files, data), data, itemgetter(0))
+        _, dev = read_both(lambda files: read_labelled(root, files, data), data, attrgetter("text"))
         return Dev.spaced(dev, self.run.recipe.export.gate_examples)
 
     def row(self, given: str) -> Array:

@@ -1,7 +1,7 @@
 """The export of translators."""
 
 from collections.abc import Sequence
-from operator import itemgetter
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,9 @@ class TranslationExport(Export[TranslationRecipe, Seq2Seq]):
     def dev(self, root: Path) -> Dev:
         recipe = self.run.recipe
         data, languages = recipe.data, (recipe.source, recipe.target)
-        _, dev = read_both(lambda files: read_pairs(root, files, data, *languages), data, itemgetter(0))
+        _, dev = read_both(
+            lambda files: read_pairs(root, files, data, *languages), data, attrgetter("source")
+        )
         return Dev.spaced(dev, recipe.export.gate_examples)
 
     def row(self, given: str) -> Array:

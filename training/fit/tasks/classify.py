@@ -1,6 +1,6 @@
 """Classification: a label for a text."""
 
-from operator import itemgetter
+from operator import attrgetter
 from pathlib import Path
 
 import torch
@@ -39,7 +39,7 @@ class Classification(Task[ClassificationRecipe, Classifier]):
     def __init__(self, recipe: ClassificationRecipe, root: Path, given: Vocabulary) -> None:
         super().__init__(recipe, root, given)
         data = recipe.data
-        train, dev = read_both(lambda files: read_labelled(root, files, data), data, itemgetter(0))
+        train, dev = read_both(lambda files: read_labelled(root, files, data), data, attrgetter("text"))
         tokenizer = given.subwords or learn_tokenizer((example.text for example in train), recipe.tokenizer)
         self.vocabulary = Vocabulary(tokenizer, sorted({example.label for example in train}))
         self.train = within(self._examples(train), data.max_length)

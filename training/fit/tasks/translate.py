@@ -1,6 +1,6 @@
 """Translation: a target written from a source, both of them text."""
 
-from operator import itemgetter
+from operator import attrgetter
 from pathlib import Path
 
 import torch
@@ -48,7 +48,7 @@ class Translation(Task[TranslationRecipe, Seq2Seq]):
         data = recipe.data
         languages = recipe.source, recipe.target
         pairs, self._dev = read_both(
-            lambda files: read_pairs(root, files, data, *languages), data, itemgetter(0)
+            lambda files: read_pairs(root, files, data, *languages), data, attrgetter("source")
         )
         sides = (side for pair in pairs for side in pair)
         self.vocabulary = Vocabulary(given.subwords or learn_tokenizer(sides, recipe.tokenizer))
