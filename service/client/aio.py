@@ -1,41 +1,24 @@
 """The async client."""
 
-import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
+from collections.abc import AsyncIterator
+from typing import Unpack, overload
 
-import grpc.aio
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
-from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from seqserve.v1.model_pb2_grpc import ModelServiceStub
 from seqserve.v1.sequence_pb2 import ClassifyResponse, TranslateResponse
 from seqserve.v1.sequence_pb2_grpc import SequenceServiceStub
 from seqserve.v1.session_pb2 import SessionRequest
-from seqserve.v1.session_pb2_grpc import SessionServiceStub
 from service.client import replies, requests
 from service.client.addresses import Ways
-from service.client.aio_pipeline import AsyncPipeline
+from service.client.aio_calls import AsyncCalls, Send, Texts
 from service.client.aio_session import AsyncSession
-from service.client.base import MAX_WAITS, ClientBase, complete, counted_from, wait_s, wrong_text
-from service.client.errors import ClientError, Overloaded, Unavailable, as_client_errors
+from service.client.errors import as_client_errors
 from service.client.options import ClassifyOptions, SessionOptions, TranslateOptions
 from service.client.results import Classification, Model, SessionInfo, Ticket, Translation
-from service.client.streams import AsyncTokenStream, Message
-
-if TYPE_CHECKING:
-    from seqserve.v1.model_pb2_grpc import ModelServiceAsyncStub
-    from seqserve.v1.sequence_pb2_grpc import SequenceServiceAsyncStub
-    from seqserve.v1.session_pb2_grpc import SessionServiceAsyncStub
-
-A = TypeVar("A")
-R = TypeVar("R")
-
-Send = Callable[[list[str]], Awaitable[A]]
-Texts = Iterable[str] | AsyncIterable[str]
+from service.client.streams import AsyncTokenStream
 
 
-class AsyncClient(ClientBase):
+class AsyncClient(AsyncCalls):
     """A connection to a seqserve server, for one event loop; an async context manager that closes it.
 
     Every failure is a `ClientError`. A request is sent again only where the server cannot be reached or is going away,
@@ -135,49 +118,6 @@ class AsyncClient(ClientBase):
         answer = await self._asked(lambda: self._health.Check(request, timeout=self._within(timeout)))
         return bool(answer.status == HealthCheckResponse.SERVING)
 
-    async def close(self) -> None:
-        """Close the connection; what is under way is cancelled."""
-        self._closed = True
-        for one in self._opened:
-            await one.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    def _connect(self) -> None:
-        self._opened: list[grpc.aio.Channel] = []
-        self._ways: list[grpc.aio.Channel] = []
-
-    def _channels(self) -> list[grpc.aio.Channel]:
-        """The channels belong to the event loop that runs at their first use."""
-        self._check_open()
-        if not self._opened:
-            self._opened = self._open(grpc.aio.insecure_channel, grpc.aio.secure_channel)
-            self._ways = [self._access.over(one) for one in self._opened]
-        return self._ways
-
-    def _channel(self) -> grpc.aio.Channel:
-        return self._channels()[self._current % len(self.addresses)]
-
-    @property
-    def _sequences(self) -> "SequenceServiceAsyncStub":
-        return SequenceServiceStub(self._channel())
-
-    @property
-    def _models(self) -> "ModelServiceAsyncStub":
-        return ModelServiceStub(self._channel())
-
-    @property
-    def _stored(self) -> "SessionServiceAsyncStub":
-        return SessionServiceStub(self._channel())
-
-    @property
-    def _health(self) -> Any:
-        return HealthStub(self._channel())
-
     def _send_translate(self, options: TranslateOptions) -> Send[TranslateResponse]:
         timeout = self._within(options.get("timeout"))
         return lambda texts: self._sequences.Translate(requests.translate(texts, options), timeout=timeout)
@@ -185,51 +125,6 @@ class AsyncClient(ClientBase):
     def _send_classify(self, options: ClassifyOptions) -> Send[ClassifyResponse]:
         timeout = self._within(options.get("timeout"))
         return lambda texts: self._sequences.Classify(requests.classify(texts, options), timeout=timeout)
-
-    async def _only(self, read: Callable[[A], list[R]], send: Send[A], text: str) -> R:
-        return complete(read(await self._result(send, [text])), [text])[0]
-
-    async def _many(self, read: Callable[[A], list[R]], send: Send[A], texts: Texts) -> AsyncIterator[R]:
-        start = 0
-        pipeline = AsyncPipeline(texts, lambda batch: self._patiently(send, batch), self._batches())
-        async for batch, task in pipeline:
-            try:
-                answers = complete(read(await task), batch)
-            except ClientError as error:
-                good = wrong_text(error) or 0
-                if good:
-                    for answer in read(await self._result(send, batch[:good])):
-                        yield answer
-                raise counted_from(start, error) from error
-            for answer in answers:
-                yield answer
-            start += len(batch)
-
-    async def _patiently(self, send: Send[A], batch: list[str]) -> A:
-        for _ in range(MAX_WAITS):
-            try:
-                return await self._result(send, batch)
-            except Overloaded as error:
-                await asyncio.sleep(wait_s(error))
-        return await self._result(send, batch)
-
-    async def _result(self, send: Send[A], batch: list[str]) -> A:
-        return await self._asked(lambda: send(batch))
-
-    async def _asked(self, ask: Callable[[], Awaitable[A]]) -> A:
-        for _ in self.addresses[1:]:
-            try:
-                with as_client_errors(self.address):
-                    return await ask()
-            except Unavailable:
-                self._turn_elsewhere()
-        with as_client_errors(self.address):
-            return await ask()
-
-    async def _messages(self, call: AsyncIterable[Message]) -> AsyncIterator[Message]:
-        with as_client_errors(self.address):
-            async for message in call:
-                yield message
 
     def _session(self, opening: SessionRequest, timeout: float | None) -> AsyncSession:
         stubs = map(SequenceServiceStub, self._channels())

@@ -1,38 +1,23 @@
 """The sync client."""
 
-import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
+from collections.abc import Iterable, Iterator
+from typing import Unpack, overload
 
-import grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
-from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from seqserve.v1.model_pb2_grpc import ModelServiceStub
 from seqserve.v1.sequence_pb2 import ClassifyResponse, TranslateResponse
-from seqserve.v1.sequence_pb2_grpc import SequenceServiceStub
 from seqserve.v1.session_pb2 import SessionRequest
-from seqserve.v1.session_pb2_grpc import SessionServiceStub
 from service.client import replies, requests
 from service.client.addresses import Ways
-from service.client.base import MAX_WAITS, ClientBase, complete, counted_from, wait_s, wrong_text
-from service.client.errors import ClientError, Overloaded, Unavailable, as_client_errors
+from service.client.errors import as_client_errors
 from service.client.options import ClassifyOptions, SessionOptions, TranslateOptions
-from service.client.pipeline import Pipeline
 from service.client.results import Classification, Model, SessionInfo, Ticket, Translation
 from service.client.session import Session
-from service.client.streams import Message, TokenStream
-
-if TYPE_CHECKING:
-    from grpc import Future
-
-A = TypeVar("A")
-R = TypeVar("R")
-
-Send = Callable[[list[str]], "Future[A]"]
+from service.client.streams import TokenStream
+from service.client.sync_calls import Calls, Send
 
 
-class Client(ClientBase):
+class Client(Calls):
     """A connection to a seqserve server; safe to share between threads; a context manager that closes it.
 
     Every failure is a `ClientError`. A request is sent again only where the server cannot be reached or is going away,
@@ -135,46 +120,6 @@ class Client(ClientBase):
         answer = self._asked(lambda: self._health.Check(request, timeout=self._within(timeout)))
         return bool(answer.status == HealthCheckResponse.SERVING)
 
-    def close(self) -> None:
-        """Close the connection; what is under way is cancelled."""
-        self._closed = True
-        for one in self._channels:
-            one.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _connect(self) -> None:
-        self._channels = self._open(grpc.insecure_channel, grpc.secure_channel)
-        self._ways = [self._access.over(one) for one in self._channels]
-        self._sequence_stubs = [SequenceServiceStub(one) for one in self._ways]
-
-    def _channel(self) -> grpc.Channel:
-        self._check_open()
-        way: grpc.Channel = self._ways[self._current % len(self._ways)]
-        return way
-
-    @property
-    def _sequences(self) -> SequenceServiceStub:
-        self._check_open()
-        stub: SequenceServiceStub = self._sequence_stubs[self._current % len(self._channels)]
-        return stub
-
-    @property
-    def _models(self) -> ModelServiceStub:
-        return ModelServiceStub(self._channel())
-
-    @property
-    def _stored(self) -> SessionServiceStub:
-        return SessionServiceStub(self._channel())
-
-    @property
-    def _health(self) -> Any:
-        return HealthStub(self._channel())
-
     def _send_translate(self, options: TranslateOptions) -> "Send[TranslateResponse]":
         timeout = self._within(options.get("timeout"))
         return lambda texts: self._sequences.Translate.future(
@@ -186,58 +131,6 @@ class Client(ClientBase):
         return lambda texts: self._sequences.Classify.future(
             requests.classify(texts, options), timeout=timeout
         )
-
-    def _only(self, read: Callable[[A], list[R]], send: "Send[A]", text: str) -> R:
-        return complete(read(self._anywhere(send([text]), send, [text])), [text])[0]
-
-    def _many(self, read: Callable[[A], list[R]], send: "Send[A]", texts: Iterable[str]) -> Iterator[R]:
-        start = 0
-        for batch, call in Pipeline(requests.each_checked(texts), send, self._batches()):
-            try:
-                answers = complete(read(self._patiently(call, send, batch)), batch)
-            except ClientError as error:
-                good = wrong_text(error) or 0
-                if good:
-                    yield from read(self._result(send(batch[:good])))
-                raise counted_from(start, error) from error
-            yield from answers
-            start += len(batch)
-
-    def _patiently(self, call: "Future[A]", send: "Send[A]", batch: list[str]) -> A:
-        for _ in range(MAX_WAITS):
-            try:
-                return self._anywhere(call, send, batch)
-            except Overloaded as error:
-                time.sleep(wait_s(error))
-                call = send(batch)
-        return self._anywhere(call, send, batch)
-
-    def _anywhere(self, call: "Future[A]", send: "Send[A]", batch: list[str]) -> A:
-        for _ in self.addresses[1:]:
-            try:
-                return self._result(call)
-            except Unavailable:
-                self._turn_elsewhere()
-                call = send(batch)
-        return self._result(call)
-
-    def _asked(self, ask: Callable[[], A]) -> A:
-        for _ in self.addresses[1:]:
-            try:
-                with as_client_errors(self.address):
-                    return ask()
-            except Unavailable:
-                self._turn_elsewhere()
-        with as_client_errors(self.address):
-            return ask()
-
-    def _result(self, call: "Future[A]") -> A:
-        with as_client_errors(self.address):
-            return call.result()
-
-    def _messages(self, call: Iterator[Message]) -> Iterator[Message]:
-        with as_client_errors(self.address):
-            yield from call
 
     def _session(self, opening: SessionRequest, timeout: float | None) -> Session:
         self._check_open()

@@ -43,7 +43,7 @@ class Deleter(Tagger):
     def say(
         self, taken: Taken, outputs: Sequence[Arrays], reading: Reading, pending: Pending | None
     ) -> tuple[Said, Pending | None]:
-        return Said(words=tagged(*taken.notes, outputs, DELETION)), pending
+        return Said(words=tagged(taken.notes.words, taken.notes.ends, outputs, DELETION)), pending
 
 
 async def shorten(

@@ -54,7 +54,7 @@ class Tagger:
     def say(
         self, taken: Taken, outputs: Sequence[Arrays], reading: Reading, pending: Pending | None
     ) -> tuple[Said, Pending | None]:
-        words = tagged(*taken.notes, outputs, self.served.bundle.labels)
+        words = tagged(taken.notes.words, taken.notes.ends, outputs, self.served.bundle.labels)
         return Said(labels=text_labels_of(self.served, reading), words=words), pending
 
 
