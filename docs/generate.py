@@ -37,6 +37,7 @@ ROOMS = (
         "service/keyfiles.py",
         "service/metrics.py",
         "service/logs.py",
+        "service/spans.py",
         "service/step.py",
         "service/errors.py",
     ),

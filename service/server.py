@@ -31,6 +31,7 @@ from service.api.listening import bind, check_free, options
 from service.api.patience import Patience
 from service.api.quotas import Quotas
 from service.api.tls import certificates
+from service.api.tracing import Tracing
 from service.api.visits import Visits
 from service.bundle import Bundle
 from service.config import Settings
@@ -56,7 +57,7 @@ SERVICES = (
 )
 METHODS = tuple(
     f"/{service.full_name}/{method.name}"
-    for file in (sequence_pb2, session_pb2, model_pb2)
+    for file in (sequence_pb2, session_pb2, model_pb2, grpc_service_pb2)
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 )
@@ -110,6 +111,7 @@ class Server:
         )
         self.metrics.calls_active.set_function(lambda: len(self._calls))
         self.metrics.expect(self.metrics.requests, product(METHODS, COUNTED_FROM_ZERO))
+        self._tracing = Tracing.of(settings.trace)
         self._health = health.aio.HealthServicer()
         self._tasks: list[asyncio.Task[None]] = []
         self._stop_metrics: Callable[[], None] = lambda: None
@@ -191,7 +193,8 @@ class Server:
 
     def _grpc_server(self) -> grpc.aio.Server:
         interceptor = CallInterceptor(self._calls, self.metrics, self.visits)
-        server = grpc.aio.server(interceptors=[interceptor], options=options(self.settings.server))
+        first = [self._tracing.interceptor()] if self._tracing else []
+        server = grpc.aio.server(interceptors=[*first, interceptor], options=options(self.settings.server))
         owners = Owners()
         limits = self.settings.limits
         sequence = SequenceServicer(self.registry, self.sessions, limits, owners, self._calls)
@@ -275,6 +278,8 @@ class Server:
         for task in self._tasks:
             task.cancel()
         await asyncio.to_thread(self.registry.close)
+        if self._tracing:
+            await asyncio.to_thread(self._tracing.close)
         await asyncio.to_thread(self._stop_metrics)
 
     def _names(self) -> list[str]:
@@ -283,7 +288,7 @@ class Server:
 
 def serve(settings: Settings, on_start: Callable[[Server], None] | None = None) -> None:
     """Serve until SIGTERM or SIGINT, then drain; a second signal ends what still runs. `on_start` is called once."""
-    logs.configure(settings.log.level, settings.log.format)
+    logs.configure(settings.log.level, settings.log.format, texts=settings.log.texts)
     sys.setswitchinterval(SWITCH_S)
     asyncio.run(_serve(Server(settings), on_start or (lambda server: None)))
 

@@ -17,8 +17,10 @@ from typing import Any, Never, TypeVar
 
 import grpc
 import structlog
+from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import DecodeError
 
+from service import logs
 from service.api.calls import Calls, this_task
 from service.api.statuses import STATUSES, to_status
 from service.api.visits import Visit, Visits
@@ -68,6 +70,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         async def answer(request: Any, context: Context, visit: Visit) -> Any:
             response = await behavior(_parsed(handler, request, visit), context)
             visit.count_response(response)
+            _show("answered", response)
             return response
 
         async def watched(request: Any, context: Context) -> Any:  # gRPC tells the kinds apart by `async def`
@@ -83,6 +86,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             async with aclosing(behavior(_parsed(handler, request, visit), context)) as responses:
                 async for response in responses:
                     visit.count_response(response)
+                    _show("answered", response)
                     visit.patience.begin(visit.task, "reads")
                     await context.write(response)
                     visit.patience.end(visit.task)
@@ -104,6 +108,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         patience.end(task)
         started, request_id, code = time.perf_counter(), _request_id(context), grpc.StatusCode.OK
         context.set_trailing_metadata(((REQUEST_ID, request_id),))
+        logs.belongs_to(request_id=request_id)
         try:
             with self._calls.inside(), self._visits.visit(method, context, streams=streams) as visit:
                 return await answer(visit)
@@ -169,7 +174,14 @@ def _parse(handler: Handler, request: bytes, visit: Visit) -> Any:
             "the bytes are no request of this method, or a text in it is not valid UTF-8"
         ) from None
     visit.count_request(message)
+    _show("asked", message)
     return message
+
+
+def _show(event: str, message: Any) -> None:
+    """Only where the log was asked to show texts."""
+    if logs.shows_texts:
+        log.debug(event, message=MessageToDict(message))
 
 
 async def _abort(context: Context, error: SeqserveError, request_id: str) -> Never:

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 
 from seqserve.v1 import session_pb2
+from service import logs
 from service.api.calls import Calls
 from service.api.converters import options_from_proto, selection_from_proto
 from service.api.session_converters import (
@@ -61,6 +62,7 @@ class SessionStream:
             return
         session_id, source = await self._session_id(first), _source_of(first)
         async with self._sessions.hold(self._owner, session_id, source) as holding:
+            logs.belongs_to(session=logs.tail_of(session_id))
             yield opened_to_proto(holding.session)
             try:
                 async with aclosing(self._worked_off(requests, holding)) as answers:

@@ -9,6 +9,8 @@ from service.metrics import Metrics
 from service.scheduler.run import Run
 
 log = structlog.get_logger(__name__)
+WRITING = "step"
+"""The graph of every bundle that writes."""
 FORGETTING = 0.05
 """Weight of the newest job in the mean duration."""
 
@@ -43,9 +45,11 @@ class Meter:
         self._metrics.jobs_max.labels(self._model).set(max_jobs)
         self._metrics.slots_max.labels(self._model).set(max_rows)
 
-    def started(self, runs: Sequence[Run]) -> None:
-        """A batch of these runs begins."""
+    def started(self, runs: Sequence[Run], stage: str) -> None:
+        """A batch of these runs begins, in which they read or write."""
         for run in runs:
+            if run.stages:
+                run.stages.enter(stage)
             if not run.started:
                 run.started = True
                 self._wait.observe(time.monotonic() - run.submitted_at)
@@ -66,6 +70,8 @@ class Meter:
     def ended(self, run: Run, outcome: str) -> None:
         """A job is over: done, failed or cancelled."""
         self._outcomes[outcome].inc()
+        if run.stages:
+            run.stages.end()
         self._mean_job_s += FORGETTING * (time.monotonic() - run.submitted_at - self._mean_job_s)
 
     def batch_failed(self, graph: str, num_rows: int, error: BaseException) -> None:
@@ -79,3 +85,8 @@ class Meter:
     def retry_after_s(self) -> float:
         """About the time in which a tenth of the jobs end (they end as fast as they come: Little's law)."""
         return min(max(self._mean_job_s / 10, 0.1), 10.0)
+
+
+def stage_of(graph: str) -> str:
+    """Whether its batches read or write."""
+    return "write" if graph == WRITING else "read"

@@ -3,16 +3,19 @@
 import time
 from collections.abc import Sequence
 
+from service.spans import Stages
 from service.step import Job, Result, Step
 
 
 class Run:
     """A job, its current steps, and what has come back of them."""
 
-    __slots__ = ("_missing", "_results", "ended", "job", "started", "submitted_at")
+    __slots__ = ("_missing", "_results", "ended", "job", "stages", "started", "submitted_at")
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, stages: Stages | None = None) -> None:
         self.job = job
+        self.stages = stages
+        """Where its call is traced."""
         self.ended = False
         """No call of the job may begin any more."""
         self.started = False

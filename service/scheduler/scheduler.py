@@ -17,11 +17,12 @@ from service.engine import Engine
 from service.errors import Draining, Overloaded, SeqserveError, StepFailed
 from service.metrics import Metrics
 from service.scheduler.mailbox import Mailbox, Post
-from service.scheduler.meter import Meter
+from service.scheduler.meter import Meter, stage_of
 from service.scheduler.queues import Queues, Waiting
 from service.scheduler.rollouts import Rollouts
 from service.scheduler.run import Run
 from service.scheduler.turns import Turns
+from service.spans import Stages
 from service.step import Ask, Job, Result, Rolled, Rollout, Step
 
 LAST_BATCH_S = 5.0
@@ -74,7 +75,7 @@ class Scheduler:
                 raise Overloaded(message, retry_after_s=self._meter.retry_after_s())
             if id(job) in self._active:
                 raise ValueError("this job is under way already")
-            run = self._active[id(job)] = Run(job)
+            run = self._active[id(job)] = Run(job, Stages.begin("wait", model=self._name))
             self._arrivals.append(run)
             self._changed.notify_all()
 
@@ -165,7 +166,7 @@ class Scheduler:
         """Give the rollouts that have come their places."""
         if self._rollouts.num_waiting:
             seated, refused = self._rollouts.seat()
-            self._meter.started(seated)
+            self._meter.started(seated, "write")
             for run, outcome in refused:
                 self._conclude(run, outcome)
 
@@ -206,7 +207,7 @@ class Scheduler:
             self._proceed(run, run.job.begin)
 
     def _run(self, graph: str, batch: Sequence[Waiting]) -> list[Result | SeqserveError]:
-        self._meter.started([waiting.run for waiting in batch])
+        self._meter.started([waiting.run for waiting in batch], stage_of(graph))
         began = time.monotonic()
         outcomes = self._try(graph, [waiting.step for waiting in batch])
         self._meter.ran(graph, len(batch), began)

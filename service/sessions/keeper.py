@@ -15,6 +15,7 @@ from typing import Any
 
 import structlog
 
+from service import logs
 from service.config import SessionSettings
 from service.errors import Fenced, Overloaded, SeqserveError, SessionNotFound, SnapshotRefused, StoreAway
 from service.metrics import Metrics
@@ -188,7 +189,7 @@ class Keeper:
         elif isinstance(error, SessionNotFound):
             self.lose(session, Why.CLOSED, "the session was closed")
         elif not isinstance(error, Overloaded):  # which is told to whoever wanted to open it
-            log.error("a session could not be saved", session=session.id, error=repr(error))
+            log.error("a session could not be saved", session=logs.tail_of(session.id), error=repr(error))
 
     async def _touched(self, session: Session) -> None:
         try:

@@ -56,3 +56,20 @@ def test_a_log_that_cannot_be_written_harms_nobody(error: Exception, monkeypatch
     logs.configure("info", "json")
     monkeypatch.setattr(sys, "stderr", Broken(error))
     structlog.get_logger().info("started")
+
+
+def test_texts_are_shown_at_level_debug_only_and_only_where_that_was_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(logs, "shows_texts", False)
+    logs.configure("debug", "json")
+    assert not logs.shows_texts
+    logs.configure("info", "json", texts=True)
+    assert not logs.shows_texts
+    logs.configure("debug", "json", texts=True)
+    assert logs.shows_texts
+
+
+def test_of_a_sessions_id_only_the_end_is_shown() -> None:
+    shown = logs.tail_of("mine.0123456789abcdefABCDEFGH")
+    assert shown == "…ABCDEFGH"

@@ -9,6 +9,7 @@ import structlog
 from service.errors import Fenced, NotFound, Overloaded, SeqserveError, StoreAway
 from service.metrics import Metrics
 from service.sessions.stores.base import REMEMBER_S, Claimed, Health, Page, Store, Stored
+from service.spans import note
 
 T = TypeVar("T")
 State = Literal["closed", "open", "half_open"]
@@ -195,6 +196,7 @@ class Breaker:
     def _count(self, operation: str, outcome: str, seconds: float) -> None:
         self._metrics.store_operations.labels(self.kind, operation, outcome).inc()
         self._metrics.store_seconds.labels(self.kind, operation).observe(seconds)
+        note("store", seconds, operation=operation, outcome=outcome)
 
 
 def _outcome_of(error: SeqserveError) -> str:

@@ -158,6 +158,34 @@ async def test_calls_are_counted_by_method_and_code(toys: Toys) -> None:
     assert toys.num_calls("Session", "OK") == 1
 
 
+async def test_lines_of_a_call_carry_its_request_id_and_those_of_a_session_the_end_of_its_id(
+    toys: Toys, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure("debug", "json")
+    async with talking(toys) as (talk, opened):
+        await refused(talk.feed("diez "))
+    await translate(toys, "uno")
+    await until_idle(toys)
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    session, translated = [line for line in lines if line["event"] == "call"]
+    assert session["session"] == "…" + opened.session_id[-8:]
+    assert opened.session_id not in str(lines)
+    assert "session" not in translated
+    assert session["request_id"] != translated["request_id"]
+
+
+async def test_texts_are_logged_where_that_was_asked(toys: Toys, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("debug", "json", texts=True)
+    await translate(toys, "cuatro")
+    await until_idle(toys)
+    logs.configure("debug", "json")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    [asked] = [line for line in lines if line["event"] == "asked"]
+    [answered] = [line for line in lines if line["event"] == "answered"]
+    assert asked["message"]["texts"] == ["cuatro"]
+    assert answered["message"]["translations"][0]["hypotheses"][0]["text"] == "four"
+
+
 @pytest.mark.parametrize("format", ["json", "console"])
 async def test_the_log_tells_of_calls_and_never_what_users_wrote(
     toys: Toys, format: Any, capsys: pytest.CaptureFixture[str]
