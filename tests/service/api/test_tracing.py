@@ -57,7 +57,7 @@ async def collected(tmp_path: Path) -> AsyncIterator[tuple[Collector, str]]:
     collector = Collector()
     with ThreadPoolExecutor(2) as threads:
         server = grpc.server(threads)
-        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, server)
+        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, server)  # type: ignore[no-untyped-call]
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()
         yield collector, f"http://127.0.0.1:{port}"
