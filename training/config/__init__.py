@@ -1,6 +1,13 @@
 """A recipe: one TOML file that says everything about a training run except where its data lie."""
 
 from training.config.classify import ClassificationRecipe, ClassifierSection, LabelledData
+from training.config.generate import (
+    ChatRecipe,
+    DialogueData,
+    LanguageModelRecipe,
+    LanguageModelSection,
+    TextData,
+)
 from training.config.recipe import Recipe, TextRecipe
 from training.config.recipes import RECIPES, RecipeError, load_recipe, parse_recipe
 from training.config.sections import (
@@ -22,15 +29,19 @@ __all__ = [
     "RECIPES",
     "Attention",
     "Cell",
+    "ChatRecipe",
     "ClassificationRecipe",
     "ClassifierSection",
     "CompressionData",
     "CompressionRecipe",
     "DataSection",
     "DecoderSection",
+    "DialogueData",
     "EncoderSection",
     "ExportSection",
     "LabelledData",
+    "LanguageModelRecipe",
+    "LanguageModelSection",
     "PairData",
     "Recipe",
     "RecipeError",
@@ -39,6 +50,7 @@ __all__ = [
     "TagRecipe",
     "TaggedData",
     "TaggerSection",
+    "TextData",
     "TextRecipe",
     "TokenizerSection",
     "TrainingSection",

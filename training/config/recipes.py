@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from service.errors import SeqserveError
 from training.config.classify import ClassificationRecipe
+from training.config.generate import ChatRecipe, LanguageModelRecipe
 from training.config.recipe import Recipe
 from training.config.sections import Section
 from training.config.tag import CompressionRecipe, TagRecipe
@@ -18,6 +19,8 @@ RECIPES: dict[str, type[Recipe]] = {
     "classify": ClassificationRecipe,
     "tag": TagRecipe,
     "compress": CompressionRecipe,
+    "generate": LanguageModelRecipe,
+    "chat": ChatRecipe,
 }
 
 

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from training.config import Recipe
-from training.data.batches import Batch, Plan, share
+from training.data.batches import Batch, Plan
 from training.fit.budget import Budget
 from training.fit.devices import Place, total
 from training.fit.folder import Folder
@@ -73,6 +73,7 @@ class Fit:
         """Tensors and plain values for `last.pt`."""
         return {
             "model": self._objective.model.state_dict(),
+            "carried": self._objective.carried(),
             "optimizer": self._optimizer.state_dict(),
             "schedule": self._schedule.state(),
             "random": _random_state(),
@@ -87,6 +88,8 @@ class Fit:
         self._objective.model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.restore(state["schedule"])
+        if self._place.is_first:  # the others' is not kept
+            self._objective.carry(state.get("carried"))
         self._epoch, self._next_batch, self._step = state["epoch"], state["next_batch"], state["step"]
         self._budget.minutes = state["minutes"]
         if self._place.is_first:
@@ -103,7 +106,7 @@ class Fit:
             yield self._task.batch(rows).to(self._place.device)
 
     def _plan(self) -> Plan:
-        return share(self._task.plan(self._epoch), self._place.rank, self._place.world)
+        return self._task.share(self._task.plan(self._epoch), self._place.rank, self._place.world)
 
     def _update(self, batch: Batch) -> None:
         mine = self._objective.count(batch)

@@ -8,6 +8,7 @@ from torch import nn
 from training.config import Recipe
 from training.data.vocabulary import Vocabulary
 from training.models.classifier import Classifier
+from training.models.language_model import LanguageModel
 from training.models.seq2seq import Seq2Seq
 from training.models.tagger import Tagger
 
@@ -16,6 +17,8 @@ MODELS: dict[str, Callable[[Any, Vocabulary], nn.Module]] = {
     "classify": Classifier.from_recipe,
     "tag": Tagger.from_recipe,
     "compress": Tagger.from_recipe,
+    "generate": LanguageModel.from_recipe,
+    "chat": LanguageModel.from_recipe,
 }
 """Task → how its model is made from its recipe."""
 

@@ -6,7 +6,9 @@ from typing import Any
 from training.config import Recipe
 from training.data.vocabulary import Vocabulary
 from training.fit.tasks.base import Task
+from training.fit.tasks.chat import Chat
 from training.fit.tasks.classify import Classification
+from training.fit.tasks.generate import Generation
 from training.fit.tasks.tag import Compression, Tagging
 from training.fit.tasks.translate import Translation
 
@@ -17,6 +19,8 @@ TASKS: dict[str, type[AnyTask]] = {
     "classify": Classification,
     "tag": Tagging,
     "compress": Compression,
+    "generate": Generation,
+    "chat": Chat,
 }
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from training.config import Recipe
-from training.data.batches import Batch, Example, Plan, collate, plan_batches, plan_epoch
+from training.data.batches import Batch, Example, Plan, collate, plan_batches, plan_epoch, share
 from training.data.vocabulary import Vocabulary
 
 R = TypeVar("R", bound=Recipe)
@@ -23,7 +23,7 @@ DEV_TOKENS = 4000
 class Objective(nn.Module, Generic[M]):
     """What is minimised: a model and its loss as one module, so that DistributedDataParallel sees one forward pass.
 
-    Only the weights of `model` are kept.
+    Only the weights of `model` are kept, and what is `carried`.
     """
 
     def __init__(self, model: M) -> None:
@@ -37,6 +37,13 @@ class Objective(nn.Module, Generic[M]):
     def count(self, batch: Batch) -> int:
         """Targets of the batch: what the loss is a sum over."""
         raise NotImplementedError
+
+    def carried(self) -> list[Tensor] | None:
+        """What goes from one training batch to the next beside the weights: a state, for one that has any."""
+        return None
+
+    def carry(self, state: list[Tensor] | None) -> None:
+        """Go on from what was `carried`."""
 
 
 class Task(ABC, Generic[R, M]):
@@ -62,6 +69,10 @@ class Task(ABC, Generic[R, M]):
     def plan(self, epoch: int) -> Plan:
         """Indexes of the training examples in each batch of an epoch, by the seed and the epoch alone."""
         return plan_epoch(self.train, self._recipe.training.batch_tokens, self._recipe.seed, epoch)
+
+    def share(self, plan: Plan, rank: int, world: int) -> Plan:
+        """One process's part of a plan; all parts have as many batches."""
+        return share(plan, rank, world)
 
     def batch(self, rows: list[int]) -> Batch:
         """The training examples with these indexes."""
