@@ -1,5 +1,6 @@
 """Examples from files: a file for each kind of example, with a table of the formats that it may come in."""
 
+from training.data.readers.documents import read_dialogues, read_text
 from training.data.readers.files import DataError
 from training.data.readers.held_out import read_both
 from training.data.readers.labelled import Labelled, read_labelled
@@ -16,7 +17,9 @@ __all__ = [
     "Words",
     "read_both",
     "read_compressed",
+    "read_dialogues",
     "read_labelled",
     "read_pairs",
     "read_tagged",
+    "read_text",
 ]

@@ -5,6 +5,7 @@ from typing import Any
 from training.export.run import Run
 from training.export.tasks.base import Export
 from training.export.tasks.classify import ClassificationExport
+from training.export.tasks.generate import ChatExport, GenerationExport
 from training.export.tasks.tag import CompressionExport, TagExport
 from training.export.tasks.translate import TranslationExport
 
@@ -15,6 +16,8 @@ EXPORTS: dict[str, type[AnyExport]] = {
     "classify": ClassificationExport,
     "tag": TagExport,
     "compress": CompressionExport,
+    "generate": GenerationExport,
+    "chat": ChatExport,
 }
 
 
