@@ -3,6 +3,7 @@
 from typing import TypedDict
 
 from seqserve.v1 import decoding_pb2, model_pb2, sequence_pb2
+from service.bundle.features import ReadingsSpec, SoundSpec
 from service.bundle.manifest import Manifest, Task
 from service.errors import InvalidInput
 from service.registry import Served
@@ -32,6 +33,8 @@ _TASKS: dict[model_pb2.Task.ValueType, Task | None] = {
     model_pb2.TASK_TENSORS: "tensors",
 }
 _TASKS_TO_PROTO = {task: number for number, task in _TASKS.items()}
+_INPUT_KINDS = {"transcribe": "audio", "predict": "features", "caption": "features", "tensors": "tensors"}
+"""Of tasks that do not read text."""
 _FINISH = {
     Finish.END: decoding_pb2.FINISH_REASON_END,
     Finish.LENGTH: decoding_pb2.FINISH_REASON_LENGTH,
@@ -165,6 +168,7 @@ def classification_to_proto(classification: Classification) -> sequence_pb2.Clas
 
 def description_to_proto(served: Served) -> model_pb2.ModelDescription:
     bundle, manifest = served.bundle, served.manifest
+    spec = bundle.features if manifest.features else None
     return model_pb2.ModelDescription(
         model=model_version_to_proto(served),
         task=_TASKS_TO_PROTO[manifest.task],
@@ -182,6 +186,9 @@ def description_to_proto(served: Served) -> model_pb2.ModelDescription:
         max_output_tokens=manifest.limits.max_output_tokens,
         generation=_defaults_to_proto(manifest),
         inspectable=any(graph.traces for graph in manifest.graphs.values()),
+        input_kind=_INPUT_KINDS.get(manifest.task, "text"),
+        sample_rate=spec.sample_rate if isinstance(spec, SoundSpec) else 0,
+        feature_names=spec.names if isinstance(spec, ReadingsSpec) else (),
     )
 
 

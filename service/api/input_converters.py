@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from seqserve.v1 import input_pb2
+from service.bundle.wav import read_wav
 from service.errors import InvalidInput
 from service.step import Array
 from service.tasks.intake import NamedArrays, Readings, Sound
@@ -34,6 +35,24 @@ def pcm_from_proto(message: input_pb2.Pcm, field: str) -> Sound:
     if message.sample_rate < 0:
         raise InvalidInput(f"{field}.sample_rate must be 0 or more", field=f"{field}.sample_rate")
     return Sound(np.frombuffer(message.samples, "<i2"), message.sample_rate)
+
+
+def audio_from_proto(message: input_pb2.Audio, field: str) -> Sound:
+    """A whole recording."""
+    kind = message.WhichOneof("audio")
+    if kind == "pcm":
+        return pcm_from_proto(message.pcm, f"{field}.pcm")
+    if kind is None:
+        raise InvalidInput(f"{field} is empty; expected pcm or wav", field=field)
+    try:
+        return Sound(*read_wav(message.wav))
+    except InvalidInput as error:
+        raise InvalidInput(f"{field}.wav: {error}", field=f"{field}.wav") from None
+
+
+def array_to_proto(values: Array) -> input_pb2.Features:
+    """`[time, dim]`."""
+    return input_pb2.Features(dim=values.shape[1], values=values.ravel().tolist())
 
 
 def tensors_from_proto(messages: Iterable[input_pb2.Tensor], field: str) -> NamedArrays:

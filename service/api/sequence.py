@@ -21,6 +21,7 @@ from service.api.converters import (
 )
 from service.api.owners import Owners
 from service.api.session_stream import SessionStream
+from service.api.signals import SignalCalls
 from service.bundle.manifest import Task
 from service.config import LimitSettings
 from service.registry import Registry, Served
@@ -32,7 +33,7 @@ from service.tasks.translate import stream_translate, translate
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class SequenceServicer(sequence_pb2_grpc.SequenceServiceServicer):
+class SequenceServicer(SignalCalls, sequence_pb2_grpc.SequenceServiceServicer):
     """One method for each RPC; the protos say what each promises."""
 
     def __init__(

@@ -10,8 +10,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from service.bundle.features import FeatureSpec, ReadingsSpec, SoundSpec, parse_features
 from service.bundle.manifest import FORMAT, Manifest
-from service.bundle.rules import DELETION, complaints
+from service.bundle.rules import DELETION, FEATURES, complaints
 from service.bundle.tokenizer import Tokenizer
 from service.bundle.tokenizers import tokenizer_from_json
 from service.errors import BundleRefused, InvalidInput
@@ -43,7 +44,10 @@ class Bundle:
         _obey(path, manifest)
         size = len(text) + sum(len(_verified(path, manifest, name)) for name in manifest.files)
         labels, text_labels = _labels(path, manifest), _text_labels(path, manifest)
-        return cls(path, manifest, labels, text_labels, size, hashlib.sha256(text).hexdigest())
+        bundle = cls(path, manifest, labels, text_labels, size, hashlib.sha256(text).hexdigest())
+        if manifest.features is not None:
+            _check_features(bundle)
+        return bundle
 
     @property
     def vocabulary_size(self) -> int:
@@ -60,6 +64,29 @@ class Bundle:
             return tokenizer_from_json(_text(self.path, name, self.read_file(name)))
         except InvalidInput as error:
             raise BundleRefused(f"{self.path / name}: {error}") from None
+
+    @cached_property
+    def features(self) -> FeatureSpec:
+        """What its input is, where it is not text; BundleRefused, also where nothing says it."""
+        name = self.manifest.features
+        if name is None:
+            raise BundleRefused(f"{self.path}: a model of task {self.manifest.task} without features")
+        try:
+            return parse_features(self.read_file(name))
+        except InvalidInput as error:
+            raise BundleRefused(f"{self.path / name}: {error}") from None
+
+    @property
+    def readings(self) -> ReadingsSpec:
+        """Of a model that reads numbers."""
+        assert isinstance(self.features, ReadingsSpec), "checked when it was read"
+        return self.features
+
+    @property
+    def sound(self) -> SoundSpec:
+        """Of a model that hears."""
+        assert isinstance(self.features, SoundSpec), "checked when it was read"
+        return self.features
 
     def read_file(self, name: str) -> bytes:
         """Return the bytes of a file that the manifest names, its hash checked again; BundleRefused."""
@@ -97,6 +124,27 @@ def _obey(path: Path, manifest: Manifest) -> None:
             raise BundleRefused(f"{path / MANIFEST}: files: {name} is used but has no hash")
     for complaint in complaints(manifest):
         raise BundleRefused(f"{path / MANIFEST}: {complaint}")
+
+
+def _check_features(bundle: Bundle) -> None:
+    """What the features are must be what the task reads, and as wide as the graph takes them."""
+    spec, task = bundle.features, bundle.manifest.task
+    where = bundle.path / str(bundle.manifest.features)
+    if spec.kind != FEATURES.get(task, spec.kind):
+        raise BundleRefused(f"{where}: kind {spec.kind!r}; task {task} reads {FEATURES[task]!r}")
+    for name, graph in bundle.manifest.graphs.items():
+        for tensor in graph.inputs:
+            if tensor.role == "input" and tensor.name == "features" and tensor.axes[-1] != spec.dim:
+                raise BundleRefused(
+                    f"{where}: {spec.dim} numbers, the graph {name!r} takes {tensor.axes[-1]}"
+                )
+    if isinstance(spec, ReadingsSpec) and not spec.error_scale and _forecasts(bundle.manifest):
+        raise BundleRefused(f"{where}: error_scale is missing, without which a forecast has no anomaly score")
+
+
+def _forecasts(manifest: Manifest) -> bool:
+    outputs = (tensor.name for graph in manifest.graphs.values() for tensor in graph.outputs)
+    return manifest.task == "predict" and "forecast" in outputs
 
 
 def _verified(path: Path, manifest: Manifest, name: str) -> bytes:

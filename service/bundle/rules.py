@@ -28,6 +28,10 @@ NEEDS: dict[str, tuple[Needs, ...]] = {
 
 READS_TEXT = {"translate", "summarize", "classify", "tag", "generate", "chat"}
 """Tasks whose input is text."""
+WRITES_TEXT = {"translate", "generate", "chat", "transcribe", "caption"}
+"""Tasks whose output is text."""
+FEATURES: dict[str, str] = {"transcribe": "sound", "predict": "readings", "caption": "readings"}
+"""Tasks with a file of features → of which kind."""
 LABELS: dict[str, bool] = {"classify": True, "tag": True, "summarize": False, "predict": False}
 """Tasks with a file of labels → whether they cannot do without."""
 DELETION = ("drop", "keep")
@@ -54,7 +58,9 @@ def _files(manifest: Manifest) -> Iterator[str]:
         yield f"text_labels: task {task} has none"
     if task == "summarize" and ("tag" in manifest.graphs) != (manifest.labels is not None):
         yield f"labels: a graph 'tag' of task summarize wants the labels {', '.join(DELETION)}, and no other graph"
-    if task in READS_TEXT and manifest.tokenizer is None:
+    if task in FEATURES and manifest.features is None:
+        yield f"features: task {task} needs a file that says what they are"
+    if task in READS_TEXT | WRITES_TEXT and manifest.tokenizer is None:
         yield f"tokenizer: task {task} needs one"
 
 

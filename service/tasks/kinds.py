@@ -9,7 +9,9 @@ from service.registry import Served
 from service.tasks.classify import Classifier
 from service.tasks.delete import Deleter
 from service.tasks.kind import Kind
+from service.tasks.predict import Predictor
 from service.tasks.tag import Tagger
+from service.tasks.transcribe import Transcriber
 from service.tasks.translate import Translator
 
 
@@ -22,6 +24,8 @@ KINDS: dict[str, Callable[[Served, LimitSettings], Kind]] = {
     "classify": Classifier,
     "tag": Tagger,
     "summarize": _summarizer,
+    "transcribe": Transcriber,
+    "predict": Predictor,
 }
 
 INSTEAD: dict[str, str] = {
@@ -29,6 +33,8 @@ INSTEAD: dict[str, str] = {
     "classify": "Classify with whole texts",
     "tag": "Tag with whole texts",
     "summarize": "Summarize with whole texts",
+    "transcribe": "Transcribe with whole recordings",
+    "predict": "Predict with whole series",
 }
 """What a model that cannot be fed in a session is for."""
 

@@ -8,6 +8,7 @@ from training.config.generate import (
     LanguageModelSection,
     TextData,
 )
+from training.config.predict import PredictionRecipe, SeriesData
 from training.config.recipe import Recipe, TextRecipe
 from training.config.recipes import RECIPES, RecipeError, load_recipe, parse_recipe
 from training.config.sections import (
@@ -22,6 +23,12 @@ from training.config.sections import (
     TrainingSection,
 )
 from training.config.tag import CompressionData, CompressionRecipe, TaggedData, TaggerSection, TagRecipe
+from training.config.transcribe import (
+    RecordedData,
+    SoundSection,
+    StepwiseSection,
+    TranscriptionRecipe,
+)
 from training.config.translate import PairData, Seq2SeqSection, TranslationRecipe
 
 # fmt: off
@@ -43,10 +50,15 @@ __all__ = [
     "LanguageModelRecipe",
     "LanguageModelSection",
     "PairData",
+    "PredictionRecipe",
     "Recipe",
     "RecipeError",
+    "RecordedData",
     "Section",
     "Seq2SeqSection",
+    "SeriesData",
+    "SoundSection",
+    "StepwiseSection",
     "TagRecipe",
     "TaggedData",
     "TaggerSection",
@@ -54,6 +66,7 @@ __all__ = [
     "TextRecipe",
     "TokenizerSection",
     "TrainingSection",
+    "TranscriptionRecipe",
     "TranslationRecipe",
     "load_recipe",
     "parse_recipe",

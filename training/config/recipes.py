@@ -9,9 +9,11 @@ from pydantic import ValidationError
 from service.errors import SeqserveError
 from training.config.classify import ClassificationRecipe
 from training.config.generate import ChatRecipe, LanguageModelRecipe
+from training.config.predict import PredictionRecipe
 from training.config.recipe import Recipe
 from training.config.sections import Section
 from training.config.tag import CompressionRecipe, TagRecipe
+from training.config.transcribe import TranscriptionRecipe
 from training.config.translate import TranslationRecipe
 
 RECIPES: dict[str, type[Recipe]] = {
@@ -21,6 +23,8 @@ RECIPES: dict[str, type[Recipe]] = {
     "compress": CompressionRecipe,
     "generate": LanguageModelRecipe,
     "chat": ChatRecipe,
+    "transcribe": TranscriptionRecipe,
+    "predict": PredictionRecipe,
 }
 
 

@@ -38,8 +38,9 @@ class DataSection(Section):
 class TokenizerSection(Section):
     """The tokenizer, learned from the training texts."""
 
-    kind: Literal["subwords", "characters"] = "subwords"
-    """`subwords`: words in pieces, white space as single spaces; `characters`: each one a token, line ends too."""
+    kind: Literal["subwords", "characters", "words"] = "subwords"
+    """`subwords`: words in pieces, white space as single spaces; `characters`: each one a token, line ends too;
+    `words`: what stands between white space."""
     vocab_size: Annotated[int, Field(ge=8, le=100_000)] = 6000
     """Tokens, the four special ones included."""
     min_frequency: Positive = 2

@@ -25,6 +25,13 @@ def score_translations(hypotheses: Sequence[str], references: Sequence[str]) -> 
     return BleuScore(score, str(metric.get_signature()))
 
 
+def word_error_rate(hypotheses: Sequence[str], references: Sequence[str]) -> float:
+    """Words that were put in, left out or replaced, in percent of the references' words (Levenshtein distance)."""
+    pairs = [(one.split(), other.split()) for one, other in zip(hypotheses, references, strict=True)]
+    num_words = sum(len(reference) for _, reference in pairs)
+    return 100 * sum(_distance(*pair) for pair in pairs) / num_words
+
+
 def score_labels(labels: Sequence[str], references: Sequence[str]) -> float:
     """Accuracy in percent."""
     right = sum(label == reference for label, reference in zip(labels, references, strict=True))
@@ -80,3 +87,16 @@ def _overlap(ours: Sequence[str], theirs: Sequence[str]) -> float:
     """F1 of two bags of words."""
     common = (Counter(ours) & Counter(theirs)).total()
     return 2 * common / max(len(ours) + len(theirs), 1)
+
+
+def _distance(hypothesis: Sequence[str], reference: Sequence[str]) -> int:
+    """Fewest insertions, deletions and substitutions that make one the other."""
+    row = list(range(len(reference) + 1))
+    for at, word in enumerate(hypothesis, 1):
+        corner, row[0] = row[0], at
+        for number, wanted in enumerate(reference, 1):
+            corner, row[number] = (
+                row[number],
+                min(corner + (word != wanted), row[number] + 1, row[number - 1] + 1),
+            )
+    return row[-1]

@@ -6,10 +6,12 @@ from service.bundle.tokenizer import Tokenizer
 from training.config import TokenizerSection
 from training.data.characters import learn_characters
 from training.data.subwords import learn_subwords
+from training.data.words import learn_words
 
 LEARNERS: dict[str, Callable[[Iterable[str], TokenizerSection], Tokenizer]] = {
     "subwords": learn_subwords,
     "characters": learn_characters,
+    "words": learn_words,
 }
 
 

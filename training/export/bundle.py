@@ -117,6 +117,8 @@ def _manifest(run: AnyRun, graphs: dict[str, GraphSpec], facts: Facts, files: di
         streams=not facts.why_not_streaming,
         why_not_streaming=facts.why_not_streaming,
         graphs=graphs,
+        tokenizer="tokenizer.json" if run.vocabulary.subwords else None,
+        features="features.json" if run.vocabulary.features else None,
         labels="labels.txt" if run.vocabulary.labels else None,
         text_labels="text_labels.txt" if run.vocabulary.text_labels else None,
         words=facts.words,

@@ -1,6 +1,6 @@
 """The folder of a run: what is in it, and that a started run is gone on with, not written over.
 
-recipe.toml  tokenizer.json  labels.txt     what the run is
+recipe.toml, and of tokenizer.json, labels.txt, features.json what the task has: what the run is
 last.pt                                     where it stands
 best-{loss}-{epoch}.pt                      the best checkpoints, best first
 averaged.pt                                 their mean: what `seqserve export` takes
@@ -39,7 +39,7 @@ class Folder:
         return Vocabulary.read(self.path)
 
     def write_vocabulary(self, vocabulary: Vocabulary) -> None:
-        """`tokenizer.json`, `labels.txt`: what the task has."""
+        """`tokenizer.json`, `labels.txt`, `features.json`: what the task has."""
         for name, content in vocabulary.files().items():
             checkpoints.write_bytes(self.path / name, content.encode())
 
@@ -64,6 +64,11 @@ class Folder:
     def best(self) -> list[Path]:
         """The best checkpoints, best first: their names begin with the loss."""
         return sorted(self.path.glob("best-*.pt"))
+
+    def read_average(self) -> Weights:
+        """What `write_average` wrote."""
+        weights: Weights = checkpoints.load(self.path / "averaged.pt")["model"]
+        return weights
 
     def write_average(self) -> None:
         """The mean of the best checkpoints, with the recipe that says how to build the model."""

@@ -65,6 +65,14 @@ class Fit:
             self._end_epoch()
         return True
 
+    def complete(self) -> None:
+        """Learns of the data what only the finished model can tell."""
+        if self._place.is_first:
+            self._objective.model.load_state_dict(self._folder.read_average())
+            with evaluating(self._objective):
+                vocabulary = self._task.completed(self._objective.model, self._place.device)
+            self._folder.write_vocabulary(vocabulary)
+
     def parameter_count(self) -> int:
         """Trained numbers, tied ones once."""
         return sum(parameter.numel() for parameter in self._parameters)

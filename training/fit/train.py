@@ -65,4 +65,7 @@ def _run(task: AnyTask, recipe: Recipe, place: Place, folder: Folder, reporter: 
         fit.restore(last)
         reporter.say(f"going on after {last['step']} updates and {last['minutes']:.1f} minutes")
     with stopped_by_signal(fit):
-        return fit.run()
+        finished = fit.run()
+    if finished:
+        fit.complete()
+    return finished

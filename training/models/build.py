@@ -10,6 +10,7 @@ from training.data.vocabulary import Vocabulary
 from training.models.classifier import Classifier
 from training.models.language_model import LanguageModel
 from training.models.seq2seq import Seq2Seq
+from training.models.stepwise import Stepwise
 from training.models.tagger import Tagger
 
 MODELS: dict[str, Callable[[Any, Vocabulary], nn.Module]] = {
@@ -19,6 +20,8 @@ MODELS: dict[str, Callable[[Any, Vocabulary], nn.Module]] = {
     "compress": Tagger.from_recipe,
     "generate": LanguageModel.from_recipe,
     "chat": LanguageModel.from_recipe,
+    "transcribe": Stepwise.hearing,
+    "predict": Stepwise.predicting,
 }
 """Task → how its model is made from its recipe."""
 

@@ -6,7 +6,9 @@ from training.export.run import Run
 from training.export.tasks.base import Export
 from training.export.tasks.classify import ClassificationExport
 from training.export.tasks.generate import ChatExport, GenerationExport
+from training.export.tasks.predict import PredictionExport
 from training.export.tasks.tag import CompressionExport, TagExport
+from training.export.tasks.transcribe import TranscriptionExport
 from training.export.tasks.translate import TranslationExport
 
 AnyExport = Export[Any, Any]
@@ -18,6 +20,8 @@ EXPORTS: dict[str, type[AnyExport]] = {
     "compress": CompressionExport,
     "generate": GenerationExport,
     "chat": ChatExport,
+    "transcribe": TranscriptionExport,
+    "predict": PredictionExport,
 }
 
 

@@ -9,7 +9,9 @@ from training.fit.tasks.base import Task
 from training.fit.tasks.chat import Chat
 from training.fit.tasks.classify import Classification
 from training.fit.tasks.generate import Generation
+from training.fit.tasks.predict import Prediction
 from training.fit.tasks.tag import Compression, Tagging
+from training.fit.tasks.transcribe import Transcription
 from training.fit.tasks.translate import Translation
 
 AnyTask = Task[Any, Any]
@@ -21,6 +23,8 @@ TASKS: dict[str, type[AnyTask]] = {
     "compress": Compression,
     "generate": Generation,
     "chat": Chat,
+    "transcribe": Transcription,
+    "predict": Prediction,
 }
 
 

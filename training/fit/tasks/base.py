@@ -66,6 +66,10 @@ class Task(ABC, Generic[R, M]):
     def scores(self, model: M, device: torch.device) -> dict[str, float]:
         """Scores on dev by name, higher is better; runs within `evaluating`."""
 
+    def completed(self, model: M, device: torch.device) -> Vocabulary:
+        """The vocabulary with what only the finished model can tell; runs within `evaluating`."""
+        return self.vocabulary
+
     def plan(self, epoch: int) -> Plan:
         """Indexes of the training examples in each batch of an epoch, by the seed and the epoch alone."""
         return plan_epoch(self.train, self._recipe.training.batch_tokens, self._recipe.seed, epoch)

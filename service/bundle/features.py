@@ -1,0 +1,90 @@
+"""What a model's input is where it is not text: the content of `features.json`, for training and for serving."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
+
+from service.bundle.manifest import Part
+from service.errors import InvalidInput
+
+Numbers = tuple[float, ...]
+Positives = tuple[Annotated[float, Field(gt=0)], ...]
+Count = Annotated[int, Field(ge=1)]
+
+
+class ReadingsSpec(Part):
+    """Readings of named numbers, and how they are brought to a common size (see `service.bundle.scaling`)."""
+
+    kind: Literal["readings"] = "readings"
+    names: Annotated[tuple[str, ...], Field(min_length=1)]
+    """What each number of a reading is."""
+    scaling: Literal["fixed", "running"] = "fixed"
+    """fixed: by `mean` and `scale`; running: by the mean and deviation of the series itself up to each reading."""
+    mean: Numbers = ()
+    """Of the training data."""
+    scale: Positives = ()
+    """Standard deviations of the training data."""
+    error_scale: Positives = ()
+    """Of a model that forecasts: standard deviations of its errors on the training data, in scaled units."""
+
+    @property
+    def dim(self) -> int:
+        """Numbers in what the model reads."""
+        return len(self.names)
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> "ReadingsSpec":
+        wanted = self.dim if self.scaling == "fixed" else 0
+        sizes = len(self.mean), len(self.scale)
+        if sizes != (wanted, wanted) or len(self.error_scale) not in (0, self.dim):
+            raise ValueError("mean, scale and error_scale need a number for each name")
+        return self
+
+
+class SoundSpec(Part):
+    """Sound as log-mel energies (see `service.bundle.sound`); lengths in samples."""
+
+    kind: Literal["sound"] = "sound"
+    sample_rate: Count
+    frame_length: Count
+    frame_step: Count
+    mel_bands: Count
+    stack: Count = 1
+    """Frames that the model reads as one."""
+    tail: Annotated[int, Field(ge=0)] = 0
+    """Silence added to the end of the input, so that a one-way model gets to say what it heard last."""
+    mean: Numbers
+    """Of each band over the training data."""
+    scale: Positives
+    """Their standard deviations."""
+
+    @property
+    def dim(self) -> int:
+        """Numbers in what the model reads."""
+        return self.mel_bands * self.stack
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> "SoundSpec":
+        if (len(self.mean), len(self.scale)) != (self.mel_bands, self.mel_bands):
+            raise ValueError("mean and scale need a number for each band")
+        if self.frame_step > self.frame_length:
+            raise ValueError("frames must not leave samples out: frame_step is longer than frame_length")
+        return self
+
+
+FeatureSpec = ReadingsSpec | SoundSpec
+_ADAPTER: TypeAdapter[FeatureSpec] = TypeAdapter(Annotated[FeatureSpec, Field(discriminator="kind")])
+
+
+def parse_features(text: str | bytes) -> FeatureSpec:
+    """The spec that a `features.json` holds; InvalidInput says what is wrong."""
+    try:
+        return _ADAPTER.validate_json(text)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise InvalidInput(f"not a description of features: {faults}") from None
+
+
+def features_json(spec: FeatureSpec) -> str:
+    """The text of its `features.json`."""
+    return spec.model_dump_json(indent=1) + "\n"

@@ -1,0 +1,153 @@
+"""Sound and series small enough to learn in seconds, and recipes for them."""
+
+import wave
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+RATE = 8000
+PITCHES = {"0": 400, "1": 800, "2": 1400}
+"""What the toy digits sound like."""
+
+HEARING = """
+name = "toy-digits"
+task = "transcribe"
+target = "en"
+
+[data]
+format = "digits"
+train = ["tones"]
+dev = ["tones"]
+num_strings = 80
+dev_strings = 20
+shortest = 1
+longest = 3
+gap_seconds = [0.03, 0.1]
+test_indexes = 2
+dev_indexes = 2
+leave_out = "{leave_out}"
+
+[sound]
+sample_rate = 8000
+mel_bands = 12
+stack = 2
+tail_ms = 60
+
+[tokenizer]
+kind = "{unit}"
+lowercase = true
+
+[model]
+dropout = 0.0
+encoder = {{ hidden = 32, bidirectional = {two_way} }}
+
+[training]
+batch_tokens = 400
+learning_rate = 2e-2
+warmup_steps = 5
+max_epochs = {epochs}
+patience = 45
+bf16 = false
+
+[export]
+max_input_tokens = 1000
+"""
+
+LABELLING = """
+name = "toy-occupancy"
+task = "predict"
+
+[data]
+columns = ["level", "slope"]
+label = "state"
+label_names = {{ 0 = "low", 1 = "high" }}
+train = ["series/*.csv"]
+dev = ["series/a.csv"]
+train_part = [0.0, 0.8]
+dev_part = [0.8, 1.0]
+window = 40
+
+[model]
+dropout = 0.0
+encoder = {{ cell = "gru", hidden = 16, bidirectional = {two_way} }}
+
+[training]
+batch_tokens = 200
+learning_rate = 2e-2
+warmup_steps = 5
+max_epochs = 6
+bf16 = false
+
+[export]
+max_input_tokens = 1000
+max_loss = 5.0
+"""
+
+FORECASTING = """
+name = "toy-waves"
+task = "predict"
+
+[data]
+columns = ["level"]
+scaling = "{scaling}"
+train = ["series/*.csv"]
+dev = ["series/*.csv"]
+train_part = [0.0, 0.8]
+dev_part = [0.8, 1.0]
+window = 40
+
+[model]
+dropout = 0.0
+encoder = {{ cell = "gru", hidden = 24 }}
+
+[training]
+batch_tokens = 200
+learning_rate = 2e-2
+warmup_steps = 5
+max_epochs = 12
+bf16 = false
+
+[export]
+max_input_tokens = 1000
+max_loss = 5.0
+"""
+
+
+def write_recipe(folder: Path, text: str, **parts: Any) -> Path:
+    path = folder / "signal.toml"
+    path.write_text(text.format(**parts), "utf-8")
+    return path
+
+
+def tone(pitch: float, seconds: float = 0.12, shift: float = 0.0) -> Any:
+    time = np.arange(round(seconds * RATE)) / RATE
+    return (6000 * np.sin(2 * np.pi * pitch * time + shift)).astype(np.int16)
+
+
+def write_wav(path: Path, samples: Any, rate: int = RATE) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with wave.open(str(path), "wb") as file:
+        file.setsampwidth(2)
+        file.setnchannels(1)
+        file.setframerate(rate)
+        file.writeframes(samples.astype("<i2").tobytes())
+    return path
+
+
+def write_signals(folder: Path) -> Path:
+    """`tones/{digit}_{speaker}_{index}.wav`, and `series/{a,b}.csv`: waves that are high or low."""
+    for digit, pitch in PITCHES.items():
+        for who, speaker in enumerate(("ann", "bob")):
+            for index in range(8):
+                samples = tone(pitch * (1 + 0.02 * who), 0.1 + 0.01 * index, index)
+                write_wav(folder / "tones" / f"{digit}_{speaker}_{index}.wav", samples)
+    for name, period in (("a", 17), ("b", 23)):
+        level = 20 + 5 * np.sin(2 * np.pi * np.arange(300) / period)
+        rows = zip(level, np.gradient(level), level > 20, strict=True)
+        lines = [f'"{n}",2020,{x:.4f},{y:.4f},{int(z)}' for n, (x, y, z) in enumerate(rows)]
+        (folder / "series").mkdir(exist_ok=True)
+        (folder / "series" / f"{name}.csv").write_text(
+            "\n".join(['"date","level","slope","state"', *lines]) + "\n"
+        )
+    return folder
