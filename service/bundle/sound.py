@@ -12,7 +12,7 @@ sums run along a frame's own numbers, and there is no product of matrices.
 
 import base64
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -50,7 +50,8 @@ class LogMel:
         spectrum = np.fft.rfft(frames * self._window, self._fft, axis=-1)
         power = spectrum.real**2 + spectrum.imag**2
         bands = (power[:, self._bins] * self._weights).sum(axis=-1, dtype=np.float32)
-        return np.log(bands + np.float32(FLOOR), dtype=np.float32)
+        energies: Array = np.log(bands + np.float32(FLOOR), dtype=np.float32)
+        return energies
 
 
 class Framer:
@@ -92,7 +93,7 @@ class Framer:
     @classmethod
     def whole(cls, spec: SoundSpec, samples: Array, mel: LogMel | None = None) -> Array:
         """All units of a whole recording: [units, stack * mel_bands]."""
-        framer: Self = cls(spec, mel)
+        framer = cls(spec, mel)
         return np.concatenate([framer.take(samples), framer.finish()])
 
 

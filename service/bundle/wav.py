@@ -25,7 +25,7 @@ def read_wav(data: bytes) -> Recording:
             width, channels, rate = file.getsampwidth(), file.getnchannels(), file.getframerate()
             frames = file.readframes(file.getnframes())
     except (wave.Error, EOFError) as error:
-        raise InvalidInput(f"not a WAVE file of 16-bit PCM: {error or 'it ends too early'}") from None
+        raise InvalidInput(f"not a WAVE file of 16-bit PCM: {str(error) or 'it ends too early'}") from None
     if width != 2 or channels < 1:
         raise InvalidInput(
             f"the recording has {8 * width}-bit samples; expected 16-bit PCM (sox IN -b 16 OUT.wav)"

@@ -41,7 +41,7 @@ class ReadingIntake:
         return scaled(self._scaler, np.zeros((0, self._spec.dim)))
 
     def pending(self) -> Pending:
-        return self._pending | {SCALE: self._scaler.pending()}
+        return {**self._pending, SCALE: self._scaler.pending()}
 
 
 class SoundIntake:
@@ -66,7 +66,7 @@ class SoundIntake:
         return Taken(self._framer.finish())
 
     def pending(self) -> Pending:
-        return self._pending | {FRAMES: self._framer.pending()}
+        return {**self._pending, FRAMES: self._framer.pending()}
 
 
 async def units_of(sound: Sound, spec: SoundSpec, field: str) -> Array:

@@ -117,7 +117,7 @@ def test_no_recording_of_the_test_is_learned_from(data: Path, tmp_path: Path) ->
         for split in ("train", "dev", "test")
     }
     indexes = {
-        name: {digit.index for one in strings._by_speaker.values() for digit in one}
+        name: {digit.number for one in strings._by_speaker.values() for digit in one}
         for name, strings in splits.items()
     }
     assert indexes == {"train": {4, 5, 6, 7}, "dev": {2, 3}, "test": {0, 1}}

@@ -31,7 +31,7 @@ class Digit(NamedTuple):
 
     value: int
     speaker: str
-    index: int
+    number: int
     samples: Array
 
 
@@ -75,13 +75,13 @@ class DigitStrings:
         first_train = self._data.test_indexes + self._data.dev_indexes
         if split == "test":
             is_one = not self._data.leave_out or digit.speaker == self._data.leave_out
-            return is_one and digit.index < self._data.test_indexes
+            return is_one and digit.number < self._data.test_indexes
         if digit.speaker == self._data.leave_out:
             return False
         return (
-            digit.index >= first_train
+            digit.number >= first_train
             if split == "train"
-            else self._data.test_indexes <= digit.index < first_train
+            else self._data.test_indexes <= digit.number < first_train
         )
 
     def _string(self, dice: random.Random) -> Utterance:

@@ -62,8 +62,8 @@ class PredictionExport(Export[PredictionRecipe, Stepwise]):
         if labels:
             rows = zip(found["log_probs"].argmax(-1), batch.lengths, strict=True)
             return [[labels[best] for best in row[:length]] for row, length in rows]
-        rows = zip(found["forecast"], batch.rows, batch.lengths, strict=True)
-        return [(forecast[:length], given[:length]) for forecast, given, length in rows]
+        told = zip(found["forecast"], batch.rows, batch.lengths, strict=True)
+        return [(forecast[:length], given[:length]) for forecast, given, length in told]
 
     def score(self, answers: Sequence[Any], references: Sequence[Any]) -> float:
         if self.run.vocabulary.labels:
