@@ -1,6 +1,7 @@
 """Rollouts of a real graph on ONNX Runtime: bit for bit what each is alone, whoever shares its batch."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from service.bundle import Bundle
 from service.bundle.tokenizer import BOS, EOS
 from service.config import EngineSettings, SchedulerSettings
+from service.engine import onnx
 from service.engine.onnx import OnnxEngine
 from service.metrics import Metrics
 from service.scheduler import Scheduler
@@ -80,3 +82,27 @@ def test_each_is_bit_for_bit_as_it_is_alone(
         scheduler.close()
     assert outcomes == [alone(engine, each) for each in rollouts]
     assert [sink.ids for sink in sinks] == [[i for i in ids if i != EOS] for ids, _, _ in outcomes]
+
+
+def test_a_rollout_fetches_what_it_chooses_by_and_no_attention(
+    engine: OnnxEngine, reads: list[Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: list[set[str]] = []
+    run = onnx._Binding.run
+
+    def watched(binding: Any, outputs: Any) -> Any:
+        fetched.append(set(outputs))
+        return run(binding, outputs)
+
+    monkeypatch.setattr(onnx._Binding, "run", watched)
+    given = {t.tensor for t in engine.manifest.graphs["step"].outputs}
+    assert "attention" in given
+    job = Rolling(Rollout(WIRING, BOS, reads[0].state, reads[0].context, EOS, 3))
+    scheduler = Scheduler(engine, SchedulerSettings(), Metrics(), "real")
+    try:
+        scheduler.submit(job)
+        told(job)
+    finally:
+        scheduler.close()
+    assert fetched
+    assert all(names == given - {"attention"} for names in fetched)
