@@ -2,18 +2,25 @@
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from service.bundle.tokenizer import BOS, EOS
-from service.step import Arrays, Chosen, Result, Rolled, Rollout, Row, Step
-from service.tasks.decoding import DecodingOptions, Finish, Found, ScoredToken
+from service.scheduler.columns import Columns, Entry
+from service.scheduler.rollouts import all_log_probs
+from service.step import Array, Arrays, Chosen, Result, Rolled, Rollout, Row, Step
+from service.tasks.decoding import DecodingOptions, Finish, Found, Plan, ScoredToken
 from service.tasks.decoding.hypothesis import normalized
+from service.tasks.decoding.plan import WIRING
 from service.tasks.jobs import Program, T
+from tests.fakes.toy_bundles import toy_tokenizer
 
 FIRST_WORD = 4
+SOURCE_LENGTH = 3
+SOURCE: Arrays = {"memory": np.zeros(SOURCE_LENGTH)}
+"""What the model looks at, in vain."""
 
 
 @dataclass
@@ -39,6 +46,11 @@ class TableModel:
             self.tables[prefix] = dict(zip(tokens, map(float, log_probs), strict=True))
         return self.tables[prefix]
 
+    def looked(self, prefix: tuple[int, ...]) -> Array:
+        """Where the step after this looks."""
+        shares = np.random.default_rng([self.seed, 1, *prefix]).dirichlet([0.5] * SOURCE_LENGTH)
+        return np.asarray(shares, np.float32)
+
     def run(self, step: Step) -> Result:
         self.rows += 1
         token = int(step.inputs["token"])
@@ -47,8 +59,16 @@ class TableModel:
         outputs: Arrays = {
             "top_tokens": np.array([token for token, _ in ranked], np.int64),
             "top_log_probs": np.array([log_prob for _, log_prob in ranked], np.float32),
+            "attention": self.looked(prefix),
         }
         return Result(outputs, {"prefix": np.array(prefix, np.int64)})
+
+    def plan(self, options: DecodingOptions) -> Plan:
+        """The plan for this model, whose words are those of the toy tokenizer."""
+        tokenizer = toy_tokenizer()
+        wiring = replace(WIRING, num_choices=FIRST_WORD + self.num_words)
+        forced = tuple(tokenizer.encode(options.target_prefix))
+        return Plan(options, wiring, tokenizer, forced, seed=options.seed or 0)
 
     def drive(self, program: Program[T]) -> T:
         """Run a program to its end."""
@@ -75,23 +95,24 @@ class TableModel:
 
     def _roll(self, rollout: Rollout, num_steps: int) -> Rolled | None:
         """Step by step what a bench does for many; None where the steps do not suffice."""
-        wiring, last, state = rollout.wiring, rollout.first, rollout.state
+        wiring, state, columns = rollout.wiring, rollout.state, Columns.of([Entry.of(rollout)])
         ids: list[int] = []
         log_probs: list[float] = []
-        for number in range(min(num_steps, rollout.max_steps)):
-            inputs = {wiring.chosen: np.array(last), wiring.size: np.array(2)}
+        told: list[Arrays] = []
+        for _ in range(min(num_steps, rollout.max_steps)):
+            slots = columns.from_all()
+            width = wiring.width(columns.width(), needs_all=bool(slots))
+            inputs = {wiring.chosen: columns.last[0], wiring.size: np.array(width)}
             result = self.run(Step(wiring.graph, inputs, state, rollout.context))
-            state, ranked = result.state, result.outputs[wiring.choices].tolist()
-            rank = int(ranked[0] == rollout.stop and number < rollout.min_steps)
-            last, log_prob = ranked[rank], float(result.outputs[wiring.scores][rank])
-            ids, log_probs = [*ids, last], [*log_probs, log_prob]
-            row = Row({name: array[None] for name, array in state.items()}, 0)
-            if last == rollout.stop or number + 1 == rollout.max_steps:
-                if last != rollout.stop and rollout.sink:
-                    rollout.sink.take(Chosen(last, log_prob, row))
-                return Rolled(ids, log_probs, row)
-            if rollout.sink:
-                rollout.sink.take(Chosen(last, log_prob, row))
+            state, outputs = result.state, {name: array[None] for name, array in result.outputs.items()}
+            everything = all_log_probs(wiring, outputs, slots) if slots else None
+            quiet, ended = columns.choose(outputs[wiring.choices], outputs[wiring.scores], everything, slots)
+            ids, log_probs = [*ids, int(columns.last[0])], [*log_probs, float(columns.scores[0])]
+            row, told = Row({name: array[None] for name, array in state.items()}, 0), [*told, result.outputs]
+            if rollout.sink and not quiet[0]:
+                rollout.sink.take(Chosen(ids[-1], log_probs[-1], row, Row(outputs, 0)))
+            if ended[0]:
+                return Rolled(ids, log_probs, row, told)
         return None
 
     def all_outputs(self, options: DecodingOptions) -> list[Found]:

@@ -14,8 +14,7 @@ LOWEST = -1e9
 class Constraints:
     """The `service.step.Rule` of one output, and that of each hypothesis of a beam.
 
-    In this order: repeated tokens lose weight, what is forbidden is taken out, and where a token is forced all others
-    are.
+    Repeated tokens lose weight; then, where a token is forced, all others are taken out, else those that are forbidden.
     """
 
     def __init__(
@@ -47,13 +46,14 @@ class Constraints:
     def adjust(self, log_probs: Array) -> None:
         if self._penalty != 1 and self._ids:
             log_probs[np.unique(self._ids)] *= self._penalty
-        log_probs[self._banned] = -np.inf
-        log_probs[self._repeating()] = -np.inf
         if len(self._ids) < len(self._forced):
             token = self._forced[len(self._ids)]
             worth = max(log_probs[token], LOWEST)
             log_probs[:] = -np.inf
             log_probs[token] = worth
+            return
+        log_probs[self._banned] = -np.inf
+        log_probs[self._repeating()] = -np.inf
 
     def took(self, chosen: int) -> bool:
         if self._ngram_size:
