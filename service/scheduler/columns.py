@@ -44,11 +44,12 @@ class Entry(NamedTuple):
         facts["left"], facts["must"] = rollout.max_steps, rollout.min_steps
         facts["width"], facts["temperature"], facts["topp"] = max(1, rollout.num_told), 1.0, 1.0
         if drawing is not None:
-            facts["draws"], facts["width"] = True, max(1, rollout.num_told, drawing.topk)
+            best = 1 if rollout.draws_from_all else drawing.topk
+            facts["draws"], facts["width"] = True, max(best, rollout.num_told)
             facts["topk"], facts["topp"] = drawing.topk, drawing.topp
             facts["temperature"] = drawing.temperature
             facts["seed"], facts["place"] = drawing.seed, drawing.place
-        return cls(facts, rollout.rule, drawing is not None and drawing.topk == 0)
+        return cls(facts, rollout.rule, rollout.draws_from_all)
 
 
 class Columns:
@@ -129,7 +130,9 @@ class Columns:
 
     def _draw(self, choices: Array, scores: Array, last: Array, score: Array) -> None:
         """Draw in the slots that do, from the best of them."""
-        slots = np.flatnonzero(self._facts["draws"] & (self._facts["topk"] > 0))
+        draws = self._facts["draws"] & (self._facts["topk"] > 0)
+        draws[self._from_all] = False
+        slots = np.flatnonzero(draws)
         facts, ids, found = self._facts[slots], choices[slots], scores[slots]
         may_not = (ids == facts["stop"][:, None]) & (facts["must"] > 0)[:, None]
         uniform = uniforms(facts["seed"], facts["place"])

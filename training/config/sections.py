@@ -141,6 +141,16 @@ class ExportSection(Section):
     """Default of requests: the α of Wu et al. 2016 §7."""
     max_length: Positive = 256
     """Longest output, in tokens."""
+    sampling_topk: Annotated[int, Field(ge=0, le=1000)] = 1
+    """Default of requests: 1 takes the best token, n draws from the n best, 0 from all."""
+    sampling_topp: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Default of requests that draw: from the smallest set of tokens whose probabilities add up to this."""
+    temperature: Annotated[float, Field(gt=0, le=10)] = 1.0
+    """Default of requests that draw."""
+    repetition_penalty: Annotated[float, Field(ge=1, le=10)] = 1.0
+    """Default of requests."""
+    unknowns: bool = False
+    """Translators may write the unknown token, for requests that have it replaced by a word of the source."""
     max_input_tokens: Positive = 512
     """Longest text of a request, in tokens."""
     description: str = ""

@@ -123,8 +123,15 @@ def _manifest(run: AnyRun, graphs: dict[str, GraphSpec], facts: Facts, files: di
         text_labels="text_labels.txt" if run.vocabulary.text_labels else None,
         words=facts.words,
         generation=Generation(
-            beam_size=wanted.beam_size, length_penalty=wanted.length_penalty, max_length=wanted.max_length
+            beam_size=wanted.beam_size,
+            length_penalty=wanted.length_penalty,
+            max_length=wanted.max_length,
+            sampling_topk=wanted.sampling_topk,
+            sampling_topp=wanted.sampling_topp,
+            temperature=wanted.temperature,
+            repetition_penalty=wanted.repetition_penalty,
         ),
+        writes_unknowns=wanted.unknowns,
         limits=Limits(**longest),
         files=files,
     )

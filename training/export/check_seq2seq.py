@@ -7,7 +7,8 @@ import torch
 
 from service.bundle.tokenizer import BOS
 from training.export.check import Array, Arrays, Differences, Runner, Texts, random_texts, require_equal
-from training.export.seq2seq import NEVER_WRITTEN
+from training.export.likeliest import EVERYTHING
+from training.export.seq2seq import never_written
 from training.models.seq2seq import Seq2Seq
 from training.modules.attention import MASKED
 
@@ -18,8 +19,16 @@ ATTENTION = "attention"
 class Seq2SeqCheck:
     """Graphs `encode` and `step` against their model."""
 
-    def __init__(self, model: Seq2Seq, runners: Mapping[str, Runner], tolerance: float | None) -> None:
+    def __init__(
+        self,
+        model: Seq2Seq,
+        runners: Mapping[str, Runner],
+        tolerance: float | None,
+        *,
+        unknowns: bool = False,
+    ) -> None:
         self._model = model.eval()
+        self._never = list(never_written(unknowns))
         self._encode, self._step = runners["encode"], runners["step"]
         self._streams = any(tensor.role == "state" for tensor in self._encode.spec.inputs)
         self._differences = Differences(tolerance)
@@ -44,11 +53,12 @@ class Seq2SeqCheck:
         self._compare_states("encode", encoded, state)
         for token, ours in zip(self._tokens(len(texts.lengths)), steps, strict=True):
             logits, state, weights = self._model.step(torch.from_numpy(token), state, memory)
-            logits[:, list(NEVER_WRITTEN)] = MASKED
+            logits[:, self._never] = MASKED
             unsorted = np.empty_like(ours["top_log_probs"])
             np.put_along_axis(unsorted, ours["top_tokens"], ours["top_log_probs"], axis=1)
-            written = [token for token in range(self._vocab_size) if token not in NEVER_WRITTEN]
+            written = [token for token in range(self._vocab_size) if token not in self._never]
             self._differences.compare("step", unsorted[:, written], torch.log_softmax(logits, -1)[:, written])
+            require_equal("all log-probabilities and the best", {"all": unsorted}, {"all": ours[EVERYTHING]})
             self._compare_states("step", ours, state)
             if ATTENTION in ours:
                 self._differences.compare("attention", ours[ATTENTION], weights)

@@ -1,4 +1,7 @@
-"""The likeliest of many, in nodes.
+"""What a graph says of the next token: the likeliest ones, and, where somebody wants it, all.
+
+All of them are an output that costs next to nothing (64 rows of 6,000: 0.2 of 2.6 ms, and nothing where it is not
+fetched); to ask for k = 6,000 of the likeliest costs 32 ms.
 
 `TopK` looks at one number after another; the largest alone is found many at a time. So the vocabulary is laid out
 in blocks, and only in the k blocks with the largest numbers are the k largest looked for (64 rows of 6,000, k = 1: 43
@@ -15,9 +18,20 @@ ask for.
 import numpy as np
 
 from training.export.graph import Graph, Value
+from training.export.tensors import Signature
 
+EVERYTHING = "all_log_probs"
 LEAST_BLOCK = 8
 """A vocabulary that has no divisor from here up to its square root is one block."""
+
+
+def say_next(sign: Signature, logits: Value, size: int, k: Value) -> None:
+    """The outputs of every graph that writes tokens, from logits [batch, size]."""
+    log_probs = sign.graph.op("LogSoftmax", logits, axis=-1)
+    tokens, best = likeliest(sign.graph, log_probs, size, k)
+    sign.output("top_tokens", tokens, ("batch", "k"), dtype="int64")
+    sign.output("top_log_probs", best, ("batch", "k"))
+    sign.output(EVERYTHING, log_probs, ("batch", size))
 
 
 def likeliest(graph: Graph, log_probs: Value, size: int, k: Value) -> tuple[Value, Value]:

@@ -3,7 +3,7 @@
     encode   tokens [batch, source], lengths [batch], the encoder's state if it reads one way
              → keys, values [batch, source, ·], the encoder's state, the decoder's first state
     step     token [batch], the decoder's state, keys, values, source_lengths [batch], k
-             → top_tokens, top_log_probs [batch, k], the decoder's next state,
+             → top_tokens, top_log_probs [batch, k], all_log_probs [batch, vocabulary], the decoder's next state,
                attention [batch, source]: how much it looked at each position; costs next to nothing unless fetched
 
 A one-way encoder can be given a text in chunks: its state goes on, the contexts of the chunks follow each other,
@@ -19,21 +19,29 @@ from training.export import attention
 from training.export.arithmetic import Arithmetic, Factor, Weights
 from training.export.cells import weights_of
 from training.export.graph import Graph, Value
-from training.export.likeliest import likeliest
+from training.export.likeliest import say_next
 from training.export.recurrence import Rows, Stack
 from training.export.signal import Signal
 from training.export.tensors import Signature
 from training.models.seq2seq import Seq2Seq
 from training.modules.attention import MASKED
 
-NEVER_WRITTEN = (PAD, BOS, UNK)
-"""Tokens without a text of their own; the rest of the vocabulary shares their probability."""
+
+def never_written(unknowns: bool) -> tuple[int, ...]:
+    """Tokens without a text of their own; the rest of the vocabulary shares their probability.
+
+    The unknown token is one of them but where it is to be replaced by a word of the source.
+    """
+    return (PAD, BOS) if unknowns else (PAD, BOS, UNK)
 
 
 class Seq2SeqGraphs:
-    """Writes both graphs of `model` with the products of `numbers`."""
+    """Writes both graphs of `model` with the products of `numbers`; it may write unknown tokens, too."""
 
-    def __init__(self, model: Seq2Seq, section: Seq2SeqSection, numbers: Arithmetic) -> None:
+    def __init__(
+        self, model: Seq2Seq, section: Seq2SeqSection, numbers: Arithmetic, *, unknowns: bool = False
+    ) -> None:
+        self.never_written = never_written(unknowns)
         self._model, self._numbers = model, numbers
         self._encoder = Stack(section.encoder.cell, model.encoder.recurrence)
         self._decoder = Stack(section.decoder.cell, model.decoder.recurrence)
@@ -88,9 +96,8 @@ class Seq2SeqGraphs:
         run = self._decoder.step(graph, numbers, x, state)
         if self._attention and not self._attention.before_cell:
             seen, weights = self._look(sign, run.outputs)
-        tokens, log_probs = self._best(graph, self._readout(graph, run.outputs.factor(graph), seen), k)
-        sign.output("top_tokens", tokens, ("batch", "k"), dtype="int64")
-        sign.output("top_log_probs", log_probs, ("batch", "k"))
+        logits = self._logits(graph, self._readout(graph, run.outputs.factor(graph), seen))
+        say_next(sign, logits, self._model.output.out_features, k)
         sign.states_out("decoder", run.state, self._decoder)
         if weights:
             sign.output("attention", weights, ("batch", "source"))
@@ -120,11 +127,10 @@ class Seq2SeqGraphs:
             mixed = graph.op("Add", mixed, self._attention.to_readout(graph, self._numbers, seen))
         return graph.op("Tanh", mixed)
 
-    def _best(self, graph: Graph, readout: Value, k: Value) -> tuple[Value, Value]:
-        """The k likeliest tokens and their log-probabilities, best first."""
+    def _logits(self, graph: Graph, readout: Value) -> Value:
+        """Of the whole vocabulary; what is never written has none worth mentioning."""
         bias = self._model.output.bias.detach().float().numpy().copy()
-        bias[list(NEVER_WRITTEN)] = MASKED
-        logits = self._numbers.linear(
+        bias[list(self.never_written)] = MASKED
+        return self._numbers.linear(
             graph, self._numbers.bounded(graph, readout), Weights(self._output.matrix, bias)
         )
-        return likeliest(graph, graph.op("LogSoftmax", logits, axis=-1), len(bias), k)

@@ -29,10 +29,13 @@ class TranslationExport(Export[TranslationRecipe, Seq2Seq]):
     score_name = "BLEU"
 
     def graphs(self, numbers: Arithmetic) -> Graphs:
-        return Seq2SeqGraphs(self.run.model, self.run.recipe.model, numbers).graphs()
+        recipe = self.run.recipe
+        unknowns = recipe.export.unknowns
+        return Seq2SeqGraphs(self.run.model, recipe.model, numbers, unknowns=unknowns).graphs()
 
     def check(self, runners: Runners, tolerance: float | None) -> float:
-        return Seq2SeqCheck(self.run.model, runners, tolerance).run()
+        unknowns = self.run.recipe.export.unknowns
+        return Seq2SeqCheck(self.run.model, runners, tolerance, unknowns=unknowns).run()
 
     def facts(self, graphs: Graphs) -> Facts:
         recipe = self.run.recipe
