@@ -54,7 +54,7 @@ def score(model: TableModel, options: DecodingOptions, chosen: Ids) -> float:
     for at, token in enumerate(chosen):
         repeated = token in chosen[:at]
         total += model.follow(chosen[:at])[token] * (options.repetition_penalty if repeated else 1.0)
-    return total / ((5 + len(chosen)) / 6) ** options.length_penalty
+    return float(total / ((5 + len(chosen)) / 6) ** options.length_penalty)
 
 
 def all_outputs(model: TableModel, options: DecodingOptions, written: Ids = ()) -> Iterator[Output]:
