@@ -1,4 +1,4 @@
-"""Writes what the docs can take from the code: the modules into architecture.md, and all of reference.md.
+"""Writes what the docs can take from the code: the modules into architecture.md, and all of reference.md and api.md.
 
 `python docs/generate.py` writes, `--check` only tells whether anything would change.
 """
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
+from api_page import api_page
 from prometheus_client import CollectorRegistry
 
 from service import errors
@@ -20,6 +21,7 @@ from service.metrics import Metrics
 ROOT = Path(__file__).parent.parent
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 REFERENCE = ROOT / "docs" / "reference.md"
+API = ROOT / "docs" / "api.md"
 BEGIN, END = "<!-- modules: written by docs/generate.py -->", "<!-- end of modules -->"
 
 ROOMS = (
@@ -48,7 +50,7 @@ ROOMS = (
 
 def main() -> int:
     """Write, or check; 1 when a check finds a difference."""
-    wanted = {ARCHITECTURE: architecture(), REFERENCE: reference()}
+    wanted = {ARCHITECTURE: architecture(), REFERENCE: reference(), API: api_page()}
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text("utf-8") != text]
     if "--check" in sys.argv:
         for path in stale:
