@@ -31,6 +31,20 @@ Task = Literal[
     "caption",
     "tensors",
 ]
+DType = Literal[
+    "float32",
+    "float64",
+    "float16",
+    "int64",
+    "int32",
+    "int16",
+    "int8",
+    "uint64",
+    "uint32",
+    "uint16",
+    "uint8",
+    "bool",
+]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -48,7 +62,7 @@ class TensorSpec(Part):
     """What it is called in steps and results. A state keeps its name on both sides and across graphs."""
     tensor: str
     """What it is called in the ONNX file."""
-    dtype: Literal["float32", "int64"]
+    dtype: DType
     axes: tuple[str | int, ...]
     """Names of ragged axes and sizes of fixed ones, `batch` first; a `size` has none."""
     role: Role
@@ -57,6 +71,8 @@ class TensorSpec(Part):
     the session; context: fixed for the session once made; output: answered."""
     of: str | None = None
     """The axis that a `lengths` or `size` tensor measures."""
+    batch_axis: int = Field(0, ge=0)
+    """Where the file's tensor has its batch, such as 1 in `[layers, batch, hidden]`; in `axes` it comes first."""
     initial: float = 0.0
     """What every element of a state holds before the first step."""
     optional: bool = False
@@ -82,6 +98,10 @@ class GraphSpec(Part):
     pad: dict[str, int] = {}
     """Ragged axis → the multiple its padded length is rounded up to (1 where absent). Sums over a padded axis are
     equal bit for bit whatever the padding only if their blocks are."""
+    chunk: int | None = Field(None, ge=1)
+    """Most inputs along a ragged axis in one step; 1 where the graph takes no lengths, so that nothing is padded."""
+    max_rows: int | None = Field(None, ge=1)
+    """Most rows of a batch; 1 where the file has a batch of one, or answers a row otherwise in company."""
 
     @property
     def traces(self) -> tuple[str, ...]:

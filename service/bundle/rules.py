@@ -106,6 +106,8 @@ def _tensor(tensor: TensorSpec, side: str) -> Iterator[str]:
         yield "lengths are int64 with the one axis 'batch'"
     elif tensor.role != "size" and (tensor.axes[:1] != ("batch",) or "batch" in tensor.axes[1:]):
         yield "axes: 'batch' comes first, and once"
+    if tensor.batch_axis and tensor.batch_axis >= len(tensor.axes):
+        yield f"batch_axis: there is no axis {tensor.batch_axis}"
     for axis in tensor.axes:
         if isinstance(axis, int) and axis < 1:
             yield f"axes: a size of {axis} cannot be"
@@ -132,9 +134,19 @@ def _axes(graph: GraphSpec) -> Iterator[str]:
         for axis in ragged(tensor):
             if axis not in given | sizes:
                 yield f"outputs.{tensor.name}: axes: no input, context or size gives {axis!r} a length"
+    yield from _chunks(graph, given)
     for axis, multiple in graph.pad.items():
         if axis not in given or multiple < 1:
             yield f"pad.{axis}: wants a ragged axis of the inputs and a multiple of at least 1"
+
+
+def _chunks(graph: GraphSpec, given: set[str]) -> Iterator[str]:
+    """What carries states over rows of unequal length must be told their lengths, or never meet them."""
+    if graph.chunk is None or graph.chunk == 1:
+        return
+    measured = {t.of for t in graph.inputs if t.role == "lengths"}
+    for axis in sorted(given - measured):
+        yield f"chunk: {graph.chunk} inputs along {axis!r} would be padded, and the graph takes no lengths of it"
 
 
 def _disagreements(manifest: Manifest) -> Iterator[str]:

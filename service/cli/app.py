@@ -10,6 +10,7 @@ from service.cli import (
     evaluate,
     health,
     keys,
+    import_model,
     models,
     serve,
     sessions,
@@ -58,6 +59,7 @@ app.add_typer(keys.app, name="keys", rich_help_panel=SERVING)
 app.command("doctor", rich_help_panel=SERVING)(doctor.doctor)
 app.command("version", rich_help_panel=SERVING)(version.print_version)
 app.command("evaluate", rich_help_panel=TRAINING)(with_access(evaluate.evaluate))
+app.command("import", rich_help_panel=TRAINING)(import_model.import_model)
 for name, command in training.COMMANDS.items():
     app.command(name, rich_help_panel=TRAINING, add_help_option=False, context_settings=training.EVERYTHING)(
         command

@@ -1,12 +1,13 @@
 """`seqserve serve`."""
 
 import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.cli import output, version
+from service.cli import import_model, output, version
 from service.cli.options import DEFAULT_ADDRESS
 from service.cli.stop import USAGE, Stop
 
@@ -29,6 +30,14 @@ AllowOpenAdmin = Annotated[
 
 
 def serve(
+    model: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[MODEL.ONNX]",
+            help="A recurrent ONNX model, imported for this run and served alone.",
+            show_default=False,
+        ),
+    ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 is any. [default: 50051]")] = None,
     models: Annotated[
@@ -73,6 +82,7 @@ def serve(
     seqserve serve
     seqserve serve --models ./models --port 50052 --metrics-port 9090
     seqserve serve --store sqlite:sessions.sqlite
+    seqserve serve detector.onnx
     """
     flags = {
         "server": {
@@ -91,6 +101,19 @@ def serve(
         "scheduler": {"max_batch": max_batch},
         "log": {"level": log_level, "format": log_format},
     }
+    if model is None:
+        _serve(config, flags)
+    elif models is not None:
+        raise Stop(
+            "a file is served alone: leave --models out, or import it there with seqserve import", USAGE
+        )
+    else:
+        with tempfile.TemporaryDirectory(prefix="seqserve-") as folder:
+            import_model.tell(import_model.imported_as(model, Path(folder), None))
+            _serve(config, {**flags, "models": {"repository": folder}})
+
+
+def _serve(config: Path | None, flags: dict[str, Any]) -> None:
     settings = _settings(config, flags)
     from service import server  # ONNX Runtime takes a moment to import
 
@@ -152,7 +175,7 @@ def _next_lines(address: str, served: "list[Served]") -> list[str]:
             lines.setdefault(
                 "translate", f"seqserve translate{where} {pair} {_example(manifest.source_language)}"
             )
-        else:
+        elif manifest.task == "classify":
             lines.setdefault("classify", f"seqserve classify{where} --live")
     return [
         "Next, in another terminal:",

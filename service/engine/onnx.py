@@ -17,7 +17,12 @@ from service.engine.rows import Rows
 from service.errors import BundleRefused, StepFailed
 from service.step import Array, Result, Step
 
-ONNX_TYPES = {"float32": "tensor(float)", "int64": "tensor(int64)"}
+ONNX_TYPES = {"float32": "tensor(float)", "float64": "tensor(double)"} | {
+    name: f"tensor({name})"
+    for name in (
+        *("float16", "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8", "bool"),
+    )
+}
 EXTERNAL = b"\n\x08location\x12"
 """How an ONNX file begins the name of another file that holds its weights (`TensorProto.external_data`)."""
 ERRORS_ONLY = 3
@@ -65,26 +70,48 @@ class _Graph:
         self._spec = bundle.manifest.graphs[name]
         self._rows = Rows(name, self._spec)
         self._session = _session(bundle, self._spec.file, settings)
-        where = bundle.path / self._spec.file
-        _match(where, self._session.get_inputs(), self._spec.inputs, exhaustive=True)
-        _match(where, self._session.get_outputs(), self._spec.outputs, exhaustive=False)
+        self._moved = {
+            t.tensor: t.batch_axis for t in (*self._spec.inputs, *self._spec.outputs) if t.batch_axis
+        }
+        """Tensors of the file whose batch does not come first → where it does."""
+        where, single = bundle.path / self._spec.file, self._spec.max_rows == 1
+        _match(where, self._session.get_inputs(), self._spec.inputs, exhaustive=True, single=single)
+        _match(where, self._session.get_outputs(), self._spec.outputs, exhaustive=False, single=single)
 
     def run(self, steps: Sequence[Step]) -> list[Result]:
         return self._run(self._rows, steps)
 
     def warm_up(self) -> None:
         """Run blank steps, alone and together, as they come and as they stay; none of them is kept."""
-        for num in WARM_ROWS:
+        for num in sorted({min(num, self._spec.max_rows or num) for num in WARM_ROWS}):
             steps = [_blank(self._spec)] * num
             self._run(Rows(self._name, self._spec), steps)
-            if not any(map(ragged, (t for t in self._spec.inputs if t.role in ("input", "state")))):
+            rows = (t for t in self._spec.inputs if t.role in ("input", "state"))
+            if not self._moved and not any(map(ragged, rows)):
                 self._run_resident(steps)
 
     def _run(self, rows: Rows, steps: Sequence[Step]) -> list[Result]:
         batch = rows.stack(steps)
+        feeds = self._to_file(batch.feeds) if self._moved else dict(batch.feeds)
         with _failing(self._name):
-            arrays: list[Array] = self._session.run(batch.fetched, dict(batch.feeds))
+            arrays: list[Array] = self._session.run(batch.fetched, feeds)
+        if self._moved:
+            arrays = self._from_file(batch.fetched, arrays)
         return rows.split(batch, arrays)
+
+    def _to_file(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """The tensors with the batch where the file has it."""
+        return {
+            name: np.ascontiguousarray(np.moveaxis(array, 0, self._moved.get(name, 0)))
+            for name, array in feeds.items()
+        }
+
+    def _from_file(self, names: Sequence[str], arrays: Sequence[Array]) -> list[Array]:
+        """The tensors with the batch in front; a file that answers a shape of its own is refused by the rows."""
+        return [
+            np.moveaxis(array, at, 0) if (at := self._moved.get(name, 0)) < array.ndim else array
+            for name, array in zip(names, arrays, strict=True)
+        ]
 
     def _run_resident(self, steps: Sequence[Step]) -> None:
         names = {role: [t.name for t in self._spec.inputs if t.role == role] for role in ("input", "size")}
@@ -96,6 +123,10 @@ class _Graph:
         )
 
     def resident(self) -> ResidentRows:
+        if self._moved:
+            raise StepFailed(
+                f"graph {self._name} has a batch that does not come first; its rows cannot stay in it"
+            )
         return ResidentRows(self._name, self._spec, _Binding(self._name, self._session))
 
 
@@ -168,8 +199,13 @@ def _options(settings: EngineSettings) -> Any:
     return options
 
 
-def _match(where: object, found: Sequence[Any], specs: Sequence[TensorSpec], *, exhaustive: bool) -> None:
-    """Check that the file's tensors are the manifest's: names, types, ranks, sizes, a batch axis that is free."""
+def _match(
+    where: object, found: Sequence[Any], specs: Sequence[TensorSpec], *, exhaustive: bool, single: bool
+) -> None:
+    """Check that the file's tensors are the manifest's: names, types, ranks, sizes, a batch axis that is free.
+
+    A graph that runs one row at a time (`single`) may have a batch of one.
+    """
     tensors = {tensor.name: tensor for tensor in found}
     for spec in specs:
         if spec.tensor not in tensors:
@@ -177,20 +213,28 @@ def _match(where: object, found: Sequence[Any], specs: Sequence[TensorSpec], *, 
         tensor = tensors.pop(spec.tensor)
         if tensor.type != ONNX_TYPES[spec.dtype]:
             raise BundleRefused(f"{where}: {spec.tensor} is {tensor.type}, the manifest says {spec.dtype}")
-        if not _same(tensor.shape, spec.axes):
-            raise BundleRefused(
-                f"{where}: {spec.tensor} has shape {tensor.shape}, the manifest says {list(spec.axes)}"
-            )
+        axes = list(spec.axes)
+        if spec.batch_axis:
+            axes.insert(spec.batch_axis, axes.pop(0))
+        if not _same(tensor.shape, axes, single=single):
+            raise BundleRefused(f"{where}: {spec.tensor} has shape {tensor.shape}, the manifest says {axes}")
     if tensors and exhaustive:
         raise BundleRefused(f"{where}: takes {', '.join(tensors)}, which the manifest does not name")
 
 
-def _same(shape: Sequence[object], axes: Sequence[str | int]) -> bool:
-    """A fixed size of the manifest may be unknown to the file; one that differs by row may not be fixed there."""
+def _same(shape: Sequence[object], axes: Sequence[str | int], *, single: bool) -> bool:
+    """A fixed size of the manifest may be unknown to the file; one that differs by row may not be fixed there.
+
+    What runs one row at a time may have a batch of one.
+    """
     return len(shape) == len(axes) and all(
-        size == axis if isinstance(axis, int) and isinstance(size, int) else not isinstance(size, int)
+        size == axis if isinstance(axis, int) and isinstance(size, int) else _is_free(size, axis, single)
         for size, axis in zip(shape, axes, strict=True)
     )
+
+
+def _is_free(size: object, axis: str | int, single: bool) -> bool:
+    return not isinstance(size, int) or (single and axis == "batch" and size == 1)
 
 
 def _blank(spec: GraphSpec) -> Step:
@@ -198,7 +242,12 @@ def _blank(spec: GraphSpec) -> Step:
     arrays = {
         role: {
             t.name: np.full(
-                [WARM_LENGTH if isinstance(a, str) else a for a in t.axes[1:]], role == "size", t.dtype
+                [
+                    min(WARM_LENGTH, spec.chunk or WARM_LENGTH) if isinstance(a, str) else a
+                    for a in t.axes[1:]
+                ],
+                role == "size",
+                t.dtype,
             )
             for t in spec.inputs
             if t.role == role

@@ -27,7 +27,7 @@ class Queue:
 
     def __init__(self, spec: GraphSpec, settings: SchedulerSettings) -> None:
         self._waiting: list[Waiting] = []
-        self._max_batch = settings.max_batch
+        self._max_batch = min(settings.max_batch, spec.max_rows or settings.max_batch)
         self._rulers = _rulers(spec, "input") or _rulers(spec, "context")
         self._pad = spec.pad
         self._reads = bool(_rulers(spec, "input"))

@@ -10,7 +10,7 @@ from service.step import Arrays
 from service.tasks.decoding import Found, Plan, Search
 from service.tasks.intake import Intake, Taken
 from service.tasks.jobs import Program
-from service.tasks.reader import Reader
+from service.tasks.reader import Reads
 from service.tasks.said import Said
 
 
@@ -21,7 +21,7 @@ class Kind(Protocol):
     def served(self) -> Served: ...
 
     @property
-    def reader(self) -> Reader: ...
+    def reader(self) -> Reads: ...
 
     @property
     def max_inputs(self) -> int | None:

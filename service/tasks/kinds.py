@@ -10,6 +10,7 @@ from service.tasks.classify import Classifier
 from service.tasks.delete import Deleter
 from service.tasks.kind import Kind
 from service.tasks.predict import Predictor
+from service.tasks.stepping import Stepper
 from service.tasks.tag import Tagger
 from service.tasks.transcribe import Transcriber
 from service.tasks.translate import Translator
@@ -26,6 +27,7 @@ KINDS: dict[str, Callable[[Served, LimitSettings], Kind]] = {
     "summarize": _summarizer,
     "transcribe": Transcriber,
     "predict": Predictor,
+    "tensors": Stepper,
 }
 
 INSTEAD: dict[str, str] = {
@@ -35,6 +37,7 @@ INSTEAD: dict[str, str] = {
     "summarize": "Summarize with whole texts",
     "transcribe": "Transcribe with whole recordings",
     "predict": "Predict with whole series",
+    "tensors": "the Open Inference Protocol without sequence_id",
 }
 """What a model that cannot be fed in a session is for."""
 

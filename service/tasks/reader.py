@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -24,6 +24,19 @@ class Read(NamedTuple):
     reading: Reading
     outputs: tuple[Arrays, ...]
     """Of each step, those with an entry for every input."""
+
+
+class Reads(Protocol):
+    """What reads input, step by step."""
+
+    @property
+    def graph(self) -> str:
+        """The name of the graph that it reads with."""
+        ...
+
+    def read(self, inputs: Array, reading: Reading, look: Look | None = None) -> Program[Read]:
+        """The reading after these inputs."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

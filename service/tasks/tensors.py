@@ -36,15 +36,17 @@ class TensorGraph:
 
     @classmethod
     def of(cls, bundle: Bundle, graph: str, wanted: Wanted = None) -> Self:
-        """A graph of a model by its name."""
-        manifest = bundle.manifest
+        """A graph of a model by its name; what goes on inside it is answered only where it is wanted."""
+        manifest, spec = bundle.manifest, bundle.manifest.graphs[graph]
+        if wanted is None and spec.traces:
+            wanted = tuple(t.name for t in answers_of(spec))
         limit, vocabulary = manifest.limits.max_input_tokens, bundle.vocabulary_size or None
-        return cls(graph, manifest.graphs[graph], limit, vocabulary, wanted)
+        return cls(graph, spec, limit, vocabulary, wanted)
 
     @property
     def outputs(self) -> list[str]:
         """Names of what it can answer."""
-        return [t.name for t in self.spec.outputs if t.role == "output"]
+        return [t.name for t in answers_of(self.spec)]
 
     def rows(self, tensors: Mapping[str, Array]) -> list[Arrays]:
         """Cut into rows, each to its own length where lengths are given; InvalidInput where something does not fit."""
@@ -67,19 +69,41 @@ class TensorGraph:
         ]
 
     def program(self, inputs: Arrays, reading: Reading) -> Program[Reading]:
-        """One row, run once from where the session stands."""
-        contexts = _context_of(reading, self.spec)
-        [result] = yield (Step(self.name, inputs, reading.state, contexts, self.wanted),)
-        return reading.then(result, self.length(inputs))
+        """One row, from where the session stands, in as many steps as the graph wants."""
+        contexts, said = _context_of(reading, self.spec), []
+        for piece in self.pieces(inputs):
+            [result] = yield (Step(self.name, piece, reading.state, contexts, self.wanted),)
+            reading = reading.then(result, self.length(piece))
+            said.append(reading.outputs)
+        return replace(reading, outputs=self.merged(said))
+
+    def pieces(self, inputs: Arrays) -> Iterator[Arrays]:
+        """The row, cut where the graph takes only so much at once."""
+        chunk, length = self.spec.chunk, self.length(inputs)
+        if chunk is None or length <= chunk:
+            yield inputs
+            return
+        at = {t.name: _ragged_at(t) for t in self.spec.inputs if t.role == "input"}
+        for start in range(0, length, chunk):
+            piece = slice(start, start + chunk)
+            yield {name: _sliced(array, at.get(name), piece) for name, array in inputs.items()}
+
+    def merged(self, said: Sequence[Arrays]) -> Arrays:
+        """The outputs of pieces as those of the whole: joined where each input has an entry, else the last."""
+        if len(said) == 1:
+            return said[0]
+        at = {t.name: _ragged_at(t) for t in self.spec.outputs}
+        return {
+            name: array if (axis := at[name]) is None else np.concatenate([each[name] for each in said], axis)
+            for name, array in said[-1].items()
+        }
 
     def length(self, inputs: Arrays) -> int:
         """How many inputs a row consumes: its length along the first ragged axis; 1 where there is none."""
         lengths = (
             inputs[t.name].shape[at]
             for t in self.spec.inputs
-            if t.role == "input"
-            for at, axis in enumerate(t.axes[1:])
-            if isinstance(axis, str)
+            if t.role == "input" and (at := _ragged_at(t)) is not None
         )
         return next(lengths, 1)
 
@@ -154,6 +178,11 @@ class TensorGraph:
                 raise InvalidInput(f"lengths along {axis} must be 1 to {size}", field="inputs")
 
 
+def answers_of(spec: GraphSpec) -> list[TensorSpec]:
+    """Outputs that are for callers, and no traces of what went on inside."""
+    return [t for t in spec.outputs if t.role == "output" and t.name not in spec.traces]
+
+
 def optional_inputs(spec: GraphSpec) -> Iterator[TensorSpec]:
     """Inputs that a caller may leave out: lengths of what it brings (else all of it), and sizes (else 1)."""
     brought = {axis for t in spec.inputs if t.role == "input" for axis in ragged(t)}
@@ -226,6 +255,15 @@ def _check_room(graph: TensorGraph, reading: Reading, row: Arrays) -> None:
             f"the sequence would have {total:,} inputs with this; the model reads at most {graph.max_length:,}",
             field="inputs",
         )
+
+
+def _ragged_at(spec: TensorSpec) -> int | None:
+    """Where a row of the tensor has its (first) ragged axis."""
+    return next((at for at, axis in enumerate(spec.axes[1:]) if isinstance(axis, str)), None)
+
+
+def _sliced(array: Array, at: int | None, piece: slice) -> Array:
+    return array if at is None else array[(*(slice(None),) * at, piece)]
 
 
 def _sizes(spec: TensorSpec, array: Array | None, num: int) -> list[Array]:

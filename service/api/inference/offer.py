@@ -14,7 +14,7 @@ from service.api.inference.tensors import BYTES, datatype_of
 from service.bundle.manifest import TensorSpec
 from service.errors import InvalidInput, ModelNotFound
 from service.registry import Registry, Served
-from service.tasks.tensors import optional_inputs
+from service.tasks.tensors import answers_of, optional_inputs
 
 PLATFORM = "seqserve"
 ANY = -1
@@ -62,7 +62,7 @@ class Offer:
         manifest = self.served.manifest
         if self.graph is None:
             return [Tensor(name, datatype, (ANY,)) for name, datatype in TEXT_OUTPUTS[manifest.task]]
-        return [_tensor(t) for t in manifest.graphs[self.graph].outputs if t.role == "output"]
+        return [_tensor(t) for t in answers_of(manifest.graphs[self.graph])]
 
     @property
     def is_sequential(self) -> bool:
