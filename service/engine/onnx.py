@@ -75,8 +75,17 @@ class _Graph:
         }
         """Tensors of the file whose batch does not come first → where it does."""
         where, single = bundle.path / self._spec.file, self._spec.max_rows == 1
-        _match(where, self._session.get_inputs(), self._spec.inputs, exhaustive=True, single=single)
-        _match(where, self._session.get_outputs(), self._spec.outputs, exhaustive=False, single=single)
+        _match(
+            where, self._session.get_inputs(), self._spec.inputs, exhaustive=True, single=single, loose=False
+        )
+        _match(
+            where,
+            self._session.get_outputs(),
+            self._spec.outputs,
+            exhaustive=False,
+            single=single,
+            loose=self._spec.chunk == 1,
+        )
 
     def run(self, steps: Sequence[Step]) -> list[Result]:
         return self._run(self._rows, steps)
@@ -200,11 +209,18 @@ def _options(settings: EngineSettings) -> Any:
 
 
 def _match(
-    where: object, found: Sequence[Any], specs: Sequence[TensorSpec], *, exhaustive: bool, single: bool
+    where: object,
+    found: Sequence[Any],
+    specs: Sequence[TensorSpec],
+    *,
+    exhaustive: bool,
+    single: bool,
+    loose: bool,
 ) -> None:
     """Check that the file's tensors are the manifest's: names, types, ranks, sizes, a batch axis that is free.
 
-    A graph that runs one row at a time (`single`) may have a batch of one.
+    A graph that runs one row at a time (`single`) may have a batch of one; one that takes a single input at a time may
+    say what it likes of the length of its answers (`loose`), as some exporters do: they are looked at when they come.
     """
     tensors = {tensor.name: tensor for tensor in found}
     for spec in specs:
@@ -216,25 +232,21 @@ def _match(
         axes = list(spec.axes)
         if spec.batch_axis:
             axes.insert(spec.batch_axis, axes.pop(0))
-        if not _same(tensor.shape, axes, single=single):
+        if not _same(tensor.shape, axes, single=single, loose=loose):
             raise BundleRefused(f"{where}: {spec.tensor} has shape {tensor.shape}, the manifest says {axes}")
     if tensors and exhaustive:
         raise BundleRefused(f"{where}: takes {', '.join(tensors)}, which the manifest does not name")
 
 
-def _same(shape: Sequence[object], axes: Sequence[str | int], *, single: bool) -> bool:
-    """A fixed size of the manifest may be unknown to the file; one that differs by row may not be fixed there.
+def _same(shape: Sequence[object], axes: Sequence[str | int], *, single: bool, loose: bool) -> bool:
+    """A fixed size of the manifest may be unknown to the file; one that differs by row may not be fixed there."""
 
-    What runs one row at a time may have a batch of one.
-    """
-    return len(shape) == len(axes) and all(
-        size == axis if isinstance(axis, int) and isinstance(size, int) else _is_free(size, axis, single)
-        for size, axis in zip(shape, axes, strict=True)
-    )
+    def fits(size: object, axis: str | int) -> bool:
+        if not isinstance(size, int) or size == axis:
+            return True
+        return (single and size == 1) if axis == "batch" else (loose and isinstance(axis, str))
 
-
-def _is_free(size: object, axis: str | int, single: bool) -> bool:
-    return not isinstance(size, int) or (single and axis == "batch" and size == 1)
+    return len(shape) == len(axes) and all(map(fits, shape, axes))
 
 
 def _blank(spec: GraphSpec) -> Step:

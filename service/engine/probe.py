@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from service.engine.onnx import EXTERNAL, ONNX_TYPES
+from service.engine.onnx import ONNX_TYPES
 from service.errors import BundleRefused
 from service.step import Array
 
-ERRORS_ONLY = 3
 FATAL_ONLY = 4
 _DTYPES = {onnx: dtype for dtype, onnx in ONNX_TYPES.items()}
 
@@ -59,19 +58,6 @@ class Probe:
         except Exception:  # ONNX Runtime's errors have no common class
             return None
         return dict(zip(names, map(np.asarray, arrays), strict=True))
-
-    def whole_file(self, scratch: Path) -> bytes:
-        """The model as one file: as it is, or written anew into `scratch` where weights lie in other files."""
-        data = self.path.read_bytes()
-        if EXTERNAL not in data:
-            return data
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = ERRORS_ONLY
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        written = scratch / "whole.onnx"
-        options.optimized_model_filepath = str(written)
-        onnxruntime.InferenceSession(str(self.path), options, providers=["CPUExecutionProvider"])
-        return written.read_bytes()
 
 
 def _found(tensor: "onnxruntime.NodeArg") -> Found:

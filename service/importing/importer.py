@@ -16,6 +16,7 @@ from service.engine.onnx import OnnxEngine
 from service.engine.probe import Found, Probe
 from service.errors import BundleRefused
 from service.importing.check import COMPANIES, Checked, check_company, check_whole
+from service.importing.external import whole_file
 from service.importing.layout import Axes, Layout, feeds_for, find_layout
 from service.importing.pairs import find_pairs
 from service.importing.wishes import Wishes
@@ -63,7 +64,7 @@ def import_model(
     with tempfile.TemporaryDirectory(dir=models, prefix=".import-") as scratch:
         folder = Path(scratch) / "bundle"
         folder.mkdir()
-        (folder / FILE).write_bytes(probe.whole_file(Path(scratch)))
+        (folder / FILE).write_bytes(whole_file(path))
         spec = _graph(probe, states, layout)
         checked = _checked(_write(folder, name, version, spec), probe, layout, states)
         spec = spec.model_copy(update={"max_rows": _max_rows(layout, checked, wishes)})

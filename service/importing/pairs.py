@@ -110,9 +110,20 @@ def _by_shapes(
     if open_choice:
         raise BundleRefused(
             f"{path}: which output carries on {', '.join(open_choice)} cannot be told by names or shapes. "
-            f"Outputs: {_list(free)}. Name the pairs with --state INPUT=OUTPUT"
+            f"Outputs: {_list(free)}. Name the pairs with --state INPUT=OUTPUT{_in_order(candidates)}"
         )
     return {name: found[0].name for name, found in candidates.items()}
+
+
+def _in_order(candidates: Mapping[str, Sequence[Found]]) -> str:
+    """How to say that they follow one another on both sides, where that can be."""
+    if len({tuple(t.name for t in found) for found in candidates.values()}) != 1:
+        return ""
+    found = next(iter(candidates.values()))
+    if len(found) != len(candidates):
+        return ""
+    pairs = " ".join(f"--state {name}={t.name}" for name, t in zip(candidates, found, strict=True))
+    return f"; if they come in the same order: {pairs}"
 
 
 def _is_settled(tensor: Found) -> bool:

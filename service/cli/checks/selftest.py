@@ -9,6 +9,7 @@ from typing import Any
 
 from service.bundle.tokenizer import SPECIALS, Tokenizer
 from service.cli.checks.finding import Finding, problem
+from service.cli.checks.steptest import tried_steps
 from service.registry import Served
 from service.tasks.classify import Classification, classify
 from service.tasks.decoding import DecodingOptions
@@ -41,6 +42,8 @@ class Tried:
 def tried(about: str, served: Served) -> Finding:
     """Never raises: what goes wrong is the finding."""
     about = f"{about} tried"
+    if served.manifest.task == "tensors":
+        return tried_steps(about, served)
     try:
         found = asyncio.run(asyncio.wait_for(measure(served), PATIENCE_S))
     except Exception as error:
