@@ -40,11 +40,11 @@ def to_log(answer: Answer, found: Sequence[Found] = ()) -> str:
     return json.dumps(kept, separators=(",", ":"))
 
 
-def from_log(log: str, turn: int, tokenizer: Tokenizer) -> Answer:
-    """The answer that was kept; tokens are those of the best output."""
+def from_log(log: str, turn: int, tokenizer: Tokenizer | None) -> Answer:
+    """The answer that was kept; tokens are those of the best output. A model that writes has a tokenizer."""
     kept = json.loads(log)
     found = [found_from_json(*each) for each in kept.get("found", ())]
-    hypotheses = hypotheses_of(tokenizer, found) or None
+    hypotheses = hypotheses_of(tokenizer, found) if tokenizer and found else None
     tokens = hypotheses[0].tokens if hypotheses else ()
     input_position, output_position = kept["at"]
     return Answer(input_position, output_position, Said.from_json(kept), tokens, hypotheses, turn)

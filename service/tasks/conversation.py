@@ -160,7 +160,8 @@ class Conversation:
         return Answer(standing.input_position, standing.output_position, said, turn=turn)
 
     def _again(self, done: Turn) -> Answer:
-        return from_log(done.answer, done.number, self._served.bundle.tokenizer)
+        bundle = self._served.bundle
+        return from_log(done.answer, done.number, bundle.tokenizer if bundle.manifest.tokenizer else None)
 
     async def _read(self, taken: Taken, reading: Reading) -> Read:
         if not len(taken):

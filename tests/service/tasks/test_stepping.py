@@ -1,4 +1,4 @@
-"""A model that was made elsewhere, in a conversation: pieces are as good as the whole, and state belongs to the session."""
+"""A model that was made elsewhere, in a conversation: pieces are as good as the whole."""
 
 from collections.abc import Iterator
 from pathlib import Path
