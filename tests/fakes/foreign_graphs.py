@@ -10,7 +10,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 HIDDEN, FEATURES = 12, 6
 NUM_GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
-Tensors = Sequence[tuple[str, int, Sequence[int | str | None]]]
+Tensors = Sequence[Any]
+"""Name, type and shape of each."""
 
 
 def write_operator(folder: Path, operator: str, *, two_way: bool = False) -> Path:
@@ -65,11 +66,11 @@ def write_mixing(folder: Path) -> Path:
         helper.make_node("Add", ["s", "mean"], ["state_out"]),
         helper.make_node("Identity", ["s"], ["y"]),
     ]
-    sides = [
+    before, after = (
         [(name, TensorProto.FLOAT, shape) for name in names]
         for names in (("x", "state_in"), ("y", "state_out"))
-    ]
-    return _write(folder / "mixing.onnx", nodes, *sides, {})
+    )
+    return _write(folder / "mixing.onnx", nodes, before, after, {})
 
 
 def _write(
