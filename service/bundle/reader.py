@@ -61,9 +61,11 @@ class Bundle:
         if name is None:
             raise BundleRefused(f"{self.path}: a model of task {self.manifest.task} without a tokenizer")
         try:
-            return tokenizer_from_json(_text(self.path, name, self.read_file(name)))
+            tokenizer = tokenizer_from_json(_text(self.path, name, self.read_file(name)))
         except InvalidInput as error:
             raise BundleRefused(f"{self.path / name}: {error}") from None
+        tokenizer.goes_on = self.manifest.task == "generate"
+        return tokenizer
 
     @cached_property
     def features(self) -> FeatureSpec:

@@ -13,6 +13,9 @@ SPECIALS = ("<pad>", "<s>", "</s>", "<unk>")
 class Tokenizer(ABC):
     """Tokens of a text; the first four are special, and stand in no text."""
 
+    goes_on = False
+    """Whether its texts go on from others, so that nothing is taken from their beginnings."""
+
     @property
     @abstractmethod
     def size(self) -> int:
@@ -63,7 +66,7 @@ class Tokenizer(ABC):
 
     def text_stream(self, started: bool = False) -> "TextStream":
         """A decoder that takes one token at a time; a started one goes on with a text."""
-        return TextStream(self, started)
+        return TextStream(self, started or self.goes_on)
 
 
 class Feeder(Protocol):

@@ -52,6 +52,17 @@ class Standing:
             output_position=self.output_position + num_written,
         )
 
+    def wrote_on(self, reading: Reading, pending: Pending | None, num_read: int, num_written: int) -> Self:
+        """The standing after the last `num_read` tokens of the text and what was written on it, which belongs to it."""
+        return replace(
+            self,
+            reading=reading,
+            pending=pending,
+            text_is_over=False,
+            input_position=self.input_position + num_read,
+            output_position=self.output_position + num_written,
+        )
+
 
 _NEW_TEXT: dict[str, Any] = {"reading": NOTHING_READ, "pending": None, "text_is_over": False}
 

@@ -10,14 +10,16 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from service.config import LimitSettings
 from service.errors import InvalidInput, NotPossible, OutOfRange, TurnConflict
+from service.scheduler import Mailbox
 from service.sessions import NEW, Reading, Session, Standing, Turn, Unfinished
 from service.tasks.answers import Answer, digest_of, from_log, to_log
 from service.tasks.decoding import DecodingOptions, Found, Plan
 from service.tasks.intake import Given, Taken, content_of
-from service.tasks.jobs import run, run_streaming
+from service.tasks.jobs import Program, run, run_streaming
 from service.tasks.kind import Writes
 from service.tasks.kinds import kind_of
 from service.tasks.look import Look
@@ -83,7 +85,7 @@ class Conversation:
         writer.check_begun(standing, rest)
         self._check_room(standing, len(rest))
         _check_output_position(output_position, standing.output_position)
-        plan = self._plan(options)
+        plan = replace(self._plan(options), first=writer.first(rest))
         async with aclosing(self._write(digest, writer, standing, rest, plan)) as answers:
             async for answer in answers:
                 answer = _after(answer, answer.output_position - len(answer.tokens), output_position)
@@ -113,17 +115,17 @@ class Conversation:
         position = standing.output_position + len(before)
         if before:
             yield Answer(num_read, position, tokens=before, turn=turn)
-        program = partial(writing.program, partial(kind.begin, standing, rest, plan))
+        program = partial(_written, writing, kind, standing, rest, plan)
         try:
             async with aclosing(run_streaming(self._served.scheduler, program)) as all_progress:
                 async for progress in all_progress:
-                    found, whole = progress.answer, None
+                    (found, after), whole = progress.answer or (None, standing), None
                     fresh = writing.follow(progress.items, found)
                     tokens = pen.write(fresh, found[0].last_chars if found else None)
                     position += len(tokens)
                     self.session.steps += len(tokens)
                     if found is not None:
-                        whole = self._accept(digest, kind.wrote(standing, rest, found), found)
+                        whole = self._accept(digest, after, found)
                     yield Answer(num_read, position, tokens=tokens, hypotheses=whole, turn=turn)
         finally:
             self._put_down(unfinished, writing)
@@ -202,6 +204,14 @@ class Conversation:
                 f"{limit:,}. The session stands where it stood: generate, or open another",
                 field="feed",
             )
+
+
+def _written(
+    writing: Writing, kind: Writes, standing: Standing, rest: Taken, plan: Plan, sink: Mailbox[Any] | None
+) -> Program[tuple[list[Found], Standing]]:
+    """What is found, and where the session stands then."""
+    found = yield from writing.program(partial(kind.begin, standing, rest, plan), sink)
+    return found, (yield from kind.wrote(standing, rest, writing.search, found))
 
 
 def _after(answer: Answer, start: int, output_position: int | None) -> Answer:

@@ -26,6 +26,12 @@ Program = Generator[Ask, Any, T]
 """What is sent to it is `Told`, of the kind that fits what it asked for."""
 
 
+def known(answer: T) -> Program[T]:
+    """A program that asks for nothing."""
+    yield from ()
+    return answer
+
+
 class ProgramJob(Generic[T]):
     """Runs a program as a job; its answer goes to `done`, or the reason why there is none to `failed`."""
 

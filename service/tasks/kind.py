@@ -54,6 +54,12 @@ class Writes(Kind, Protocol):
         """NotPossible where there is nothing to write from."""
         ...
 
-    def wrote(self, standing: Standing, rest: Taken, found: Sequence[Found]) -> Standing:
-        """Where a session stands once the rest was read and the outputs, best first, are written."""
+    def first(self, rest: Taken) -> int:
+        """The token that the search begins with, when the `rest` is read."""
+        ...
+
+    def wrote(
+        self, standing: Standing, rest: Taken, search: Search, found: Sequence[Found]
+    ) -> Program[Standing]:
+        """Where a session stands once the rest was read and the search has found the outputs, best first."""
         ...

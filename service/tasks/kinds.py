@@ -6,8 +6,10 @@ from service.bundle.manifest import Manifest
 from service.config import LimitSettings
 from service.errors import NotPossible
 from service.registry import Served
+from service.tasks.chat import Chatter
 from service.tasks.classify import Classifier
 from service.tasks.delete import Deleter
+from service.tasks.generate import Generator
 from service.tasks.kind import Kind
 from service.tasks.predict import Predictor
 from service.tasks.stepping import Stepper
@@ -25,6 +27,8 @@ KINDS: dict[str, Callable[[Served, LimitSettings], Kind]] = {
     "classify": Classifier,
     "tag": Tagger,
     "summarize": _summarizer,
+    "generate": Generator,
+    "chat": Chatter,
     "transcribe": Transcriber,
     "predict": Predictor,
     "tensors": Stepper,
@@ -35,6 +39,8 @@ INSTEAD: dict[str, str] = {
     "classify": "Classify with whole texts",
     "tag": "Tag with whole texts",
     "summarize": "Summarize with whole texts",
+    "generate": "Generate or StreamGenerate with whole prompts",
+    "chat": "Generate or StreamGenerate with whole prompts",
     "transcribe": "Transcribe with whole recordings",
     "predict": "Predict with whole series",
     "tensors": "the Open Inference Protocol without sequence_id",

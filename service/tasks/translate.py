@@ -5,7 +5,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 
-from service.bundle.tokenizer import EOS
+from service.bundle.tokenizer import BOS, EOS
 from service.config import LimitSettings
 from service.errors import NotPossible
 from service.registry import Served
@@ -14,7 +14,7 @@ from service.sessions.session import Pending
 from service.step import Arrays
 from service.tasks.decoding import DecodingOptions, Found, Plan, Search, new_search
 from service.tasks.intake import Taken, TextIntake
-from service.tasks.jobs import Program, run_all, run_streaming
+from service.tasks.jobs import Program, known, run_all, run_streaming
 from service.tasks.outputs import Hypothesis, Token, TokenWriter, hypotheses_of
 from service.tasks.reader import Reader
 from service.tasks.said import NOTHING_SAID, Said
@@ -68,9 +68,15 @@ class Translator:
         if standing.reading.num_tokens + len(rest) == 0:
             raise NotPossible("nothing was fed since the last output; feed some text, then generate")
 
-    def wrote(self, standing: Standing, rest: Taken, found: Sequence[Found]) -> Standing:
+    def first(self, rest: Taken) -> int:
+        """What every output begins with."""
+        return BOS
+
+    def wrote(
+        self, standing: Standing, rest: Taken, search: Search, found: Sequence[Found]
+    ) -> Program[Standing]:
         """At the beginning of a new text."""
-        return standing.answered(len(rest), len(found[0].tokens))
+        return known(standing.answered(len(rest), len(found[0].tokens)))
 
 
 async def translate(

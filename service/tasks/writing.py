@@ -38,6 +38,12 @@ class Writing:
         self._num_told += len(tokens)
         return tokens
 
+    @property
+    def search(self) -> Search:
+        """What runs, once it was begun."""
+        assert self._search is not None
+        return self._search
+
     def stop(self) -> None:
         """Leave a checkpoint that no longer changes, however far a step that is under way still comes."""
         if self._search is not None:

@@ -42,13 +42,23 @@ def write_classifier(models: Path, name: str = "toy-intents", seed: int = 0, **p
     return write_bundle(_run(recipe, model, parts, LABELS, seed), models, tell=lambda _: None)
 
 
+def write_language_model(models: Path, name: str = "toy-text", seed: int = 0, **parts: Any) -> Path:
+    """A language model of characters; with `task="chat"` one of subwords, for dialogues."""
+    task = parts.pop("task", "generate")
+    model = {"embedding": 24, "encoder": {"hidden": 32, "layers": 2}}
+    kind = parts.pop("kind", "characters" if task == "generate" else "subwords")
+    recipe = {"name": name, "task": task, "source": "en", "tokenizer": {"kind": kind}}
+    return write_bundle(_run(recipe, model, parts, (), seed), models, tell=lambda _: None)
+
+
 def _run(
     recipe: dict[str, Any], model: dict[str, Any], parts: dict[str, Any], labels: tuple[str, ...], seed: int
 ) -> Run[Any, Any]:
     export = {"precision": "int8", "max_input_tokens": 200, "max_length": 30} | parts.pop("export", {})
     data = {"train": ["none"], "dev": ["none"]}
     checked = parse_recipe(recipe | {"data": data, "model": model | parts, "export": export})
-    vocabulary = Vocabulary(learn_tokenizer(SENTENCES * 3, TokenizerSection()), labels)
+    section = TokenizerSection.model_validate(recipe.get("tokenizer", {}))
+    vocabulary = Vocabulary(learn_tokenizer(SENTENCES * 3, section), labels)
     torch.manual_seed(seed)
     net = build(checked, vocabulary)
     for weight in net.parameters():

@@ -51,7 +51,7 @@ class BeamSearch:
     def __init__(self, state: Arrays, context: Arrays, plan: Plan) -> None:
         self._context = context
         self._plan = plan
-        self._at = Beam((first_live(state),))
+        self._at = Beam((first_live(state, plan.first),))
         self.found: list[Found] | None = None
 
     def program(self, sink: Mailbox[Any] | None) -> Program[list[Found]]:
@@ -70,6 +70,9 @@ class BeamSearch:
 
     def written(self) -> Sequence[ScoredToken]:
         return self._at.certain
+
+    def ended(self) -> Arrays | None:
+        return None
 
     def checkpoint(self) -> Self:
         copy = type(self)({}, self._context, self._plan)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Self
 
-from service.bundle.tokenizer import BOS, EOS
+from service.bundle.tokenizer import EOS
 from service.scheduler import Mailbox
 from service.sessions.plain import Plain, under, within
 from service.step import Arrays, Chosen, Rolled, Rollout, Row
@@ -27,13 +27,14 @@ class GreedySearch:
     What it knows is what has come out of the sink; what was chosen after that is chosen again by who goes on.
     """
 
-    __slots__ = ("_context", "_plan", "_state", "_stopper", "_tokens", "found")
+    __slots__ = ("_context", "_ended", "_plan", "_state", "_stopper", "_tokens", "found")
 
     def __init__(self, state: Arrays, context: Arrays, plan: Plan) -> None:
         self._context = context
         self._plan = plan
         self._state: Arrays | Row = state
         """After the last token; a row of its batch where it has been told of one."""
+        self._ended: Arrays | None = None
         self._tokens: list[ScoredToken] = []
         self._stopper = plan.stopper()
         """Knows which of the tokens no stop text can take back."""
@@ -42,8 +43,10 @@ class GreedySearch:
     def program(self, sink: Mailbox[Any] | None) -> Program[list[Found]]:
         before = tuple(self._tokens)
         if len(before) == self._plan.options.max_length:
+            self._ended = self._arrays()
             return [self._whole(before, Rolled([], [], Row({}, 0)))]
         rolled = yield self._rollout(sink)
+        self._ended = rolled.state.taken()
         return [self._whole(before, rolled)]
 
     def follow(self, items: Sequence[Chosen]) -> Sequence[ScoredToken]:
@@ -57,6 +60,9 @@ class GreedySearch:
 
     def written(self) -> Sequence[ScoredToken]:
         return self._tokens[: self._num_certain()]
+
+    def ended(self) -> Arrays | None:
+        return self._ended
 
     def checkpoint(self) -> Self:
         copy = type(self)(self._arrays(), self._context, self._plan)
@@ -100,7 +106,7 @@ class GreedySearch:
         plan, num, options = self._plan, len(self._tokens), self._plan.options
         return Rollout(
             plan.wiring,
-            self._tokens[-1].id if num else BOS,
+            self._tokens[-1].id if num else plan.first,
             self._arrays(),
             self._context,
             stop=EOS,

@@ -5,7 +5,7 @@ from typing import Self
 
 import numpy as np
 
-from service.bundle.tokenizer import BOS, EOS
+from service.bundle.tokenizer import EOS
 from service.scheduler.drawing import best_of
 from service.sessions.plain import under, within
 from service.step import Array, Arrays, Result, Step
@@ -52,9 +52,9 @@ class Live:
         return cls(tokens, log_prob, last, state, arrays.get(f"{prefix}/coverage"))
 
 
-def first_live(state: Arrays) -> Live:
+def first_live(state: Arrays, first: int) -> Live:
     """The hypothesis that has written nothing."""
-    return Live((), 0.0, np.array(BOS, dtype=np.int64), state)
+    return Live((), 0.0, np.array(first, dtype=np.int64), state)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from service.bundle import Bundle
-from service.bundle.tokenizer import UNK, Tokenizer
+from service.bundle.tokenizer import BOS, UNK, Tokenizer
 from service.errors import InvalidInput
 from service.step import Drawing, Wiring
 from service.tasks.decoding.constraints import Constraints
@@ -31,6 +31,8 @@ class Plan:
     """Tokens that are never chosen."""
     seed: int = 0
     """What is drawn with."""
+    first: int = BOS
+    """The token that the first step takes."""
 
     @classmethod
     def of(

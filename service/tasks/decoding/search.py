@@ -38,6 +38,10 @@ class Search(Protocol):
         """All tokens that are certain, of a search that is not over."""
         ...
 
+    def ended(self) -> Arrays | None:
+        """Once the program is over: the state that has read all that was chosen but the last; None: it keeps none."""
+        ...
+
     def checkpoint(self) -> Self:
         """A search that goes on from here, whatever becomes of this one; cheap."""
         ...
