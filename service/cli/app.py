@@ -10,6 +10,7 @@ from service.cli import (
     evaluate,
     health,
     import_model,
+    inspect,
     keys,
     models,
     serve,
@@ -56,6 +57,7 @@ app.command("models", rich_help_panel=SERVING)(with_access(models.models))
 app.command("sessions", rich_help_panel=SERVING)(with_access(sessions.sessions))
 app.command("health", rich_help_panel=SERVING)(with_access(health.health))
 app.add_typer(keys.app, name="keys", rich_help_panel=SERVING)
+app.command("inspect", rich_help_panel=SERVING)(inspect.inspect)
 app.command("doctor", rich_help_panel=SERVING)(doctor.doctor)
 app.command("version", rich_help_panel=SERVING)(version.print_version)
 app.command("evaluate", rich_help_panel=TRAINING)(with_access(evaluate.evaluate))
