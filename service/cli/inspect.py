@@ -60,12 +60,8 @@ def inspect(
     if json:
         from service.cli.looking.inside import as_json
 
-        output.json_line(
-            {
-                "model": f"{bundle.manifest.name}/{bundle.manifest.version}",
-                "matrices": [*map(as_json, matrices)],
-            }
-        )
+        name = f"{bundle.manifest.name}/{bundle.manifest.version}"
+        output.json_line({"model": name, "matrices": [*map(as_json, matrices)]})
     else:
         _draw(matrices)
     if png:
