@@ -133,6 +133,8 @@ class ExportSection(Section):
     """How the graphs multiply by weights."""
     max_loss: Annotated[float, Field(ge=0)] = 0.1
     """BLEU, or percent of right labels, that int8 may lose on dev against fp32; past it no bundle is written."""
+    traces: bool = False
+    """Whether gates and cells can be looked at (`seqserve inspect`); costs each step some microseconds."""
     gate_examples: Positive = 4000
     """Most dev examples that this is measured on, evenly spaced."""
     beam_size: Annotated[int, Field(ge=1, le=16)] = 1

@@ -41,6 +41,12 @@ class Cell(Protocol):
         """The state's tensors, h first."""
         ...
 
+    def gates(
+        self, graph: Graph, numbers: Arithmetic, given: Sequence[Value], hidden: Factor | None
+    ) -> dict[str, Value]:
+        """What a step opens and closes, by its letter in the formulas, from the h before it; any leading axes."""
+        ...
+
     def step(
         self,
         graph: Graph,
@@ -82,6 +88,11 @@ class ElmanCell(GatedCell):
     def state(self, hidden: Value, kept: Sequence[Value]) -> list[Value]:
         return [hidden]
 
+    def gates(
+        self, graph: Graph, numbers: Arithmetic, given: Sequence[Value], hidden: Factor | None
+    ) -> dict[str, Value]:
+        return {}
+
     def step(
         self,
         graph: Graph,
@@ -106,6 +117,14 @@ class LstmCell(GatedCell):
     def state(self, hidden: Value, kept: Sequence[Value]) -> list[Value]:
         return [hidden, *kept]
 
+    def gates(
+        self, graph: Graph, numbers: Arithmetic, given: Sequence[Value], hidden: Factor | None
+    ) -> dict[str, Value]:
+        gates = graph.op("Add", given[0], self._back(graph, numbers, hidden))
+        i, f, g, o = graph.split("Split", gates, outputs=4, axis=-1, num_outputs=4)
+        i, f, o = (graph.op("Sigmoid", gate) for gate in (i, f, o))
+        return {"i": i, "f": f, "g": graph.op("Tanh", g), "o": o}
+
     def step(
         self,
         graph: Graph,
@@ -116,12 +135,10 @@ class LstmCell(GatedCell):
         mask: Value | None = None,
     ) -> Step:
         (cell,) = kept
-        gates = graph.op("Add", given[0], self._back(graph, numbers, hidden))
-        i, f, g, o = graph.split("Split", gates, outputs=4, axis=-1, num_outputs=4)
-        i, f, o = (graph.op("Sigmoid", gate) for gate in (i, f, o))
-        old, added = graph.op("Mul", f, cell), graph.op("Mul", i, graph.op("Tanh", g))
+        gate = self.gates(graph, numbers, given, hidden)
+        old, added = graph.op("Mul", gate["f"], cell), graph.op("Mul", gate["i"], gate["g"])
         cell = _masked(graph, graph.op("Add", old, added), mask)
-        return graph.op("Mul", o, graph.op("Tanh", cell)), [cell]
+        return graph.op("Mul", gate["o"], graph.op("Tanh", cell)), [cell]
 
 
 class GruCell(GatedCell):
@@ -139,6 +156,16 @@ class GruCell(GatedCell):
     def state(self, hidden: Value, kept: Sequence[Value]) -> list[Value]:
         return list(kept)
 
+    def gates(
+        self, graph: Graph, numbers: Arithmetic, given: Sequence[Value], hidden: Factor | None
+    ) -> dict[str, Value]:
+        ir, iz, fresh = graph.split("Split", given[0], outputs=3, axis=-1, num_outputs=3)
+        back = self._back(graph, numbers, hidden)
+        hr, hz, old = graph.split("Split", back, outputs=3, axis=-1, num_outputs=3)
+        r, z = (graph.op("Sigmoid", graph.op("Add", *pair)) for pair in ((ir, hr), (iz, hz)))
+        n = graph.op("Tanh", graph.op("Add", fresh, graph.op("Mul", r, old)))
+        return {"r": r, "z": z, "n": n}
+
     def step(
         self,
         graph: Graph,
@@ -149,12 +176,9 @@ class GruCell(GatedCell):
         mask: Value | None = None,
     ) -> Step:
         (before,) = kept
-        ir, iz, fresh = graph.split("Split", given[0], outputs=3, axis=-1, num_outputs=3)
-        back = self._back(graph, numbers, hidden)
-        hr, hz, old = graph.split("Split", back, outputs=3, axis=-1, num_outputs=3)
-        reset, keep = (graph.op("Sigmoid", graph.op("Add", *pair)) for pair in ((ir, hr), (iz, hz)))
-        new = graph.op("Tanh", graph.op("Add", fresh, graph.op("Mul", reset, old)))
-        after = graph.op("Add", new, graph.op("Mul", keep, graph.op("Sub", before, new)))
+        gate = self.gates(graph, numbers, given, hidden)
+        kept_part = graph.op("Mul", gate["z"], graph.op("Sub", before, gate["n"]))
+        after = graph.op("Add", gate["n"], kept_part)
         after = _masked(graph, after, mask)
         return after, [after]
 
@@ -180,6 +204,11 @@ class MinGruCell:
 
     def state(self, hidden: Value, kept: Sequence[Value]) -> list[Value]:
         return list(kept)
+
+    def gates(
+        self, graph: Graph, numbers: Arithmetic, given: Sequence[Value], hidden: Factor | None
+    ) -> dict[str, Value]:
+        return {"z": graph.op("Sub", graph.constant(1, np.float32), given[0])}
 
     def step(
         self,

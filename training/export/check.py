@@ -15,7 +15,7 @@ import numpy as np
 import onnxruntime as ort
 import torch
 
-from service.bundle.manifest import GraphSpec
+from service.bundle.manifest import UNITS, GraphSpec
 from service.engine.products import make_exact
 from service.errors import SeqserveError
 from training.export.graph import Graph
@@ -44,20 +44,27 @@ class Runner:
         self._session = ort.InferenceSession(graph.model().SerializeToString(), options)
 
     def __call__(self, given: Mapping[str, Array]) -> Arrays:
-        """Outputs by name; a state that is not given starts at its initial value, ragged axes are padded."""
+        """Outputs by name, traces only where units are asked for.
+
+        A state that is not given starts at its initial value, ragged axes are padded.
+        """
         batch = next(len(array) for array in given.values() if array.ndim)
         feeds = {}
         for tensor in self.spec.inputs:
             array = given.get(tensor.name)
-            if array is None:
+            if array is None and tensor.optional:
+                array = np.array(0, np.int64)
+            elif array is None:
                 shape = [batch, *(int(axis) for axis in tensor.axes[1:])]
                 array = np.full(shape, tensor.initial, np.float32)
             feeds[tensor.tensor] = self._padded(array, tensor.axes)
-        found = self._session.run([tensor.tensor for tensor in self.spec.outputs], feeds)
+        traced = () if UNITS in given else self.spec.traces
+        wanted = [tensor for tensor in self.spec.outputs if tensor.name not in traced]
+        found = self._session.run([tensor.tensor for tensor in wanted], feeds)
         lengths = self._lengths(given)
         return {
             tensor.name: array[tuple(slice(lengths.get(str(axis))) for axis in tensor.axes)]
-            for tensor, array in zip(self.spec.outputs, found, strict=True)
+            for tensor, array in zip(wanted, found, strict=True)
         }
 
     def states(self, arrays: Mapping[str, Array]) -> Arrays:

@@ -15,14 +15,17 @@ from training.export.pooling import pooled
 from training.export.recurrence import Rows, Run, Stack
 from training.export.signal import Signal
 from training.export.tensors import Signature
+from training.export.traces import trace
 from training.models.classifier import Classifier
 
 
 class ClassifierGraphs:
     """Writes the graph of `model` with the products of `numbers`."""
 
-    def __init__(self, model: Classifier, section: ClassifierSection, numbers: Arithmetic) -> None:
-        self._model, self._numbers = model, numbers
+    def __init__(
+        self, model: Classifier, section: ClassifierSection, numbers: Arithmetic, traces: bool = False
+    ) -> None:
+        self._model, self._numbers, self._traces = model, numbers, traces
         self._encoder = Stack(section.encoder.cell, model.encoder.recurrence)
         self._table = Weights(model.encoder.embedding.weight.detach().float().numpy())
 
@@ -52,6 +55,8 @@ class ClassifierGraphs:
         )
         if self.streams:
             sign.states_out("encoder", run.state, self._encoder)
+        if self._traces:
+            trace(sign, self._numbers, "encoder", run, time="time")
         return graph, sign.spec("classify.onnx")
 
     def _pool(self, sign: Signature, run: Run, rows: Rows) -> Factor:

@@ -16,6 +16,9 @@ IR_VERSION = 10
 CONTRIB = "com.microsoft"
 """ONNX Runtime's own operators."""
 
+SMALL = 16
+"""Elements of a constant that is not worth being kept once."""
+
 Value = str
 """A value in a graph is known by its name."""
 
@@ -32,6 +35,7 @@ class Graph:
 
     def __init__(self, name: str, parent: "Graph | None" = None) -> None:
         self.name = name
+        self._parent = parent
         self._counts: dict[str, int] = parent._counts if parent else {}
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[Any, tuple[Value, Any]] = {}
@@ -50,9 +54,14 @@ class Graph:
         self._outputs.append(helper.make_tensor_value_info(name, ELEMENTS[dtype], list(axes)))
 
     def constant(self, array: Any, dtype: Any = None, name: str = "constant") -> Value:
-        """An initializer; equal small ones are kept once, large ones once for each array object."""
+        """An initializer; equal small ones are kept once, large ones once for each array object.
+
+        A large one of a graph inside another is the outer one's: so weights that several bodies use are stored once.
+        """
         array = np.asarray(array, dtype)
-        key = (array.dtype.str, array.shape, array.tobytes() if array.size <= 16 else id(array))
+        if self._parent and array.size > SMALL:
+            return self._parent.constant(array, name=name)
+        key = (array.dtype.str, array.shape, array.tobytes() if array.size <= SMALL else id(array))
         if key not in self._constants:
             value = self.fresh(name)
             self._initializers.append(numpy_helper.from_array(np.ascontiguousarray(array), value))

@@ -10,7 +10,7 @@ what the state was at a row's end is gathered there.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from torch import nn
@@ -35,6 +35,34 @@ class Run:
     """h of the last layer after each row's last position, nothing added to it: [batch, directions * hidden]."""
     state: list[list[Value]]
     """Each layer's state after that, as it came in; none where the stack reads both ways."""
+    trails: "Sequence[tuple[Trail, ...]]" = ()
+    """Of a chunk: by layer, what the cell of each direction did."""
+
+
+@dataclass(frozen=True)
+class Trail:
+    """What one cell did over a chunk."""
+
+    cell: Cell
+    given: Sequence[Value]
+    """[time, batch, ·] each."""
+    first: Value
+    """What h was before the chunk, as it is carried: [batch, hidden]."""
+    emitted: Sequence[Value]
+    """h as it is carried, and what else is known of every position: [time, batch, hidden] each."""
+
+
+@dataclass(frozen=True)
+class Walked:
+    """What one layer gives."""
+
+    outputs: Signal
+    """h at every position."""
+    top: Signal
+    """h at each row's last position."""
+    trails: tuple[Trail, ...]
+    after: list[Value] = field(default_factory=list)
+    """Its state after that; none where it reads both ways."""
 
 
 @dataclass(frozen=True)
@@ -96,17 +124,18 @@ class Stack:
     ) -> Run:
         """`x` [time, batch, in]; a one-way stack's `state` by layer, else zeros."""
         top, final = x, []
+        trails: list[tuple[Trail, ...]] = []
         for number, layer in enumerate(self.layers):
             given = self._given(graph, numbers, layer, x)
             if state:
-                outputs, top, after = self._one_way(
-                    graph, numbers, layer.cells[0], given[0], rows, state[number]
-                )
-                final.append(after)
+                walked = self._one_way(graph, numbers, layer.cells[0], given[0], rows, state[number])
+                final.append(walked.after)
             else:
-                outputs, top = self._two_ways(graph, numbers, layer.cells, given, rows)
-            x = _added(graph, numbers, layer, x, outputs)
-        return Run(x, top, final)
+                walked = self._two_ways(graph, numbers, layer.cells, given, rows)
+            top = walked.top
+            trails.append(walked.trails)
+            x = _added(graph, numbers, layer, x, walked.outputs)
+        return Run(x, top, final, trails)
 
     def step(self, graph: Graph, numbers: Arithmetic, x: Signal, state: Sequence[Sequence[Value]]) -> Run:
         """`x` [batch, in] and the state by layer, through every layer once.
@@ -137,8 +166,7 @@ class Stack:
         given: Sequence[Value],
         rows: Rows,
         start: Sequence[Value],
-    ) -> tuple[Signal, Signal, list[Value]]:
-        """h at every position and at the last, and the state of a layer."""
+    ) -> Walked:
         carried = cell.kept(start)
         if cell.has_product:
             carried = [numbers.bounded(graph, start[0]).value, *carried]
@@ -149,7 +177,8 @@ class Stack:
         top = outputs.moved(lambda hidden: rows.at_end(graph, hidden))
         kept = emitted[1:] if cell.has_product else emitted
         after = [rows.at_end(graph, tensor) for tensor in kept]
-        return outputs, top, cell.state(top.floats(graph), after)
+        trail = Trail(cell, given, carried[0], emitted)
+        return Walked(outputs, top, (trail,), cell.state(top.floats(graph), after))
 
     def _two_ways(
         self,
@@ -158,18 +187,22 @@ class Stack:
         cells: Sequence[Cell],
         given: Sequence[Sequence[Value]],
         rows: Rows,
-    ) -> tuple[Signal, Signal]:
-        """h at every position and at the last of a layer."""
+    ) -> Walked:
         loop = Loop(graph, numbers, self.hidden)
         zeros = self._zeros(graph, rows)
         factor = [numbers.bounded(graph, zeros).value] * cells[0].has_product
         mask = graph.op("Cast", rows.real, to=ELEMENTS["float32"])
+        start = [*factor, *[zeros] * cells[0].num_kept]
         for cell, now, held in zip(cells, given, (None, mask), strict=True):
-            loop.add(Way(cell, [*factor, *[zeros] * cell.num_kept], now, held))
+            loop.add(Way(cell, start, now, held))
         ((forward,), _), ((backward,), (first, *_)) = loop.run()
         there, back, at_first = (_signal(numbers, cells[0], each) for each in (forward, backward, first))
         tops = there.moved(lambda hidden: rows.at_end(graph, hidden)), at_first
-        return Signal.joined(graph, (there, back)), Signal.joined(graph, tops)
+        trails = (
+            Trail(cell, now, start[0], [emitted])
+            for cell, now, emitted in zip(cells, given, (forward, backward), strict=True)
+        )
+        return Walked(Signal.joined(graph, (there, back)), Signal.joined(graph, tops), tuple(trails))
 
     def _zeros(self, graph: Graph, rows: Rows) -> Value:
         """[batch, hidden]."""

@@ -23,6 +23,7 @@ from training.export.likeliest import say_next
 from training.export.recurrence import Rows, Stack
 from training.export.signal import Signal
 from training.export.tensors import Signature
+from training.export.traces import trace
 from training.models.seq2seq import Seq2Seq
 from training.modules.attention import MASKED
 
@@ -39,10 +40,16 @@ class Seq2SeqGraphs:
     """Writes both graphs of `model` with the products of `numbers`; it may write unknown tokens, too."""
 
     def __init__(
-        self, model: Seq2Seq, section: Seq2SeqSection, numbers: Arithmetic, *, unknowns: bool = False
+        self,
+        model: Seq2Seq,
+        section: Seq2SeqSection,
+        numbers: Arithmetic,
+        *,
+        unknowns: bool = False,
+        traces: bool = False,
     ) -> None:
         self.never_written = never_written(unknowns)
-        self._model, self._numbers = model, numbers
+        self._model, self._numbers, self._traces = model, numbers, traces
         self._encoder = Stack(section.encoder.cell, model.encoder.recurrence)
         self._decoder = Stack(section.decoder.cell, model.decoder.recurrence)
         look = attention.ATTENTIONS[section.decoder.attention]
@@ -78,6 +85,8 @@ class Seq2SeqGraphs:
             sign.output("values", values, ("batch", "source", self._attention.num_values), role="context")
         if self.streams:
             sign.states_out("encoder", run.state, self._encoder)
+        if self._traces:
+            trace(sign, numbers, "encoder", run, time="source")
         sign.states_out("decoder", self._bridge(graph, run.top.factor(graph)), self._decoder)
         return graph, sign.spec("encode.onnx")
 

@@ -29,9 +29,12 @@ class Signature:
             TensorSpec(name=name, tensor=name, dtype="int64", axes=("batch",), role="lengths", of=of)
         )
 
-    def size(self, name: str, of: str) -> Value:
+    def size(self, name: str, of: str, optional: bool = False) -> Value:
         """The size of the outputs' axis `of`, one number for the batch."""
-        return self._take(TensorSpec(name=name, tensor=name, dtype="int64", axes=(), role="size", of=of))
+        spec = TensorSpec(
+            name=name, tensor=name, dtype="int64", axes=(), role="size", of=of, optional=optional
+        )
+        return self._take(spec)
 
     def state(self, name: str, size: int, initial: float = 0.0) -> Value:
         """A state that comes in: [batch, size]."""

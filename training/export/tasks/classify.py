@@ -25,7 +25,8 @@ class ClassificationExport(Export[ClassificationRecipe, Classifier]):
     score_name = "accuracy"
 
     def graphs(self, numbers: Arithmetic) -> Graphs:
-        return ClassifierGraphs(self.run.model, self.run.recipe.model, numbers).graphs()
+        recipe = self.run.recipe
+        return ClassifierGraphs(self.run.model, recipe.model, numbers, recipe.export.traces).graphs()
 
     def check(self, runners: Runners, tolerance: float | None) -> float:
         return ClassifierCheck(self.run.model, runners, tolerance).run()

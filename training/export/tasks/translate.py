@@ -30,8 +30,9 @@ class TranslationExport(Export[TranslationRecipe, Seq2Seq]):
 
     def graphs(self, numbers: Arithmetic) -> Graphs:
         recipe = self.run.recipe
-        unknowns = recipe.export.unknowns
-        return Seq2SeqGraphs(self.run.model, recipe.model, numbers, unknowns=unknowns).graphs()
+        unknowns, traces = recipe.export.unknowns, recipe.export.traces
+        graphs = Seq2SeqGraphs(self.run.model, recipe.model, numbers, unknowns=unknowns, traces=traces)
+        return graphs.graphs()
 
     def check(self, runners: Runners, tolerance: float | None) -> float:
         unknowns = self.run.recipe.export.unknowns
