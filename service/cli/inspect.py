@@ -40,8 +40,8 @@ def inspect(
 ) -> None:
     """Show a model: its graphs, its state, its scores; and for a text, what goes on inside.
 
-    With a text: the attention matrix, where the model writes with attention, and its gates and cells, input by input,
-    where it was exported with them. No server is needed.
+    With a text: the attention matrix of a model that writes with attention; else, or with --look-at, gates and cells,
+    input by input, of a model that was exported with traces. No server is needed.
 
     \b
     seqserve inspect tatoeba-es-en
@@ -57,6 +57,10 @@ def inspect(
         _show(bundle, json)
         return
     matrices = _inside(bundle, " ".join(text), look_at or [], chosen)
+    if png:
+        from service.cli.looking.picture import save
+
+        save(png, matrices)
     if json:
         from service.cli.looking.inside import as_json
 
@@ -64,10 +68,6 @@ def inspect(
         output.json_line({"model": name, "matrices": [*map(as_json, matrices)]})
     else:
         _draw(matrices)
-    if png:
-        from service.cli.looking.picture import save
-
-        save(png, matrices)
 
 
 def _show(bundle: "Bundle", json: bool) -> None:
@@ -98,10 +98,9 @@ def _inside(bundle: "Bundle", text: str, names: list[str], units: list[int]) -> 
 async def _looked(served: "Served", text: str, names: list[str], units: list[int]) -> "list[Matrix]":
     from service.cli.looking.inside import attends, attention, traces
 
-    seen = [await attention(served, text)] if attends(served) and not names else []
-    if names or not seen or any(graph.traces for graph in served.manifest.graphs.values()):
-        seen += await traces(served, text, names, units)
-    return seen
+    if attends(served) and not names:
+        return [await attention(served, text)]
+    return await traces(served, text, names, units)
 
 
 def _draw(matrices: "list[Matrix]") -> None:

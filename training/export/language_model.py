@@ -20,6 +20,7 @@ from training.export.likeliest import likeliest
 from training.export.recurrence import Rows, Run, Stack
 from training.export.signal import Signal
 from training.export.tensors import Signature
+from training.export.traces import trace
 from training.models.language_model import LanguageModel
 from training.modules.attention import MASKED
 
@@ -32,8 +33,10 @@ NEVER_WRITTEN = (*NEVER_READ, UNK)
 class LanguageModelGraphs:
     """Writes all graphs of `model` with the products of `numbers`."""
 
-    def __init__(self, model: LanguageModel, section: LanguageModelSection, numbers: Arithmetic) -> None:
-        self._numbers = numbers
+    def __init__(
+        self, model: LanguageModel, section: LanguageModelSection, numbers: Arithmetic, traces: bool = False
+    ) -> None:
+        self._numbers, self._traces = numbers, traces
         self._stack = Stack(section.encoder.cell, model.encoder.recurrence)
         tables = model.encoder.embedding, model.output
         kept = {id(table.weight): Weights(table.weight.detach().float().numpy()) for table in tables}
@@ -47,7 +50,9 @@ class LanguageModelGraphs:
     def read(self) -> tuple[Graph, GraphSpec]:
         """The graph that only reads."""
         sign = Signature(Graph("read"))
-        self._reading(sign)
+        run = self._reading(sign)
+        if self._traces:
+            trace(sign, self._numbers, "encoder", run, time="time")
         return sign.graph, sign.spec("read.onnx")
 
     def score(self) -> tuple[Graph, GraphSpec]:

@@ -15,14 +15,17 @@ from training.export.graph import Graph, Value
 from training.export.recurrence import Rows, Stack
 from training.export.signal import Signal
 from training.export.tensors import Signature
+from training.export.traces import trace
 from training.models.stepwise import Stepwise
 
 
 class StepwiseGraphs:
     """Writes the graph of `model`, called `name`, with the products of `numbers`."""
 
-    def __init__(self, name: str, model: Stepwise, section: StepwiseSection, numbers: Arithmetic) -> None:
-        self._name, self._model, self._numbers = name, model, numbers
+    def __init__(
+        self, name: str, model: Stepwise, section: StepwiseSection, numbers: Arithmetic, traces: bool = False
+    ) -> None:
+        self._name, self._model, self._numbers, self._traces = name, model, numbers, traces
         self._stack = Stack(section.encoder.cell, model.recurrence)
         self._dim = model.dim
         self._size = model.output.out_features
@@ -52,6 +55,8 @@ class StepwiseGraphs:
         sign.output(name, graph.op("Transpose", said, perm=[1, 0, 2]), ("batch", "time", self._size))
         if self.streams:
             sign.states_out("encoder", run.state, self._stack)
+        if self._traces:
+            trace(sign, numbers, "encoder", run, time="time")
         return graph, sign.spec(f"{self._name}.onnx")
 
     def _said(self, graph: Graph, features: Value, outputs: Value) -> Value:

@@ -16,14 +16,17 @@ from training.export.pooling import pooled
 from training.export.recurrence import Rows, Stack
 from training.export.signal import Signal
 from training.export.tensors import Signature
+from training.export.traces import trace
 from training.models.tagger import Tagger
 
 
 class TaggerGraphs:
     """Writes the graph of `model` with the products of `numbers`."""
 
-    def __init__(self, model: Tagger, section: TaggerSection, numbers: Arithmetic) -> None:
-        self._model, self._numbers = model, numbers
+    def __init__(
+        self, model: Tagger, section: TaggerSection, numbers: Arithmetic, traces: bool = False
+    ) -> None:
+        self._model, self._numbers, self._traces = model, numbers, traces
         self._encoder = Stack(section.encoder.cell, model.encoder.recurrence)
         self._table = Weights(model.encoder.embedding.weight.detach().float().numpy())
 
@@ -55,6 +58,8 @@ class TaggerGraphs:
             sign.output("text_log_probs", text, ("batch", output.out_features))
         if self.streams:
             sign.states_out("encoder", run.state, self._encoder)
+        if self._traces:
+            trace(sign, numbers, "encoder", run, time="time")
         return graph, sign.spec("tag.onnx")
 
     def _log_probs(self, graph: Graph, x: Factor, output: nn.Linear) -> Value:

@@ -15,7 +15,7 @@ from service.sessions import NOTHING_READ
 from service.tasks.decoding import DecodingOptions
 from service.tasks.jobs import run
 from service.tasks.kinds import kind_of
-from service.tasks.look import Look
+from service.tasks.look import Look, names_of
 from service.tasks.said import Trace
 from service.tasks.translate import translate
 
@@ -32,6 +32,7 @@ GATES = {
 }
 """What the letters of a trace stand for."""
 SIGNED = set("gchn")
+TELLING = set("fzc")
 END = "⏎"
 """Stands for the end of the sentence."""
 
@@ -41,7 +42,7 @@ async def traces(served: Served, text: str, names: Sequence[str], units: Sequenc
     kind = kind_of(served, LimitSettings())
     tokenizer, reader = served.bundle.tokenizer, kind.reader
     tokens = _tokens(served, text)
-    look = Look.of(served.manifest, reader.graph, names, units)
+    look = Look.of(served.manifest, reader.graph, names or _telling(served, reader.graph), units)
     read = await run(served.scheduler, reader.read(tokens, NOTHING_READ, look))
     columns = [_name(tokenizer, token) for token in tokens]
     return [_matrix(trace, columns) for trace in look.traces(read.outputs)]
@@ -55,7 +56,7 @@ async def attention(served: Served, text: str) -> Matrix:
     written = translation.hypotheses[0].tokens
     values = np.array([token.attention for token in written], np.float32).reshape(len(written), -1)
     columns = [_name(tokenizer, token) for token in tokens]
-    rows = [token.piece or END for token in written]
+    rows = [_visible(token.piece) or END for token in written]
     return Matrix("attention: where each token of the output looked", values, rows, columns)
 
 
@@ -80,6 +81,17 @@ def as_json(matrix: Matrix) -> dict[str, Any]:
     }
 
 
+def _telling(served: Served, graph: str) -> list[str]:
+    """What is worth a first look: what is kept and what is forgotten; all there is where that is not known."""
+    names = names_of(served.manifest.graphs[graph])
+    return [name for name in names if _letter(name) in TELLING] or list(names)
+
+
+def _letter(name: str) -> str:
+    """Of `encoder_f_0` the f."""
+    return name.split("_")[1] if name.count("_") >= 2 else name
+
+
 def _tokens(served: Served, text: str) -> list[int]:
     """As the model reads them: a text that is written from ends with its end."""
     tokens = served.bundle.tokenizer.encode(text)
@@ -87,11 +99,16 @@ def _tokens(served: Served, text: str) -> list[int]:
 
 
 def _matrix(trace: Trace, columns: Sequence[str]) -> Matrix:
-    letter = trace.name.split("_")[-2] if trace.name.count("_") >= 2 else trace.name
+    letter = _letter(trace.name)
     what = GATES.get(letter, "")
     title = f"{trace.name}: {what} of {len(trace.units)} units" if what else trace.name
     return Matrix(title, trace.values.T, [str(unit) for unit in trace.units], columns, letter in SIGNED)
 
 
 def _name(tokenizer: Tokenizer, token: int) -> str:
-    return END if token == EOS else tokenizer.piece(token) or "?"
+    return END if token == EOS else _visible(tokenizer.piece(token)) or "?"
+
+
+def _visible(piece: str) -> str:
+    """A piece without the space before it; white space alone is made to be seen."""
+    return piece.strip() or piece.replace("\n", "↵").replace(" ", "␣")

@@ -52,4 +52,4 @@ def _ends(matrix: Matrix) -> list[str]:
 
 
 def _shown(name: str) -> str:
-    return name.replace("\n", "↵").replace("$", r"\$")
+    return name.replace("$", r"\$")  # no formula

@@ -28,11 +28,11 @@ def lines(matrix: Matrix, width: int, colour: bool) -> Iterator[str]:
 
 
 def _headings(names: Sequence[str], margin: int) -> Iterator[str]:
-    """Names of columns, written downwards."""
-    names = [_visible(name) for name in names]
+    """Names of columns, written downwards, their ends in one line."""
     height = min(MAX_NAME, max(map(len, names), default=0))
+    written = [_cut(name, height).rjust(height) for name in names]
     for row in range(height):
-        letters = (name[row] if row < len(name) else " " for name in names)
+        letters = (name[row] for name in written)
         yield (" " * margin + "".join(f"{letter:<{CELL}}" for letter in letters)).rstrip()
 
 
@@ -55,10 +55,4 @@ def _shade(share: float, signed: bool) -> str:
 
 
 def _cut(name: str, width: int) -> str:
-    name = _visible(name)
     return name if len(name) <= width else f"{name[: width - 1]}…"
-
-
-def _visible(name: str) -> str:
-    """A piece of text, its space and line ends to be seen."""
-    return name.replace("\n", "↵").replace(" ", "·") or "·"

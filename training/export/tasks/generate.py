@@ -30,7 +30,8 @@ class LanguageModelExport(Export[LM, LanguageModel]):
     score_name = "log-probability of 100 tokens"
 
     def graphs(self, numbers: Arithmetic) -> Graphs:
-        return LanguageModelGraphs(self.run.model, self.run.recipe.model, numbers).graphs()
+        recipe = self.run.recipe
+        return LanguageModelGraphs(self.run.model, recipe.model, numbers, recipe.export.traces).graphs()
 
     def check(self, runners: Runners, tolerance: float | None) -> float:
         return LanguageModelCheck(self.run.model, runners, tolerance).run()

@@ -35,7 +35,8 @@ class PredictionExport(Export[PredictionRecipe, Stepwise]):
         self.score_name = "accuracy" if run.vocabulary.labels else "skill"
 
     def graphs(self, numbers: Arithmetic) -> Graphs:
-        return StepwiseGraphs("predict", self.run.model, self.run.recipe.model, numbers).graphs()
+        recipe = self.run.recipe
+        return StepwiseGraphs("predict", self.run.model, recipe.model, numbers, recipe.export.traces).graphs()
 
     def check(self, runners: Runners, tolerance: float | None) -> float:
         return StepwiseCheck(self.run.model, runners, tolerance).run()

@@ -38,7 +38,8 @@ class WordLabelsExport(Export[R, Tagger]):
         """The words of an input of dev."""
 
     def graphs(self, numbers: Arithmetic) -> Graphs:
-        return TaggerGraphs(self.run.model, self.run.recipe.model, numbers).graphs()
+        recipe = self.run.recipe
+        return TaggerGraphs(self.run.model, recipe.model, numbers, recipe.export.traces).graphs()
 
     def check(self, runners: Runners, tolerance: float | None) -> float:
         return TaggerCheck(self.run.model, runners, tolerance).run()

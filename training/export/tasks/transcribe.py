@@ -30,7 +30,8 @@ class TranscriptionExport(Export[TranscriptionRecipe, Stepwise]):
     score_name = "100 - WER"
 
     def graphs(self, numbers: Arithmetic) -> Graphs:
-        return StepwiseGraphs("hear", self.run.model, self.run.recipe.model, numbers).graphs()
+        recipe = self.run.recipe
+        return StepwiseGraphs("hear", self.run.model, recipe.model, numbers, recipe.export.traces).graphs()
 
     def check(self, runners: Runners, tolerance: float | None) -> float:
         return StepwiseCheck(self.run.model, runners, tolerance).run()
