@@ -43,7 +43,7 @@ async def traces(served: Served, text: str, names: Sequence[str], units: Sequenc
     tokenizer, reader = served.bundle.tokenizer, kind.reader
     tokens = _tokens(served, text)
     look = Look.of(served.manifest, reader.graph, names or _telling(served, reader.graph), units)
-    read = await run(served.scheduler, reader.read(tokens, NOTHING_READ, look))
+    read = await run(served.scheduler, reader.read(np.array(tokens, np.int64), NOTHING_READ, look))
     columns = [_name(tokenizer, token) for token in tokens]
     return [_matrix(trace, columns) for trace in look.traces(read.outputs)]
 
