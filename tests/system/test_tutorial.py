@@ -64,8 +64,10 @@ class Follower:
         return done.stdout
 
     def _serve(self, text: str) -> str:
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self._server = subprocess.Popen(text.split(), cwd=self._folder, env=self._environment, **quiet)
+        nowhere = subprocess.DEVNULL
+        self._server = subprocess.Popen(
+            text.split(), cwd=self._folder, env=self._environment, stdout=nowhere, stderr=nowhere
+        )
         with Client(self.address, timeout=60, max_attempts=5) as client:
             assert any(_answers(client) for _ in range(50))
         return ""
