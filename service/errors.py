@@ -21,6 +21,7 @@ SeqserveError
 ├── NotOffered              a part of a protocol that this server does not speak
 ├── Overloaded              a queue or a limit is full: try again after `retry_after_s`
 │   └── QuotaExceeded       the owner has used up what is his for now
+├── CallerTooSlow           he did not send what he began, or did not read what he asked for
 ├── Draining                the server is going away: try again elsewhere
 ├── StepFailed              the engine could not run a step; the session stands where it stood
 ├── BundleRefused           a model on disk does not fit: a hash, an axis, a version (at load)
@@ -196,6 +197,12 @@ class QuotaExceeded(Overloaded):
     def __init__(self, message: str, *, quota: str = "requests", retry_after_s: float = 1.0) -> None:
         super().__init__(message, retry_after_s=retry_after_s)
         self.metadata = {"quota": quota}
+
+
+class CallerTooSlow(SeqserveError):
+    """The call was ended as its caller did not send, or did not read, for too long. A session stays; call again."""
+
+    reason = "CALLER_TOO_SLOW"
 
 
 class Draining(SeqserveError):

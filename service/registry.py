@@ -136,6 +136,8 @@ class Registry:
             one.close()
 
     def _load(self, name: str, version: str, path: Path) -> Served:
+        if not path.resolve().is_relative_to(path.parents[1].resolve()):
+            raise BundleRefused(f"{path}: is a link that leads out of the repository")
         bundle = Bundle.read(path)
         found = f"{bundle.manifest.name}/{bundle.manifest.version}"
         if found != f"{name}/{version}":

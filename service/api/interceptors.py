@@ -11,7 +11,7 @@ import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any, Never, TypeVar
 
@@ -55,20 +55,17 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         handler, method = await continuation(handler_call_details), handler_call_details.method
         if handler is None or method.startswith("/grpc."):
             return handler
-        if not handler.request_streaming:  # gRPC reads the request before it calls; a stream is read below
-            self._visits.patience.begin(this_task(), "sends")
         behavior = (
             self._streaming(handler, method) if handler.response_streaming else self._single(handler, method)
         )
-        return _KINDS[handler.request_streaming, handler.response_streaming](
-            behavior, response_serializer=handler.response_serializer
-        )
+        kind = _STREAMING if handler.response_streaming else _SINGLE
+        return kind(behavior, response_serializer=handler.response_serializer)
 
     def _single(self, handler: Handler, method: str) -> Callable[[Any, Context], Awaitable[Any]]:
         behavior = handler.stream_unary or handler.unary_unary
 
         async def answer(request: Any, context: Context, visit: Visit) -> Any:
-            response = await behavior(_parsed(handler, request, visit), context)
+            response = await behavior(await _parsed(handler, request, context, visit), context)
             visit.count_response(response)
             _show("answered", response)
             return response
@@ -83,7 +80,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
         async def answer(request: Any, context: Context, visit: Visit) -> None:
             # Closed here, at once: a caller who leaves while a message is being written must not hold its slot.
-            async with aclosing(behavior(_parsed(handler, request, visit), context)) as responses:
+            requests = await _parsed(handler, request, context, visit)
+            await context.send_initial_metadata(())  # so that a status can follow a message that is not read
+            async with aclosing(behavior(requests, context)) as responses:
                 async for response in responses:
                     visit.count_response(response)
                     _show("answered", response)
@@ -105,7 +104,6 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         streams: bool = False,
     ) -> T:
         patience, task = self._visits.patience, this_task()
-        patience.end(task)
         started, request_id, code = time.perf_counter(), _request_id(context), grpc.StatusCode.OK
         context.set_trailing_metadata(((REQUEST_ID, request_id),))
         logs.belongs_to(request_id=request_id)
@@ -113,9 +111,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             with self._calls.inside(), self._visits.visit(method, context, streams=streams) as visit:
                 return await answer(visit)
         except asyncio.CancelledError:
-            is_slow = patience.has_turned_out(task)
-            code = grpc.StatusCode.ABORTED if is_slow else _why_cancelled(context)
-            raise
+            slow = patience.turned_out(task)
+            code = STATUSES[type(slow)] if slow else _why_cancelled(context)
+            if slow is None:
+                raise
+            await _abort_at_last(context, slow, request_id)
         except SeqserveError as error:
             code = STATUSES[type(error)]
             await _abort(context, error, request_id)
@@ -126,7 +126,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             )
             await _abort(context, _unforeseen(request_id), request_id)
         finally:
-            patience.begin(task, "reads")  # what is still to be written: the answer, or the status
+            patience.end(task)
             seconds = time.perf_counter() - started
             self._metrics.requests.labels(method, code.name).inc()
             self._metrics.request_seconds.labels(method).observe(seconds)
@@ -136,18 +136,22 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 DEADLINE_SLACK_S = 0.1
 """A caller's own clock ends its call first: the deadline travels rounded up, and counts from its arrival here."""
 
-_KINDS = {
-    (False, False): grpc.unary_unary_rpc_method_handler,
-    (False, True): grpc.unary_stream_rpc_method_handler,
-    (True, False): grpc.stream_unary_rpc_method_handler,
-    (True, True): grpc.stream_stream_rpc_method_handler,
-}
-"""(requests stream, responses stream) → the handler of that kind. None has a deserializer: the bytes come to us."""
+LAST_WORD_S = 0.2
+"""How long a status may take to go out to somebody who does not read; it is on its way then."""
+
+_SINGLE, _STREAMING = grpc.stream_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
+"""For every method: also a single request is read by us, so that we know how long it takes, and who sends it. None has
+a deserializer: the bytes come to us."""
 
 
-def _parsed(handler: Handler, request: Any, visit: Visit) -> Any:
+async def _parsed(handler: Handler, requests: AsyncIterator[bytes], context: Context, visit: Visit) -> Any:
+    """The request of a method that takes one, the stream of them of one that takes many."""
     if handler.request_streaming:
-        return _parsed_stream(handler, request, visit)
+        return _parsed_stream(handler, requests, visit)
+    with visit.patience.waiting(visit.task, "sends"):
+        request = await context.read()
+    if request is grpc.aio.EOF:
+        raise InvalidInput("the call brought no request")
     return _parse(handler, request, visit)
 
 
@@ -188,6 +192,14 @@ async def _abort(context: Context, error: SeqserveError, request_id: str) -> Nev
     status = to_status(error)
     metadata: Any = (*status.trailing_metadata, (REQUEST_ID, request_id))
     await context.abort(status.code, status.details, metadata)
+
+
+async def _abort_at_last(context: Context, error: SeqserveError, request_id: str) -> Never:
+    """Abort where what was written before may still lie there unread: the status goes out behind it."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LAST_WORD_S):
+            await _abort(context, error, request_id)
+    raise asyncio.CancelledError
 
 
 def _unforeseen(request_id: str) -> SeqserveError:

@@ -1,7 +1,7 @@
 """How long a call waits for its caller: to send what he began to send, and to read what he asked for.
 
 One look a second over the calls that wait is cheaper than a timer for each message. A call whose caller takes too long
-is cancelled: no status can reach somebody who does not read. His session stays, and can be resumed.
+is ended; whatever it held is free again, a session among it, which can be resumed.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from typing import Any, Literal
 import structlog
 
 from service.config import ServerSettings
+from service.errors import CallerTooSlow
 from service.metrics import Metrics
 
 Task = asyncio.Task[Any]
@@ -55,12 +56,13 @@ class Patience:
         finally:
             self.end(task)
 
-    def has_turned_out(self, task: Task) -> bool:
-        """Whether the call was cancelled here; told once."""
-        if task in self._turned_out:
-            self._turned_out.remove(task)
-            return True
-        return False
+    def turned_out(self, task: Task) -> CallerTooSlow | None:
+        """Why the call was cancelled, if it was here; told once."""
+        if task not in self._turned_out:
+            return None
+        self._turned_out.remove(task)
+        task.uncancel()
+        return CallerTooSlow("the caller did not send, or did not read, for too long; call again")
 
     async def sweep(self) -> None:
         """End the calls whose callers take too long, and forget those that have ended."""

@@ -10,6 +10,7 @@ from grpc_status import rpc_status
 
 from service.errors import (
     BundleRefused,
+    CallerTooSlow,
     ConfigRefused,
     Draining,
     Fenced,
@@ -63,6 +64,7 @@ STATUSES: dict[type[SeqserveError], grpc.StatusCode] = {
     NotOffered: grpc.StatusCode.UNIMPLEMENTED,
     Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
     QuotaExceeded: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    CallerTooSlow: grpc.StatusCode.UNAVAILABLE,
     Draining: grpc.StatusCode.UNAVAILABLE,
     StepFailed: grpc.StatusCode.INTERNAL,
     BundleRefused: grpc.StatusCode.FAILED_PRECONDITION,

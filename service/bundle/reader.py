@@ -19,6 +19,10 @@ from service.errors import BundleRefused, InvalidInput
 
 MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 1024 * 1024
+MAX_TEXT_BYTES = 64 * 1024 * 1024
+"""Of a tokenizer, labels, a card."""
+MAX_GRAPH_BYTES = 2 * 1024 * 1024 * 1024
+"""What one ONNX file can have."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +163,7 @@ def _verified(path: Path, manifest: Manifest, name: str) -> bytes:
     return data
 
 
-def _bytes(path: Path, name: str, limit: int | None = None) -> bytes:
+def _bytes(path: Path, name: str, limit: int = 0) -> bytes:
     """Read a plain file of the folder, through no link and out of no folder but its own."""
     parts = PurePosixPath(name).parts
     if (
@@ -178,7 +182,8 @@ def _bytes(path: Path, name: str, limit: int | None = None) -> bytes:
                 raise BundleRefused(f"{path / name}: is a link; a bundle holds plain files")
         if not stat.S_ISREG(mode):
             raise BundleRefused(f"{path / name}: is not a plain file")
-        if limit is not None and path.joinpath(name).stat().st_size > limit:
+        limit = limit or (MAX_GRAPH_BYTES if name.endswith(".onnx") else MAX_TEXT_BYTES)
+        if path.joinpath(name).stat().st_size > limit:
             raise BundleRefused(f"{path / name}: is larger than {limit} bytes")
         return path.joinpath(name).read_bytes()
     except FileNotFoundError:

@@ -11,6 +11,7 @@ from service.bundle import Bundle
 from service.bundle.manifest import GraphSpec, Manifest, TensorSpec
 from service.bundle.rules import ragged
 from service.config import EngineSettings
+from service.engine.onnx_file import Damaged, has_external_data
 from service.engine.products import make_exact
 from service.engine.resident import ResidentRows
 from service.engine.rows import Rows
@@ -23,8 +24,6 @@ ONNX_TYPES = {"float32": "tensor(float)", "float64": "tensor(double)"} | {
         *("float16", "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8", "bool"),
     )
 }
-EXTERNAL = b"\n\x08location\x12"
-"""How an ONNX file begins the name of another file that holds its weights (`TensorProto.external_data`)."""
 ERRORS_ONLY = 3
 WARM_ROWS = (1, 16)
 WARM_LENGTH = 16
@@ -183,7 +182,11 @@ def _session(bundle: Bundle, file: str, settings: EngineSettings) -> Any:
     """Load from verified bytes, so that what runs is what was hashed."""
     model = bundle.read_file(file)
     where = bundle.path / file
-    if EXTERNAL in model:
+    try:
+        is_elsewhere = has_external_data(model)
+    except Damaged as error:
+        raise BundleRefused(f"{where}: is no ONNX file: {error}") from None
+    if is_elsewhere:
         raise BundleRefused(f"{where}: keeps weights in another file; a graph is one file")
     try:
         return onnxruntime.InferenceSession(model, _options(settings), providers=["CPUExecutionProvider"])
