@@ -2,14 +2,18 @@
 
 from pathlib import Path
 
-from service.engine.onnx import EXTERNAL
+from service.engine.onnx_file import Damaged, has_external_data
 from service.errors import BundleRefused
 
 
 def whole_file(path: Path) -> bytes:
     """The file's bytes as they are, or written anew with the weights that lie beside it; BundleRefused."""
     data = path.read_bytes()
-    if EXTERNAL not in data:
+    try:
+        is_whole = not has_external_data(data)
+    except Damaged:
+        return data  # whoever loads it says what it is instead
+    if is_whole:
         return data
     try:
         import onnx

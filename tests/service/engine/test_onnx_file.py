@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.engine.onnx_file import Damaged, has_external_data
-from tests.service.engine.test_onnx import step_graph
+from tests.fakes.toy_graphs import step_graph
 
 SHIPPED = Path(__file__).resolve().parents[3] / "models"
 

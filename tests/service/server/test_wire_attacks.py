@@ -96,7 +96,7 @@ async def test_a_message_nested_without_end_is_refused(tmp_path: Path, depth: in
     async with attacked(tmp_path) as toys:
         unknown = b"\xfb\x07" * depth + b"\xfc\x07" * depth  # field 127, start and end
         for data in (unknown, unknown[: depth * 2]):
-            call = toys.channel.unary_unary(TRANSLATE)
+            call: Any = toys.channel.unary_unary(TRANSLATE)
             answer = await refused(call(data))
             assert (answer.code, answer.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_INPUT")
 
@@ -368,12 +368,14 @@ async def test_callers_cannot_make_new_series_of_metrics(tmp_path: Path) -> None
     async with attacked(tmp_path, trust_owner_header=True) as toys:
         registry = toys.server.metrics.registry
 
+        channel: Any = toys.channel
+
         async def attempt(number: int) -> None:
             word = f"name{number}"
             metadata = (("seqserve-owner", word), ("x-request-id", word), ("user-agent", word))
             for call in (
-                toys.channel.unary_unary(f"/seqserve.v1.ModelService/{word}")(b"", metadata=metadata),
-                toys.channel.unary_unary(f"/{word}/{word}")(b"", metadata=metadata),
+                channel.unary_unary(f"/seqserve.v1.ModelService/{word}")(b"", metadata=metadata),
+                channel.unary_unary(f"/{word}/{word}")(b"", metadata=metadata),
                 toys.sequence.Translate(
                     pb.TranslateRequest(model=model(word, version=word), texts=["uno"]), metadata=metadata
                 ),
