@@ -181,6 +181,7 @@ def description_to_proto(served: Served) -> model_pb2.ModelDescription:
         streams=manifest.streams,
         why_not_streaming=manifest.why_not_streaming,
         labels=bundle.labels,
+        text_labels=bundle.text_labels,
         vocabulary_size=bundle.vocabulary_size,
         max_input_tokens=manifest.limits.max_input_tokens,
         max_output_tokens=manifest.limits.max_output_tokens,

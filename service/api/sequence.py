@@ -22,6 +22,7 @@ from service.api.converters import (
 from service.api.owners import Owners
 from service.api.session_stream import SessionStream
 from service.api.signals import SignalCalls
+from service.api.word_tasks import streamed_summary, summarized, tagged
 from service.bundle.manifest import Task
 from service.config import LimitSettings
 from service.registry import Registry, Served
@@ -88,6 +89,24 @@ class SequenceServicer(SignalCalls, sequence_pb2_grpc.SequenceServiceServicer):
             model=model_version_to_proto(served),
             classifications=map(classification_to_proto, classifications),
         )
+
+    async def Tag(  # noqa: N802
+        self, request: sequence_pb2.TagRequest, context: Context
+    ) -> sequence_pb2.TagResponse:
+        return await tagged(self._find(request.model, "tag"), request, self._limits)
+
+    async def Summarize(  # noqa: N802
+        self, request: sequence_pb2.SummarizeRequest, context: Context
+    ) -> sequence_pb2.SummarizeResponse:
+        return await summarized(self._find(request.model, "summarize"), request, self._limits)
+
+    async def StreamSummarize(  # noqa: N802
+        self, request: sequence_pb2.StreamSummarizeRequest, context: Context
+    ) -> AsyncGenerator[sequence_pb2.StreamSummarizeResponse, None]:
+        served = self._find(request.model, "summarize")
+        async with aclosing(streamed_summary(served, request, self._limits)) as parts:
+            async for part in parts:
+                yield part
 
     async def Session(  # noqa: N802
         self, request_iterator: AsyncIterator[session_pb2.SessionRequest], context: Context

@@ -15,6 +15,8 @@ from service.cli import (
     models,
     serve,
     sessions,
+    summarize,
+    tag,
     training,
     translate,
     version,
@@ -53,6 +55,8 @@ def seqserve(
 app.command("serve", rich_help_panel=SERVING)(serve.serve)
 app.command("translate", rich_help_panel=SERVING)(with_access(translate.translate))
 app.command("classify", rich_help_panel=SERVING)(with_access(classify.classify))
+app.command("tag", rich_help_panel=SERVING)(tag.tag)
+app.command("summarize", rich_help_panel=SERVING)(summarize.summarize)
 app.command("models", rich_help_panel=SERVING)(with_access(models.models))
 app.command("sessions", rich_help_panel=SERVING)(with_access(sessions.sessions))
 app.command("health", rich_help_panel=SERVING)(with_access(health.health))

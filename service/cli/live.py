@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from service.cli import output
+from service.cli.sole import sole_model
 from service.cli.stop import Stop
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ LABEL_WIDTH = 28
 
 def word_by_word(client: "Client", model: str, lines: Iterable[str], json: bool) -> None:
     """Feed each line a word at a time, and print the label of the line so far after each."""
-    with client.session(model=_chosen(client, model)) as session:
+    with client.session(model=sole_model(client, "classify", model)) as session:
         for line in lines:
             so_far = ""
             words = re.findall(r"\s*\S+\s*", line)
@@ -38,7 +39,7 @@ def word_by_word(client: "Client", model: str, lines: Iterable[str], json: bool)
 
 def as_typed(client: "Client", model: str) -> None:
     """Show the label of what stands on the line, at every word; Enter begins a new line, Ctrl-D ends."""
-    with client.session(model=_chosen(client, model)) as session, _keys() as keys:
+    with client.session(model=sole_model(client, "classify", model)) as session, _keys() as keys:
         output.line("Type; the label of the text so far stands before it. Enter: a new text. Ctrl-D: end.")
         line = Line(session)
         for key in keys:
@@ -126,18 +127,6 @@ def _pressed() -> Iterator[str]:
             if key == END:
                 return
             yield key
-
-
-def _chosen(client: "Client", model: str) -> str:
-    """The model asked for, or the only classifier that can stream: a session knows no tasks to choose by."""
-    if model:
-        return model
-    names = sorted({one.name for one in client.models("classify") if one.streams})
-    if len(names) == 1:
-        return names[0]
-    if names:
-        raise Stop(f"several models can do this; choose one with --model: {', '.join(names)}")
-    raise Stop("no classifier that can be fed word by word is served there; see: seqserve models")
 
 
 def _closed(word: str) -> str:

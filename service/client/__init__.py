@@ -32,7 +32,18 @@ from service.client.errors import (
     Unreachable,
     WrongPosition,
 )
-from service.client.outputs import HeardToken, Output, PredictedStep, Span, TaggedWord, Tensor, Trace
+from service.client.outputs import (
+    HeardToken,
+    KeptWord,
+    Output,
+    PredictedStep,
+    Span,
+    Summary,
+    TaggedWord,
+    Tagging,
+    Tensor,
+    Trace,
+)
 from service.client.reconnecting import Reconnecting, Resumed
 from service.client.results import (
     Classification,
@@ -61,6 +72,7 @@ __all__ = [
     "HeardToken",
     "Hypothesis",
     "InvalidRequest",
+    "KeptWord",
     "LabelScore",
     "Model",
     "ModelNotFound",
@@ -81,7 +93,9 @@ __all__ = [
     "SessionLost",
     "SessionNotFound",
     "Span",
+    "Summary",
     "TaggedWord",
+    "Tagging",
     "Tensor",
     "Ticket",
     "Tls",

@@ -10,15 +10,16 @@ from seqserve.v1.sequence_pb2_grpc import SequenceServiceStub
 from seqserve.v1.session_pb2 import SessionRequest
 from service.client import replies, requests
 from service.client.addresses import Ways
-from service.client.aio_calls import AsyncCalls, Send, Texts
+from service.client.aio_calls import Send, Texts
 from service.client.aio_session import AsyncSession
+from service.client.aio_words import AsyncWords
 from service.client.errors import as_client_errors
 from service.client.options import ClassifyOptions, SessionOptions, TranslateOptions
 from service.client.results import Classification, Model, SessionInfo, Ticket, Translation
 from service.client.streams import AsyncTokenStream
 
 
-class AsyncClient(AsyncCalls):
+class AsyncClient(AsyncWords):
     """A connection to a seqserve server, for one event loop; an async context manager that closes it.
 
     Every failure is a `ClientError`. A request is sent again only where the server cannot be reached or is going away,

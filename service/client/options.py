@@ -56,6 +56,26 @@ class ClassifyOptions(Manner, total=False):
     """How many labels to return, most probable first; 0 or left out: all."""
 
 
+class TagOptions(Manner, total=False):
+    """Everything that labelling words can be told."""
+
+    model: str
+    """A served name; left out: the only tagger."""
+    version: str
+    """A served version; left out: the newest."""
+
+
+class SummarizeOptions(Decoding, Manner, total=False):
+    """Everything that a summary can be told; the options of decoding are for models that write."""
+
+    model: str
+    """A served name; left out: the only model that summarizes."""
+    version: str
+    """A served version; left out: the newest."""
+    max_ratio: float
+    """For models that leave words out: keep at most this share of the words. Left out, or 0: as the model finds."""
+
+
 class SessionOptions(Choice, total=False):
     """Everything that a session can be told when it is opened."""
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from service.client.results import LabelScore
+from service.client.results import Hypothesis, LabelScore, ModelVersion
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,49 @@ class Span:
     text: str
     start: int
     end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tagging:
+    """The words of one text with their labels."""
+
+    words: tuple[TaggedWord, ...]
+    spans: tuple[Span, ...]
+    """What labels of neighbouring words say together; none where labels do not begin with B- and I-."""
+    labels: tuple[LabelScore, ...]
+    """Of the whole text, most probable first, where the model labels it, too."""
+    model: ModelVersion
+    num_tokens: int
+
+    @property
+    def label(self) -> str:
+        """The most probable label of the whole text; empty where there is none."""
+        return self.labels[0].label if self.labels else ""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptWord:
+    """A word of a text, whether it stays in the summary, and how probable that is."""
+
+    word: str
+    kept: bool
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The summary of one text."""
+
+    text: str
+    model: ModelVersion
+    words: tuple[KeptWord, ...] = ()
+    """Of a model that leaves words out: every word of the text."""
+    hypotheses: tuple[Hypothesis, ...] = ()
+    """Of a model that writes: best first."""
+    num_source_tokens: int = 0
+
+    def __str__(self) -> str:
+        return self.text
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,18 @@ from datetime import UTC
 from google.protobuf.descriptor import EnumDescriptor
 
 from seqserve.v1 import decoding_pb2, input_pb2, model_pb2, sequence_pb2, session_pb2
-from service.client.outputs import HeardToken, Output, PredictedStep, TaggedWord, Tensor, Trace
+from service.client.outputs import (
+    HeardToken,
+    KeptWord,
+    Output,
+    PredictedStep,
+    Span,
+    Summary,
+    TaggedWord,
+    Tagging,
+    Tensor,
+    Trace,
+)
 from service.client.results import (
     Classification,
     Hypothesis,
@@ -32,6 +43,32 @@ def classifications(answer: sequence_pb2.ClassifyResponse) -> list[Classificatio
     return [Classification(labels(one.labels), model, one.num_tokens) for one in answer.classifications]
 
 
+def taggings(answer: sequence_pb2.TagResponse) -> list[Tagging]:
+    model = model_version(answer.model)
+    return [
+        Tagging(words(one.words), tuple(map(span, one.spans)), labels(one.labels), model, one.num_tokens)
+        for one in answer.taggings
+    ]
+
+
+def span(one: decoding_pb2.Span) -> Span:
+    return Span(one.label, one.text, one.start, one.end)
+
+
+def words(given: Iterable[decoding_pb2.TaggedWord]) -> tuple[TaggedWord, ...]:
+    return tuple(TaggedWord(one.word, one.label, one.probability, one.start, one.end) for one in given)
+
+
+def summaries(answer: sequence_pb2.SummarizeResponse) -> list[Summary]:
+    model = model_version(answer.model)
+    return [summary(one, model) for one in answer.summaries]
+
+
+def summary(one: sequence_pb2.Summary, model: ModelVersion) -> Summary:
+    kept = tuple(KeptWord(word.word, word.kept, word.probability) for word in one.words)
+    return Summary(one.text, model, kept, hypotheses(one.hypotheses), one.num_source_tokens)
+
+
 def models(answer: model_pb2.ListModelsResponse) -> list[Model]:
     return [model(one) for one in answer.models]
 
@@ -50,6 +87,7 @@ def model(one: model_pb2.ModelDescription) -> Model:
         streams=one.streams,
         why_not_streaming=one.why_not_streaming,
         labels=tuple(one.labels),
+        text_labels=tuple(one.text_labels),
         vocabulary_size=one.vocabulary_size,
         max_input_tokens=one.max_input_tokens,
         max_output_tokens=one.max_output_tokens,
@@ -83,7 +121,7 @@ def output(given: session_pb2.Output) -> Output:
         given.input_position,
         given.output_position,
         labels(given.labels),
-        tuple(TaggedWord(one.word, one.label, one.probability, one.start, one.end) for one in given.words),
+        words(given.words),
         tuple(HeardToken(one.piece, one.seconds, one.id) for one in given.heard),
         tuple(map(predicted_step, given.steps)),
         tuple(map(tensor, given.tensors)),

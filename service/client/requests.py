@@ -8,7 +8,15 @@ from google.protobuf.duration_pb2 import Duration
 
 from seqserve.v1 import decoding_pb2, model_pb2, sequence_pb2, session_pb2
 from service.client.errors import Details, InvalidRequest
-from service.client.options import Choice, ClassifyOptions, Decoding, SessionOptions, TranslateOptions
+from service.client.options import (
+    Choice,
+    ClassifyOptions,
+    Decoding,
+    SessionOptions,
+    SummarizeOptions,
+    TagOptions,
+    TranslateOptions,
+)
 from service.client.results import Ticket
 
 TASKS = {
@@ -55,10 +63,40 @@ def stream_translate(text: str, options: TranslateOptions) -> sequence_pb2.Strea
 def classify(texts: Sequence[str], options: ClassifyOptions) -> sequence_pb2.ClassifyRequest:
     with _faults_named():
         return sequence_pb2.ClassifyRequest(
-            model=model_pb2.ModelSelector(name=options.get("model", ""), version=options.get("version", "")),
+            model=_named(options.get("model", ""), options.get("version", "")),
             texts=list(each_checked(texts)),
             num_labels=options.get("num_labels", 0),
             too_long=too_long(options.get("truncate", False)),
+        )
+
+
+def tag(texts: Sequence[str], options: TagOptions) -> sequence_pb2.TagRequest:
+    return sequence_pb2.TagRequest(
+        model=_named(options.get("model", ""), options.get("version", "")),
+        texts=list(each_checked(texts)),
+        too_long=too_long(options.get("truncate", False)),
+    )
+
+
+def summarize(texts: Sequence[str], options: SummarizeOptions) -> sequence_pb2.SummarizeRequest:
+    with _faults_named():
+        return sequence_pb2.SummarizeRequest(
+            model=_named(options.get("model", ""), options.get("version", "")),
+            texts=list(each_checked(texts)),
+            options=decoding(options),
+            too_long=too_long(options.get("truncate", False)),
+            max_ratio=options.get("max_ratio", 0.0),
+        )
+
+
+def stream_summarize(text: str, options: SummarizeOptions) -> sequence_pb2.StreamSummarizeRequest:
+    with _faults_named():
+        return sequence_pb2.StreamSummarizeRequest(
+            model=_named(options.get("model", ""), options.get("version", "")),
+            text=checked(text, "text"),
+            options=decoding(options, GREEDY),
+            too_long=too_long(options.get("truncate", False)),
+            max_ratio=options.get("max_ratio", 0.0),
         )
 
 
@@ -163,6 +201,10 @@ def selector(choice: Choice) -> model_pb2.ModelSelector:
         source_language=choice.get("source", ""),
         target_language=choice.get("target", ""),
     )
+
+
+def _named(name: str, version: str) -> model_pb2.ModelSelector:
+    return model_pb2.ModelSelector(name=name, version=version)
 
 
 def decoding(given: Decoding, beam_size: int | None = None) -> decoding_pb2.DecodingOptions:

@@ -162,5 +162,7 @@ class Model:
     """Of the features: what each number of a reading is."""
     simultaneous: bool = False
     """Whether it can write while the source comes in."""
+    text_labels: tuple[str, ...] = ()
+    """Of whole texts, where `labels` are those of words."""
     inspectable: bool = False
     """Whether a session can be opened with `inspect`."""

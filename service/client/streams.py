@@ -2,15 +2,20 @@
 
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Self
+from typing import Self, TypeVar
 
 from seqserve.v1 import sequence_pb2, session_pb2
 from service.client import replies
 from service.client.errors import ServerFailed
+from service.client.outputs import Summary
 from service.client.results import ModelVersion, Token, Translation
 
-Message = sequence_pb2.StreamTranslateResponse | session_pb2.Output
-"""What carries tokens: an answer of StreamTranslate, or an output of a session that generates."""
+R = TypeVar("R")
+
+Summarized = sequence_pb2.StreamSummarizeResponse
+Answer = sequence_pb2.StreamTranslateResponse | sequence_pb2.StreamSummarizeResponse
+Message = Answer | session_pb2.Output
+"""What carries tokens: an answer of a stream, or an output of a session that generates."""
 
 
 class Gathered:
@@ -21,7 +26,13 @@ class Gathered:
         self._pieces: list[str] = []
         self._fresh: deque[Token] = deque()
         self._result: Translation | None = None
+        self._summary: Summary | None = None
         self._ended = False
+
+    @property
+    def summary(self) -> Summary:
+        """Of a model that summarizes: as `result`, with the words of one that leaves words out."""
+        return self._whole(self._summary)
 
     @property
     def text(self) -> str:
@@ -31,20 +42,30 @@ class Gathered:
     @property
     def result(self) -> Translation:
         """The whole text with its score, once the last token has been read; until then a RuntimeError."""
-        if self._result is not None:
-            return self._result
+        return self._whole(self._result)
+
+    def _whole(self, result: R | None) -> R:
+        if result is not None:
+            return result
         if self._ended:
             raise ServerFailed("the stream ended before the text did")
         raise RuntimeError("the text has not ended yet: read the tokens to the end, or call finish()")
 
     def _add(self, message: Message) -> None:
-        if isinstance(message, sequence_pb2.StreamTranslateResponse) and message.HasField("model"):
+        if isinstance(message, Answer) and message.HasField("model"):
             self._model = replies.model_version(message.model)
         tokens = replies.tokens(message.tokens)
         self._fresh.extend(tokens)
         self._pieces.extend(token.piece for token in tokens)
-        if message.hypotheses and self._model is not None:
-            self._result = Translation(replies.hypotheses(message.hypotheses), self._model)
+        if self._model is not None:
+            self._note_whole(message, self._model)
+
+    def _note_whole(self, message: Message, model: ModelVersion) -> None:
+        hypotheses = message.hypotheses if not isinstance(message, Summarized) else message.summary.hypotheses
+        if hypotheses:
+            self._result = Translation(replies.hypotheses(hypotheses), model)
+        if isinstance(message, Summarized) and message.HasField("summary"):
+            self._summary = replies.summary(message.summary, model)
 
 
 class TokenStream(Gathered, Iterator[Token]):

@@ -8,25 +8,20 @@ from service.errors import NotPossible
 from service.registry import Served
 from service.tasks.chat import Chatter
 from service.tasks.classify import Classifier
-from service.tasks.delete import Deleter
 from service.tasks.generate import Generator
 from service.tasks.kind import Kind
 from service.tasks.predict import Predictor
 from service.tasks.stepping import Stepper
+from service.tasks.summarize import summarizer
 from service.tasks.tag import Tagger
 from service.tasks.transcribe import Transcriber
 from service.tasks.translate import Translator
-
-
-def _summarizer(served: Served, limits: LimitSettings) -> Kind:
-    return Deleter(served, limits) if "tag" in served.manifest.graphs else Translator(served, limits)
-
 
 KINDS: dict[str, Callable[[Served, LimitSettings], Kind]] = {
     "translate": Translator,
     "classify": Classifier,
     "tag": Tagger,
-    "summarize": _summarizer,
+    "summarize": summarizer,
     "generate": Generator,
     "chat": Chatter,
     "transcribe": Transcriber,

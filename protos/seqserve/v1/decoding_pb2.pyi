@@ -368,7 +368,7 @@ class TaggedWord(_message.Message):
     label: _builtins.str
     probability: _builtins.float
     start: _builtins.int
-    """Where it stands in the text (of a session: in all that was fed), in characters: from start up to end."""
+    """Where it stands in the text (of a session: in what was fed since the text began), in characters: from start up to end."""
     end: _builtins.int
     def __init__(
         self,

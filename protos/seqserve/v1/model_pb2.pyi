@@ -225,6 +225,7 @@ class ModelDescription(_message.Message):
     FEATURE_NAMES_FIELD_NUMBER: _builtins.int
     SIMULTANEOUS_FIELD_NUMBER: _builtins.int
     INSPECTABLE_FIELD_NUMBER: _builtins.int
+    TEXT_LABELS_FIELD_NUMBER: _builtins.int
     task: Global___Task.ValueType
     description: _builtins.str
     source_language: _builtins.str
@@ -252,7 +253,9 @@ class ModelDescription(_message.Message):
     @_builtins.property
     def model(self) -> Global___ModelVersion: ...
     @_builtins.property
-    def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of each word, where words have labels, else of the text."""
+
     @_builtins.property
     def generation(self) -> Global___GenerationDefaults:
         """What DecodingOptions are where a request leaves them out."""
@@ -260,6 +263,10 @@ class ModelDescription(_message.Message):
     @_builtins.property
     def feature_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """For "features": what each number of a reading is; their count is the dim of Features."""
+
+    @_builtins.property
+    def text_labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of the whole text, where words have labels of their own."""
 
     def __init__(
         self,
@@ -284,10 +291,11 @@ class ModelDescription(_message.Message):
         feature_names: _abc.Iterable[_builtins.str] | None = ...,
         simultaneous: _builtins.bool = ...,
         inspectable: _builtins.bool = ...,
+        text_labels: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation", "model", b"model"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "feature_names", b"feature_names", "generation", b"generation", "input_kind", b"input_kind", "inspectable", b"inspectable", "labels", b"labels", "max_input_tokens", b"max_input_tokens", "max_output_tokens", b"max_output_tokens", "model", b"model", "num_parameters", b"num_parameters", "precision", b"precision", "sample_rate", b"sample_rate", "simultaneous", b"simultaneous", "size_bytes", b"size_bytes", "source_language", b"source_language", "streams", b"streams", "target_language", b"target_language", "task", b"task", "vocabulary_size", b"vocabulary_size", "why_not_streaming", b"why_not_streaming"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "feature_names", b"feature_names", "generation", b"generation", "input_kind", b"input_kind", "inspectable", b"inspectable", "labels", b"labels", "max_input_tokens", b"max_input_tokens", "max_output_tokens", b"max_output_tokens", "model", b"model", "num_parameters", b"num_parameters", "precision", b"precision", "sample_rate", b"sample_rate", "simultaneous", b"simultaneous", "size_bytes", b"size_bytes", "source_language", b"source_language", "streams", b"streams", "target_language", b"target_language", "task", b"task", "text_labels", b"text_labels", "vocabulary_size", b"vocabulary_size", "why_not_streaming", b"why_not_streaming"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -184,8 +184,8 @@ class SummarizeRequest(_message.Message):
     MAX_RATIO_FIELD_NUMBER: _builtins.int
     too_long: _decoding_pb2.TooLong.ValueType
     max_ratio: _builtins.float
-    """For models that delete: keep at most this share of the words, the likeliest. Above 0 to 1; 0 or left out: as the model
-    finds.
+    """For models that delete: keep at most this share of the words, the likeliest, but at least one. Above 0 to 1; 0 or left
+    out: as the model finds. INVALID_ARGUMENT for those that write.
     """
     @_builtins.property
     def model(self) -> _model_pb2.ModelSelector: ...
@@ -588,6 +588,7 @@ class Tagging(_message.Message):
     WORDS_FIELD_NUMBER: _builtins.int
     SPANS_FIELD_NUMBER: _builtins.int
     NUM_TOKENS_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
     num_tokens: _builtins.int
     @_builtins.property
     def words(self) -> _containers.RepeatedCompositeFieldContainer[_decoding_pb2.TaggedWord]: ...
@@ -595,16 +596,21 @@ class Tagging(_message.Message):
     def spans(self) -> _containers.RepeatedCompositeFieldContainer[_decoding_pb2.Span]:
         """What the labels of neighbouring words say together (B-… I-…); empty for labels of another kind."""
 
+    @_builtins.property
+    def labels(self) -> _containers.RepeatedCompositeFieldContainer[_decoding_pb2.LabelScore]:
+        """Of models that label the whole text, too (an intent beside its slots): most probable first."""
+
     def __init__(
         self,
         *,
         words: _abc.Iterable[_decoding_pb2.TaggedWord] | None = ...,
         spans: _abc.Iterable[_decoding_pb2.Span] | None = ...,
         num_tokens: _builtins.int = ...,
+        labels: _abc.Iterable[_decoding_pb2.LabelScore] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["num_tokens", b"num_tokens", "spans", b"spans", "words", b"words"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["labels", b"labels", "num_tokens", b"num_tokens", "spans", b"spans", "words", b"words"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

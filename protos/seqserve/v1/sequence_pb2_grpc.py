@@ -150,7 +150,8 @@ class SequenceServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def StreamSummarize(self, request, context):
-        """Summarizes one text and answers as soon as there are tokens.
+        """Summarizes one text and answers as soon as there are tokens. A model that deletes has none: its one message is the
+        summary.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

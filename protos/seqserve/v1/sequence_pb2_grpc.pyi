@@ -50,7 +50,9 @@ class SequenceServiceStub:
     Summarize: _grpc.UnaryUnaryMultiCallable[_sequence_pb2.SummarizeRequest, _sequence_pb2.SummarizeResponse]
     """Summarizes whole texts; answers come in the order of the texts, all or none."""
     StreamSummarize: _grpc.UnaryStreamMultiCallable[_sequence_pb2.StreamSummarizeRequest, _sequence_pb2.StreamSummarizeResponse]
-    """Summarizes one text and answers as soon as there are tokens."""
+    """Summarizes one text and answers as soon as there are tokens. A model that deletes has none: its one message is the
+    summary.
+    """
     Classify: _grpc.UnaryUnaryMultiCallable[_sequence_pb2.ClassifyRequest, _sequence_pb2.ClassifyResponse]
     """Labels whole texts; answers come in the order of the texts, all or none."""
     Tag: _grpc.UnaryUnaryMultiCallable[_sequence_pb2.TagRequest, _sequence_pb2.TagResponse]
@@ -109,7 +111,9 @@ class SequenceServiceAsyncStub(SequenceServiceStub):
     Summarize: _aio.UnaryUnaryMultiCallable[_sequence_pb2.SummarizeRequest, _sequence_pb2.SummarizeResponse]  # type: ignore[assignment]
     """Summarizes whole texts; answers come in the order of the texts, all or none."""
     StreamSummarize: _aio.UnaryStreamMultiCallable[_sequence_pb2.StreamSummarizeRequest, _sequence_pb2.StreamSummarizeResponse]  # type: ignore[assignment]
-    """Summarizes one text and answers as soon as there are tokens."""
+    """Summarizes one text and answers as soon as there are tokens. A model that deletes has none: its one message is the
+    summary.
+    """
     Classify: _aio.UnaryUnaryMultiCallable[_sequence_pb2.ClassifyRequest, _sequence_pb2.ClassifyResponse]  # type: ignore[assignment]
     """Labels whole texts; answers come in the order of the texts, all or none."""
     Tag: _aio.UnaryUnaryMultiCallable[_sequence_pb2.TagRequest, _sequence_pb2.TagResponse]  # type: ignore[assignment]
@@ -190,7 +194,9 @@ class SequenceServiceServicer:
         request: _sequence_pb2.StreamSummarizeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_sequence_pb2.StreamSummarizeResponse], _abc.AsyncIterator[_sequence_pb2.StreamSummarizeResponse]]:
-        """Summarizes one text and answers as soon as there are tokens."""
+        """Summarizes one text and answers as soon as there are tokens. A model that deletes has none: its one message is the
+        summary.
+        """
 
     def Classify(
         self,

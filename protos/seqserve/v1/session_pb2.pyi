@@ -715,7 +715,9 @@ class Output(_message.Message):
     """Set in the last output of a generate."""
     @_builtins.property
     def labels(self) -> _containers.RepeatedCompositeFieldContainer[_decoding_pb2.LabelScore]:
-        """classify: the labels of the text so far, most probable first; none while no whole word has come."""
+        """classify, and tag where the model labels whole texts, too: the labels of the text so far, most probable first; none
+        while no whole word has come.
+        """
 
     @_builtins.property
     def tokens(self) -> _containers.RepeatedCompositeFieldContainer[_decoding_pb2.Token]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from service.cli.measures import labels, translations
+from service.cli.measures import labels, translations, words
 from service.cli.measures.report import Asked, Measured, Report
 
 if TYPE_CHECKING:
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 MEASURES: "dict[str, Callable[[Client, Model, Asked], Measured]]" = {
     "translate": translations.measure,
     "classify": labels.measure,
+    "tag": words.measure_tags,
+    "summarize": words.measure_summaries,
 }
 """What is not here cannot be measured by `seqserve evaluate`."""
 
