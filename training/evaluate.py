@@ -1,12 +1,33 @@
 """Test sets, and scores of what a served model made of them. `seqserve evaluate` runs the model."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
-from training.config import DataSection, LabelledData, PairData, load_recipe
-from training.data.readers import Labelled, Pair, read_labelled, read_pairs
-from training.data.scores import BleuScore, score_labels, score_translations
+from training.config import DataSection, LabelledData, PairData, SummaryData, TaggedData, load_recipe
+from training.data.readers import Labelled, Pair, Tagged, read_labelled, read_pairs, read_tagged
+from training.data.rouge import score_rouge
+from training.data.scores import (
+    BleuScore,
+    score_deletions,
+    score_labels,
+    score_spans,
+    score_translations,
+)
 
-__all__ = ["BleuScore", "read_test_pairs", "read_test_texts", "score_labels", "score_translations"]
+__all__ = [
+    "BleuScore",
+    "label_tokens",
+    "read_test_pairs",
+    "read_test_summaries",
+    "read_test_tags",
+    "read_test_texts",
+    "score_deletions",
+    "score_labels",
+    "score_rouge",
+    "score_spans",
+    "score_translations",
+]
 
 RECIPES = Path(__file__).with_name("recipes")
 
@@ -33,6 +54,34 @@ def read_test_texts(
     changed = {name: value for name, value in given.items() if value}
     format = "jsonl" if file.suffix in {".jsonl", ".json"} else "tsv"
     return read_labelled(file.parent, (file.name,), known.model_copy(update=changed | {"format": format}))
+
+
+def read_test_tags(file: Path, model: str) -> list[Tagged]:
+    """The labelled words of a JSONL or column file; what fields are called is as in the model's recipe."""
+    known = _data_of(model)
+    if not isinstance(known, TaggedData):
+        known = TaggedData(train=("none",), dev=("none",))
+    format = "jsonl" if file.suffix in {".jsonl", ".json"} else "columns"
+    return read_tagged(file.parent, (file.name,), known.model_copy(update={"format": format}))
+
+
+def label_tokens(tokens: Sequence[str], found: Sequence[tuple[int, str]]) -> list[str]:
+    """What labels of words, each with where the word begins in the joined tokens, say of the tokens."""
+    labels, start, all_labels = dict(found), 0, []
+    for token in tokens:
+        all_labels.append(labels.get(start, "O"))
+        start += len(token) + 1
+    return all_labels
+
+
+def read_test_summaries(file: Path, model: str) -> list[Pair]:
+    """Texts with their summaries, of a TSV or JSONL file; what fields are called is as in the model's recipe."""
+    known = _data_of(model)
+    names = (known.text, known.summary) if isinstance(known, SummaryData) else ("text", "summary")
+    columns = known.columns if isinstance(known, SummaryData) and known.columns else names
+    format: Literal["jsonl", "tsv"] = "jsonl" if file.suffix in {".jsonl", ".json"} else "tsv"
+    data = PairData(format=format, columns=columns, train=("none",), dev=("none",))
+    return read_pairs(file.parent, (file.name,), data, *names)
 
 
 def _data_of(model: str) -> DataSection | None:

@@ -49,8 +49,8 @@ def tag(
 ) -> None:
     """Label the words of a text: arguments, a pipe, a file, or what you type.
 
-    A pipe or a file gives one line for each line, in order: what was found in brackets with its label, and before it the
-    label of the whole text where the model has one.
+    A pipe or a file gives one line for each line, in order: what was found in brackets with its label; before it, where
+    the model has one, the label of the whole text.
 
     \b
     seqserve tag "book a table for eight in maldives"

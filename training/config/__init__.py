@@ -22,6 +22,7 @@ from training.config.sections import (
     TokenizerSection,
     TrainingSection,
 )
+from training.config.summarize import SummaryData, SummaryRecipe
 from training.config.tag import CompressionData, CompressionRecipe, TaggedData, TaggerSection, TagRecipe
 from training.config.transcribe import (
     RecordedData,
@@ -59,6 +60,8 @@ __all__ = [
     "SeriesData",
     "SoundSection",
     "StepwiseSection",
+    "SummaryData",
+    "SummaryRecipe",
     "TagRecipe",
     "TaggedData",
     "TaggerSection",

@@ -12,6 +12,7 @@ from training.config.generate import ChatRecipe, LanguageModelRecipe
 from training.config.predict import PredictionRecipe
 from training.config.recipe import Recipe
 from training.config.sections import Section
+from training.config.summarize import SummaryRecipe
 from training.config.tag import CompressionRecipe, TagRecipe
 from training.config.transcribe import TranscriptionRecipe
 from training.config.translate import TranslationRecipe
@@ -21,6 +22,7 @@ RECIPES: dict[str, type[Recipe]] = {
     "classify": ClassificationRecipe,
     "tag": TagRecipe,
     "compress": CompressionRecipe,
+    "summarize": SummaryRecipe,
     "generate": LanguageModelRecipe,
     "chat": ChatRecipe,
     "transcribe": TranscriptionRecipe,

@@ -11,8 +11,9 @@ from training.config.sections import DataSection, DecoderSection, EncoderSection
 class PairData(DataSection):
     """Sentence pairs."""
 
-    format: Literal["tsv", "parallel"] = "tsv"
-    """`tsv`: a pair a line; `parallel`: a file per language, its name written with `{language}`."""
+    format: Literal["tsv", "parallel", "jsonl"] = "tsv"
+    """`tsv`: a pair a line; `parallel`: a file per language, its name written with `{language}`; `jsonl`: an object a
+    line, its fields the languages."""
     columns: tuple[str, ...] = ()
     """The language of each TSV column, left to right."""
     max_length: Positive = 60

@@ -8,6 +8,7 @@ from torch import nn
 from training.config import Recipe
 from training.data.vocabulary import Vocabulary
 from training.models.classifier import Classifier
+from training.models.copying import CopyingSeq2Seq
 from training.models.language_model import LanguageModel
 from training.models.seq2seq import Seq2Seq
 from training.models.stepwise import Stepwise
@@ -18,6 +19,7 @@ MODELS: dict[str, Callable[[Any, Vocabulary], nn.Module]] = {
     "classify": Classifier.from_recipe,
     "tag": Tagger.from_recipe,
     "compress": Tagger.from_recipe,
+    "summarize": CopyingSeq2Seq.from_recipe,
     "generate": LanguageModel.from_recipe,
     "chat": LanguageModel.from_recipe,
     "transcribe": Stepwise.hearing,

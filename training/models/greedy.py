@@ -1,14 +1,28 @@
 """Greedy translation of a batch, for scores on dev while training."""
 
+from typing import Protocol, TypeVar
+
 import torch
 from torch import Tensor
 
 from service.bundle.tokenizer import EOS, PAD
-from training.models.seq2seq import Seq2Seq
+from training.modules.cells import State
+
+M = TypeVar("M")
+
+
+class Writer(Protocol[M]):
+    """What writes a token at a time."""
+
+    def encode(self, source: Tensor, lengths: Tensor) -> tuple[M, State]: ...
+
+    def step(self, token: Tensor, state: State, memory: M) -> tuple[Tensor, State, Tensor]: ...
+
+    def first_token(self, batch: int, device: torch.device) -> Tensor: ...
 
 
 @torch.no_grad()
-def translate(model: Seq2Seq, source: Tensor, lengths: Tensor, max_length: int = 60) -> list[list[int]]:
+def translate(model: Writer[M], source: Tensor, lengths: Tensor, max_length: int = 60) -> list[list[int]]:
     """The likeliest next subword, again and again until EOS, for each row of `source` [batch, time]."""
     memory, state = model.encode(source, lengths)
     token = model.first_token(len(source), source.device)

@@ -13,7 +13,7 @@ def measure_tags(client: "Client", model: "Model", asked: Asked) -> Measured:
     from training.evaluate import label_tokens, read_test_tags, score_labels, score_spans
 
     watch = Watch(model, asked)
-    examples = read_test_tags(asked.file, model.name, bool(model.text_labels))[: asked.limit]
+    examples = read_test_tags(asked.file, model.name)[: asked.limit]
     texts = (example.text for example in examples)
     answers = watch.all(client.tag_many(texts, model=model.name, truncate=True), len(examples))
     found = [
@@ -22,7 +22,7 @@ def measure_tags(client: "Client", model: "Model", asked: Asked) -> Measured:
     ]
     score = score_spans(found, [example.labels for example in examples])
     more = {"precision": score.precision, "recall": score.recall, "all labels right": score.exact}
-    if model.text_labels:
+    if model.text_labels and examples[0].text_label:
         labels = [answer.label for answer in answers]
         more["text label"] = score_labels(labels, [example.text_label for example in examples])
     num_tokens = sum(answer.num_tokens for answer in answers)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from training.config import PairData
-from training.data.readers.files import DataError, column, lines, rows, some
+from training.data.readers.files import DataError, column, entry_of, lines, rows, some
 
 
 class Pair(NamedTuple):
@@ -38,7 +38,14 @@ def _pairs_from_parallel(root: Path, name: str, data: PairData, source: str, tar
     yield from map(Pair, *sides)
 
 
+def _pairs_from_jsonl(root: Path, name: str, data: PairData, source: str, target: str) -> Iterator[Pair]:
+    for number, line in enumerate(lines(root / name), 1):
+        entry = entry_of(root / name, number, line, (source, target))
+        yield Pair(str(entry[source]), str(entry[target]))
+
+
 PAIR_FORMATS: dict[str, Callable[[Path, str, PairData, str, str], Iterator[Pair]]] = {
     "tsv": _pairs_from_tsv,
     "parallel": _pairs_from_parallel,
+    "jsonl": _pairs_from_jsonl,
 }

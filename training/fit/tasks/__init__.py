@@ -10,6 +10,7 @@ from training.fit.tasks.chat import Chat
 from training.fit.tasks.classify import Classification
 from training.fit.tasks.generate import Generation
 from training.fit.tasks.predict import Prediction
+from training.fit.tasks.summarize import Summarization
 from training.fit.tasks.tag import Compression, Tagging
 from training.fit.tasks.transcribe import Transcription
 from training.fit.tasks.translate import Translation
@@ -21,6 +22,7 @@ TASKS: dict[str, type[AnyTask]] = {
     "classify": Classification,
     "tag": Tagging,
     "compress": Compression,
+    "summarize": Summarization,
     "generate": Generation,
     "chat": Chat,
     "transcribe": Transcription,
