@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from service.bundle.rules import DELETION
 from training.config import TokenizerSection, parse_recipe
 from training.data.tokenizers import learn_tokenizer
 from training.data.vocabulary import Vocabulary
@@ -21,6 +22,7 @@ SENTENCES = (
 """What the tokenizers of these bundles are learned from."""
 
 LABELS = ("AddToPlaylist", "GetWeather", "PlayMusic")
+SLOTS = ("B-genre", "B-time", "I-genre", "I-time", "O")
 
 
 def write_translator(models: Path, name: str = "toy-es-en", seed: int = 0, **parts: Any) -> Path:
@@ -51,14 +53,41 @@ def write_language_model(models: Path, name: str = "toy-text", seed: int = 0, **
     return write_bundle(_run(recipe, model, parts, (), seed), models, tell=lambda _: None)
 
 
+def write_tagger(models: Path, name: str = "toy-slots", seed: int = 0, **parts: Any) -> Path:
+    """A one-way tagger that labels whole texts, too; `parts` as with `write_translator`."""
+    model = {"embedding": 32, "encoder": {"hidden": 24}}
+    recipe = {"name": name, "task": "tag", "source": "en"}
+    run = _run(recipe, model, parts, SLOTS, seed, LABELS)
+    return write_bundle(run, models, tell=lambda _: None)
+
+
+def write_deleter(models: Path, name: str = "toy-shorter", seed: int = 0, **parts: Any) -> Path:
+    """A one-way model that leaves words out; `parts` as with `write_translator`."""
+    model = {"embedding": 32, "encoder": {"hidden": 24}}
+    recipe = {"name": name, "task": "compress", "source": "en"}
+    return write_bundle(_run(recipe, model, parts, DELETION, seed), models, tell=lambda _: None)
+
+
+def write_summarizer(models: Path, name: str = "toy-headlines", seed: int = 0, **parts: Any) -> Path:
+    """A model that writes summaries and copies into them; `parts` as with `write_translator`."""
+    model = {"embedding": 32, "encoder": {"hidden": 24}, "decoder": {"hidden": 40}}
+    recipe = {"name": name, "task": "summarize", "source": "en"}
+    return write_bundle(_run(recipe, model, parts, (), seed), models, tell=lambda _: None)
+
+
 def _run(
-    recipe: dict[str, Any], model: dict[str, Any], parts: dict[str, Any], labels: tuple[str, ...], seed: int
+    recipe: dict[str, Any],
+    model: dict[str, Any],
+    parts: dict[str, Any],
+    labels: tuple[str, ...],
+    seed: int,
+    text_labels: tuple[str, ...] = (),
 ) -> Run[Any, Any]:
     export = {"precision": "int8", "max_input_tokens": 200, "max_length": 30} | parts.pop("export", {})
     data = {"train": ["none"], "dev": ["none"]}
     checked = parse_recipe(recipe | {"data": data, "model": model | parts, "export": export})
     section = TokenizerSection.model_validate(recipe.get("tokenizer", {}))
-    vocabulary = Vocabulary(learn_tokenizer(SENTENCES * 3, section), labels)
+    vocabulary = Vocabulary(learn_tokenizer(SENTENCES * 3, section), labels, text_labels)
     torch.manual_seed(seed)
     net = build(checked, vocabulary)
     for weight in net.parameters():

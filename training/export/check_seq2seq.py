@@ -1,6 +1,7 @@
 """The checks of `training.export.check` for sequence-to-sequence models."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from service.bundle.tokenizer import BOS
 from training.export.check import Array, Arrays, Differences, Runner, Texts, random_texts, require_equal
 from training.export.likeliest import EVERYTHING
 from training.export.seq2seq import never_written
+from training.models.copying import CopyingSeq2Seq
 from training.models.seq2seq import Seq2Seq
 from training.modules.attention import MASKED
 
@@ -21,7 +23,7 @@ class Seq2SeqCheck:
 
     def __init__(
         self,
-        model: Seq2Seq,
+        model: Seq2Seq | CopyingSeq2Seq,
         runners: Mapping[str, Runner],
         tolerance: float | None,
         *,
@@ -32,6 +34,8 @@ class Seq2SeqCheck:
         self._encode, self._step = runners["encode"], runners["step"]
         self._streams = any(tensor.role == "state" for tensor in self._encode.spec.inputs)
         self._differences = Differences(tolerance)
+        outputs = (*self._encode.spec.outputs, *self._step.spec.outputs)
+        self._by_source = {tensor.name for tensor in outputs if "source" in tensor.axes}
         self._vocab_size = model.output.out_features
 
     @torch.no_grad()
@@ -49,6 +53,7 @@ class Seq2SeqCheck:
         return self._differences.mean
 
     def _agrees(self, texts: Texts, encoded: Arrays, steps: list[Arrays]) -> None:
+        memory: Any
         memory, state = self._model.encode(*texts.tensors())
         self._compare_states("encode", encoded, state)
         for token, ours in zip(self._tokens(len(texts.lengths)), steps, strict=True):
@@ -73,9 +78,9 @@ class Seq2SeqCheck:
 
     def _alone(self, text: Texts, number: int, encoded: Arrays, steps: list[Arrays]) -> None:
         alone = self._encoded(text)
-        require_equal("encode alone and in a batch", alone, _row(encoded, number, text.lengths[0]))
+        require_equal("encode alone and in a batch", alone, self._row(encoded, number, text.lengths[0]))
         for ours, theirs in zip(self._steps(alone, text.lengths), steps, strict=True):
-            require_equal("step alone and in a batch", ours, _row(theirs, number, text.lengths[0]))
+            require_equal("step alone and in a batch", ours, self._row(theirs, number, text.lengths[0]))
 
     def _chunked(self, text: Texts) -> None:
         whole = self._encoded(text)
@@ -87,9 +92,9 @@ class Seq2SeqCheck:
             parts.append(found)
         joined = {
             name: np.concatenate([part[name] for part in parts], axis=1)
-            if array.ndim == 3
+            if name in self._by_source
             else parts[-1][name]
-            for name, array in whole.items()
+            for name in whole
         }
         require_equal("encode in chunks and whole", joined, whole)
 
@@ -112,10 +117,7 @@ class Seq2SeqCheck:
             for layer, expected in enumerate(tensor):
                 self._differences.compare(where, ours[f"decoder_{letter}_{layer}"], expected)
 
-
-def _row(arrays: Arrays, number: int, length: int) -> Arrays:
-    """One row of a batch; contexts and attention are cut to its length."""
-    rows = {name: array[number : number + 1] for name, array in arrays.items()}
-    return {
-        name: row[:, :length] if row.ndim == 3 or name == ATTENTION else row for name, row in rows.items()
-    }
+    def _row(self, arrays: Arrays, number: int, length: int) -> Arrays:
+        """One row of a batch; what has an entry for each position of the source is cut to its length."""
+        rows = {name: array[number : number + 1] for name, array in arrays.items()}
+        return {name: row[:, :length] if name in self._by_source else row for name, row in rows.items()}

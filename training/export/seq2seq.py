@@ -83,6 +83,7 @@ class Seq2SeqGraphs:
             keys, values = self._attention.context(graph, numbers, outputs)
             sign.output("keys", keys, ("batch", "source", self._attention.num_keys), role="context")
             sign.output("values", values, ("batch", "source", self._attention.num_values), role="context")
+        self._keep(sign, tokens)
         if self.streams:
             sign.states_out("encoder", run.state, self._encoder)
         if self._traces:
@@ -105,12 +106,15 @@ class Seq2SeqGraphs:
         run = self._decoder.step(graph, numbers, x, state)
         if self._attention and not self._attention.before_cell:
             seen, weights = self._look(sign, run.outputs)
-        logits = self._logits(graph, self._readout(graph, run.outputs.factor(graph), seen))
-        say_next(sign, logits, self._model.output.out_features, k)
+        readout = numbers.bounded(graph, self._readout(graph, run.outputs.factor(graph), seen))
+        say_next(sign, self._logits(sign, readout, weights), self._model.output.out_features, k)
         sign.states_out("decoder", run.state, self._decoder)
         if weights:
             sign.output("attention", weights, ("batch", "source"))
         return graph, sign.spec("step.onnx", pad={"source": attention.PAD} if self._attention else {})
+
+    def _keep(self, sign: Signature, tokens: Value) -> None:
+        """Put out what else a step needs of the source [batch, source]; nothing."""
 
     def _look(self, sign: Signature, hidden: Signal) -> tuple[Value, Value]:
         assert self._attention
@@ -136,10 +140,8 @@ class Seq2SeqGraphs:
             mixed = graph.op("Add", mixed, self._attention.to_readout(graph, self._numbers, seen))
         return graph.op("Tanh", mixed)
 
-    def _logits(self, graph: Graph, readout: Value) -> Value:
-        """Of the whole vocabulary; what is never written has none worth mentioning."""
+    def _logits(self, sign: Signature, readout: Factor, weights: Value | None) -> Value:
+        """Of the whole vocabulary; what is never written has none worth mentioning. `weights` say where a step looked."""
         bias = self._model.output.bias.detach().float().numpy().copy()
         bias[list(self.never_written)] = MASKED
-        return self._numbers.linear(
-            graph, self._numbers.bounded(graph, readout), Weights(self._output.matrix, bias)
-        )
+        return self._numbers.linear(sign.graph, readout, Weights(self._output.matrix, bias))

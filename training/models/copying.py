@@ -25,11 +25,11 @@ class CopyMemory(NamedTuple):
 
 
 class CopyingSeq2Seq(nn.Module):
-    """P(w) = g P_vocabulary(w) + (1 - g) Σ a_i over the source's positions i where w stands; g = σ(v r + c).
+    """P(w) = g P_vocabulary(w) + (1 - g) Σ a_i over all i where w stands in the source; g = σ(v r + c).
 
     r is the readout, which has seen the state and the context; a is the attention. See et al. let g see the input, too,
-    which here comes to it through the state alone. A subword that is no word of the source may always be written, so the
-    vocabulary needs no extension.
+    which here comes to it through the state alone. Subwords can write any word, so the vocabulary needs no extension.
+
 
     Weights: `writer.*` as in Seq2Seq; `gate.weight` v [1, embedding], `gate.bias` c [1].
     """
@@ -38,6 +38,11 @@ class CopyingSeq2Seq(nn.Module):
         super().__init__()
         self.writer = Seq2Seq(section, vocab_size)
         self.gate = nn.Linear(section.embedding, 1)
+
+    @property
+    def output(self) -> nn.Linear:
+        """What makes logits of the readout."""
+        return self.writer.output
 
     @classmethod
     def from_recipe(cls, recipe: SummaryRecipe, vocabulary: Vocabulary) -> Self:

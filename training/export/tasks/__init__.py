@@ -7,6 +7,7 @@ from training.export.tasks.base import Export
 from training.export.tasks.classify import ClassificationExport
 from training.export.tasks.generate import ChatExport, GenerationExport
 from training.export.tasks.predict import PredictionExport
+from training.export.tasks.summarize import SummaryExport
 from training.export.tasks.tag import CompressionExport, TagExport
 from training.export.tasks.transcribe import TranscriptionExport
 from training.export.tasks.translate import TranslationExport
@@ -18,6 +19,7 @@ EXPORTS: dict[str, type[AnyExport]] = {
     "classify": ClassificationExport,
     "tag": TagExport,
     "compress": CompressionExport,
+    "summarize": SummaryExport,
     "generate": GenerationExport,
     "chat": ChatExport,
     "transcribe": TranscriptionExport,

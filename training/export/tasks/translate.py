@@ -56,7 +56,7 @@ class TranslationExport(Export[TranslationRecipe, Seq2Seq]):
 
     def answer(self, runners: Runners, batch: DevBatch) -> list[str]:
         written = greedy(runners, batch)
-        return [self.run.vocabulary.tokenizer.decode(_until_end(row.tolist())) for row in written]
+        return [self.run.vocabulary.tokenizer.decode(until_end(row.tolist())) for row in written]
 
     def score(self, answers: Sequence[str], references: Sequence[str]) -> float:
         return score_translations(answers, references).score
@@ -76,5 +76,6 @@ def greedy(runners: Runners, batch: DevBatch, max_length: int = MAX_LENGTH) -> A
     return written
 
 
-def _until_end(ids: list[int]) -> list[int]:
+def until_end(ids: list[int]) -> list[int]:
+    """What stands before the end of the sentence."""
     return ids[: ids.index(EOS)] if EOS in ids else ids
