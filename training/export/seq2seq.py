@@ -141,7 +141,7 @@ class Seq2SeqGraphs:
         return graph.op("Tanh", mixed)
 
     def _logits(self, sign: Signature, readout: Factor, weights: Value | None) -> Value:
-        """Of the whole vocabulary; what is never written has none worth mentioning. `weights` say where a step looked."""
+        """Of every token; what is never written has none worth mentioning. `weights` say where the step looked."""
         bias = self._model.output.bias.detach().float().numpy().copy()
         bias[list(self.never_written)] = MASKED
         return self._numbers.linear(sign.graph, readout, Weights(self._output.matrix, bias))

@@ -1,5 +1,6 @@
 """Models that label words, and models that copy, are exported as PyTorch has them, exact by row and in chunks."""
 
+import hashlib
 import itertools
 from pathlib import Path
 
@@ -78,8 +79,6 @@ def test_a_model_that_deletes_has_no_other_labels_than_its_two(tmp_path: Path) -
     path = write_deleter(tmp_path)
     (path / "labels.txt").write_text("keep\ndrop\n", "utf-8")
     manifest = (path / "manifest.json").read_text("utf-8")
-    import hashlib
-
     old, new = (hashlib.sha256(text.encode()).hexdigest() for text in ("drop\nkeep\n", "keep\ndrop\n"))
     (path / "manifest.json").write_text(manifest.replace(old, new), "utf-8")
     with pytest.raises(BundleRefused, match="wants drop, keep"):
