@@ -11,7 +11,7 @@ def test_spans_count_where_beginning_end_and_label_are_right() -> None:
     wanted = [["B-a", "I-a", "O", "B-b"], ["O", "B-c"]]
     found = [["B-a", "O", "O", "B-b"], ["O", "I-c"]]
     score = score_spans(found, wanted)
-    assert (score.precision, score.recall) == (pytest.approx(200 / 3), pytest.approx(200 / 3))
+    assert score.precision == score.recall == pytest.approx(200 / 3)
     assert score.exact == 0
     assert score_spans(wanted, wanted) == (100, 100, 100, 100)
 

@@ -59,7 +59,7 @@ def test_a_graph_with_another_gate_is_refused() -> None:
     graphs = CopyingGraphs(model, section, ARITHMETICS["fp32"]()).graphs()
     runners = {graph: Runner(*pair) for graph, pair in graphs.items()}
     with torch.no_grad():
-        model.gate.bias += 1
+        model.gate.bias.add_(1)
     with pytest.raises(ExportRefused, match="away from PyTorch"):
         Seq2SeqCheck(model, runners, TOLERANCE).run()
 
