@@ -57,6 +57,7 @@ from service.client.results import (
     Translation,
 )
 from service.client.session import Session
+from service.client.signals import Caption, Pcm, Prediction, Transcription
 from service.client.streams import AsyncTokenStream, TokenStream
 from service.client.sync import Client
 
@@ -65,6 +66,7 @@ __all__ = [
     "AsyncSession",
     "AsyncTokenStream",
     "Cancelled",
+    "Caption",
     "Classification",
     "Client",
     "ClientError",
@@ -83,7 +85,9 @@ __all__ = [
     "NotSupported",
     "Output",
     "Overloaded",
+    "Pcm",
     "PredictedStep",
+    "Prediction",
     "Reconnecting",
     "Resumed",
     "ServerFailed",
@@ -102,6 +106,7 @@ __all__ = [
     "Token",
     "TokenStream",
     "Trace",
+    "Transcription",
     "Translation",
     "Unavailable",
     "Unreachable",

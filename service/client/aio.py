@@ -12,6 +12,7 @@ from service.client import replies, requests
 from service.client.addresses import Ways
 from service.client.aio_calls import Send, Texts
 from service.client.aio_session import AsyncSession
+from service.client.aio_signals import AsyncSignals
 from service.client.aio_words import AsyncWords
 from service.client.errors import as_client_errors
 from service.client.options import ClassifyOptions, SessionOptions, TranslateOptions
@@ -19,7 +20,7 @@ from service.client.results import Classification, Model, SessionInfo, Ticket, T
 from service.client.streams import AsyncTokenStream
 
 
-class AsyncClient(AsyncWords):
+class AsyncClient(AsyncWords, AsyncSignals):
     """A connection to a seqserve server, for one event loop; an async context manager that closes it.
 
     Every failure is a `ClientError`. A request is sent again only where the server cannot be reached or is going away,

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
 from seqserve.v1.session_pb2 import Output as OutputMessage
 from seqserve.v1.session_pb2 import SessionRequest, SessionResponse
-from service.client import replies, requests
+from service.client import replies, requests, signals
 from service.client.addresses import Ways
 from service.client.errors import Cancelled, ClientError, NotPossible
 from service.client.exchange import AsyncExchange
 from service.client.options import Decoding
 from service.client.outputs import Output
 from service.client.results import Ticket
+from service.client.signals import Pcm, Readings
 from service.client.streams import AsyncTokenStream
 from service.client.talk import Begin, Effect, Manner, Program, Receive, Send, Talk, Wait
 
@@ -50,6 +51,22 @@ class AsyncSession(Talk):
         After `end_of_input` the next feed begins a new text.
         """
         return await self._feed(requests.feed(text, end_of_input), timeout)
+
+    async def feed_features(
+        self, readings: Readings, *, end_of_input: bool = False, timeout: float | None = None
+    ) -> Output:
+        """Give a model of numbers more readings `[time][dim]`: the output has a step for each."""
+        return await self._feed(signals.feed_features(readings, end_of_input), timeout)
+
+    async def feed_pcm(
+        self, pcm: bytes | Pcm, *, end_of_input: bool = False, timeout: float | None = None
+    ) -> Output:
+        """Give a model that hears more sound, cut anywhere between two samples: the output has what was heard in it."""
+        return await self._feed(signals.feed_pcm(pcm, end_of_input), timeout)
+
+    async def end_input(self, *, timeout: float | None = None) -> Output:
+        """End the text, the sound or the series with nothing more: what was held back is read."""
+        return await self._feed(signals.end_of_input(), timeout)
 
     async def feed_ids(
         self, ids: Sequence[int], *, end_of_input: bool = False, timeout: float | None = None

@@ -76,6 +76,32 @@ class SummarizeOptions(Decoding, Manner, total=False):
     """For models that leave words out: keep at most this share of the words. Left out, or 0: as the model finds."""
 
 
+class SignalManner(TypedDict, total=False):
+    """How sound or numbers are taken."""
+
+    model: str
+    """A served name; left out: the only one of its task."""
+    version: str
+    """A served version; left out: the newest."""
+    timeout: float | None
+    """Seconds for one request; left out, or None: the client's."""
+
+
+class TranscribeOptions(SignalManner, total=False):
+    """Everything that a transcription can be told."""
+
+
+class PredictOptions(SignalManner, total=False):
+    """Everything that a prediction can be told."""
+
+    horizon: int
+    """How many readings to go on with after the last one; for models that forecast. Left out: none."""
+
+
+class CaptionOptions(SignalManner, Decoding, total=False):
+    """Everything that a description can be told."""
+
+
 class SessionOptions(Choice, total=False):
     """Everything that a session can be told when it is opened."""
 

@@ -122,11 +122,15 @@ def output(given: session_pb2.Output) -> Output:
         given.output_position,
         labels(given.labels),
         words(given.words),
-        tuple(HeardToken(one.piece, one.seconds, one.id) for one in given.heard),
+        tuple(map(heard_token, given.heard)),
         tuple(map(predicted_step, given.steps)),
         tuple(map(tensor, given.tensors)),
         tuple(map(trace, given.traces)),
     )
+
+
+def heard_token(one: decoding_pb2.HeardToken) -> HeardToken:
+    return HeardToken(one.piece, one.seconds, one.id)
 
 
 def predicted_step(one: decoding_pb2.PredictedStep) -> PredictedStep:
