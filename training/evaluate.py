@@ -4,8 +4,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from training.config import DataSection, LabelledData, PairData, SummaryData, TaggedData, load_recipe
+from training.config import (
+    DataSection,
+    LabelledData,
+    PairData,
+    RecordedData,
+    SeriesData,
+    SummaryData,
+    TaggedData,
+    load_recipe,
+)
 from training.data.readers import Labelled, Pair, Tagged, read_labelled, read_pairs, read_tagged
+from training.data.readers.recordings import Utterance, read_split, read_utterances
+from training.data.readers.series import Series, read_series
 from training.data.rouge import score_rouge
 from training.data.scores import (
     BleuScore,
@@ -13,12 +24,15 @@ from training.data.scores import (
     score_labels,
     score_spans,
     score_translations,
+    word_error_rate,
 )
 
 __all__ = [
     "BleuScore",
     "label_tokens",
     "read_test_pairs",
+    "read_test_recordings",
+    "read_test_series",
     "read_test_summaries",
     "read_test_tags",
     "read_test_texts",
@@ -27,6 +41,7 @@ __all__ = [
     "score_rouge",
     "score_spans",
     "score_translations",
+    "word_error_rate",
 ]
 
 RECIPES = Path(__file__).with_name("recipes")
@@ -82,6 +97,24 @@ def read_test_summaries(file: Path, model: str) -> list[Pair]:
     format: Literal["jsonl", "tsv"] = "jsonl" if file.suffix in {".jsonl", ".json"} else "tsv"
     data = PairData(format=format, columns=columns, train=("none",), dev=("none",))
     return read_pairs(file.parent, (file.name,), data, *names)
+
+
+def read_test_recordings(file: Path, model: str, sample_rate: int) -> list[Utterance]:
+    """The recordings of a list (TSV: file and text); or of a folder, what the model's recipe makes its test of."""
+    known = _data_of(model)
+    if file.is_dir() and isinstance(known, RecordedData):
+        data = known.model_copy(update={"dev": (file.name,)})
+        return read_split(file.parent, "test", data, sample_rate)
+    return read_utterances(file.parent, (file.name,), sample_rate)
+
+
+def read_test_series(file: Path, model: str, columns: tuple[str, ...], label: str = "") -> Series:
+    """The series of a CSV file; the column of labels is that of the model's recipe, if there is one."""
+    known = _data_of(model)
+    if not isinstance(known, SeriesData):
+        known = SeriesData(columns=columns, train=("none",), dev=("none",))
+    data = known.model_copy(update={"columns": columns} | ({"label": label} if label else {}))
+    return read_series(file.parent, (file.name,), data)[0]
 
 
 def _data_of(model: str) -> DataSection | None:

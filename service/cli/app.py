@@ -13,11 +13,13 @@ from service.cli import (
     inspect,
     keys,
     models,
+    predict,
     serve,
     sessions,
     summarize,
     tag,
     training,
+    transcribe,
     translate,
     version,
 )
@@ -57,6 +59,8 @@ app.command("translate", rich_help_panel=SERVING)(with_access(translate.translat
 app.command("classify", rich_help_panel=SERVING)(with_access(classify.classify))
 app.command("tag", rich_help_panel=SERVING)(tag.tag)
 app.command("summarize", rich_help_panel=SERVING)(summarize.summarize)
+app.command("transcribe", rich_help_panel=SERVING)(with_access(transcribe.transcribe))
+app.command("predict", rich_help_panel=SERVING)(with_access(predict.predict))
 app.command("models", rich_help_panel=SERVING)(with_access(models.models))
 app.command("sessions", rich_help_panel=SERVING)(with_access(sessions.sessions))
 app.command("health", rich_help_panel=SERVING)(with_access(health.health))

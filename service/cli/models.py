@@ -19,7 +19,7 @@ def models(
     name: Annotated[
         str, typer.Argument(metavar="[NAME]", help="Tell all about this model.", autocompletion=model_names)
     ] = "",
-    task: Annotated[str, typer.Option(metavar="TASK", help="Only models that translate, or classify.")] = "",
+    task: Annotated[str, typer.Option(metavar="TASK", help="Only models that translate, classify, …")] = "",
     json: Json = False,
     address: Address = DEFAULT_ADDRESS,
     timeout: Timeout = 60.0,
@@ -76,6 +76,7 @@ def languages(model: "Model") -> str:
 
 def _facts(model: "Model") -> list[tuple[str, str]]:
     translates = model.task == "translate"
+    reads_text = model.input_kind == "text"
     defaults = (
         f"beam {model.beam_size}, length penalty {model.length_penalty:g}, at most {model.max_length} tokens"
     )
@@ -86,8 +87,10 @@ def _facts(model: "Model") -> list[tuple[str, str]]:
         ("languages", languages(model)),
         ("parameters", f"{model.num_parameters:,}"),
         ("on disk", f"{output.size(model.size_bytes)}, {model.precision}"),
-        ("vocabulary", f"{model.vocabulary_size:,} tokens"),
-        ("reads at most", f"{model.max_input_tokens:,} tokens"),
+        ("vocabulary", f"{model.vocabulary_size:,} tokens" if model.vocabulary_size else ""),
+        ("hears", f"{model.sample_rate:,} samples a second" if model.sample_rate else ""),
+        ("a reading is", ", ".join(model.feature_names)),
+        ("reads at most", f"{model.max_input_tokens:,} {'tokens' if reads_text else 'steps'}"),
         ("writes at most", f"{model.max_output_tokens:,} tokens" if translates else ""),
         ("decoding", defaults if translates else ""),
         ("labels", ", ".join(model.labels)),

@@ -29,6 +29,15 @@ AllowOpenAdmin = Annotated[
 ]
 
 
+TRY = {
+    "translate": ("translate", "--from {source} --to {target} {example}"),
+    "classify": ("classify", "--live"),
+    "transcribe": ("transcribe", "FILE.wav"),
+    "predict": ("predict", "FILE.csv"),
+}
+"""Task → the command to try it with, and its arguments."""
+
+
 def serve(
     model: Annotated[
         Path | None,
@@ -170,13 +179,14 @@ def _next_lines(address: str, served: "list[Served]") -> list[str]:
     where = "" if address == DEFAULT_ADDRESS else f" --address {address}"
     lines: dict[str, str] = {}
     for manifest in (one.manifest for one in served):
-        if manifest.task == "translate":
-            pair = f"--from {manifest.source_language} --to {manifest.target_language}"
-            lines.setdefault(
-                "translate", f"seqserve translate{where} {pair} {_example(manifest.source_language)}"
+        if manifest.task in TRY:
+            command, arguments = TRY[manifest.task]
+            filled = arguments.format(
+                source=manifest.source_language,
+                target=manifest.target_language,
+                example=_example(manifest.source_language),
             )
-        elif manifest.task == "classify":
-            lines.setdefault("classify", f"seqserve classify{where} --live")
+            lines.setdefault(command, f"seqserve {command}{where} {filled}")
     return [
         "Next, in another terminal:",
         *(f"  {line}" for line in lines.values()),

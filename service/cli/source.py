@@ -113,6 +113,17 @@ def located(error: Exception, number: int) -> Exception:
     return error
 
 
+@contextmanager
+def naming(field: str, name: str) -> Iterator[None]:
+    """Say of input that the server refused where it comes from, in the place of its name on the wire."""
+    from service.client.errors import InvalidRequest
+
+    try:
+        yield
+    except InvalidRequest as error:
+        raise Stop(str(error).replace(field, name).replace(field.partition(".")[0], name), USAGE) from None
+
+
 def in_words(error: Exception, text: str) -> str:
     """The server's message, without the names of the wire."""
     message = _TEXT_FIELD.sub(f"{text} ", str(error))

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from service.cli.measures import labels, translations, words
+from service.cli.measures import labels, signals, translations, words
 from service.cli.measures.report import Asked, Measured, Report
 
 if TYPE_CHECKING:
@@ -14,6 +14,8 @@ MEASURES: "dict[str, Callable[[Client, Model, Asked], Measured]]" = {
     "classify": labels.measure,
     "tag": words.measure_tags,
     "summarize": words.measure_summaries,
+    "transcribe": signals.transcripts,
+    "predict": signals.predictions,
 }
 """What is not here cannot be measured by `seqserve evaluate`."""
 

@@ -1,0 +1,37 @@
+"""Which model a session is opened with: it knows no tasks to choose by."""
+
+from typing import TYPE_CHECKING
+
+from service.cli.stop import Stop
+
+if TYPE_CHECKING:
+    from service.client import Client, Model
+
+
+def streaming(client: "Client", task: str, name: str) -> "Model":
+    """The model that is named, or the only one of the task that can be fed piece by piece."""
+    if name:
+        return client.model(name)
+    newest: dict[str, Model] = {}
+    for model in client.models(task):
+        if model.streams:
+            newest.setdefault(model.name, model)
+    if len(newest) == 1:
+        return next(iter(newest.values()))
+    if newest:
+        raise Stop(f"several models can do this; choose one with --model: {', '.join(sorted(newest))}")
+    raise Stop(
+        f"no model of task {task} that can be fed piece by piece is served there; see: seqserve models"
+    )
+
+
+def only(client: "Client", task: str, name: str) -> "Model":
+    """The model that is named, or the only one of the task."""
+    if name:
+        return client.model(name)
+    newest = {model.name: model for model in reversed(client.models(task))}
+    if len(newest) == 1:
+        return next(iter(newest.values()))
+    if newest:
+        raise Stop(f"several models can do this; choose one with --model: {', '.join(sorted(newest))}")
+    raise Stop(f"no model of task {task} is served there; see: seqserve models")

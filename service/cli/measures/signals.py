@@ -1,0 +1,67 @@
+"""The word error rate of transcripts, the accuracy of labels on readings, the skill of forecasts."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from service.cli.measures.report import Asked, Measured, Watch
+from service.cli.stop import Stop
+
+if TYPE_CHECKING:
+    from service.client import Client, Model, Prediction, Transcription
+
+
+def transcripts(client: "Client", model: "Model", asked: Asked) -> Measured:
+    """Of a test set's recordings: a list of them, or the folder that the model's recipe makes its test of."""
+    from service.client import Pcm
+    from training.evaluate import read_test_recordings, word_error_rate
+
+    watch = Watch(model, asked)
+    said = read_test_recordings(asked.file, model.name, model.sample_rate)[: asked.limit]
+
+    def answers() -> "Iterator[Transcription]":
+        for one in said:
+            pcm = Pcm(one.samples.astype("<i2").tobytes(), model.sample_rate)
+            yield client.transcribe(pcm, model=model.name)
+
+    found = watch.all(answers(), len(said))
+    texts, wanted = [one.text for one in found], [one.text for one in said]
+    exact = 100 * sum(a == b for a, b in zip(texts, wanted, strict=True)) / len(said)
+    more = {"whole texts right, %": exact, "seconds of sound": sum(one.seconds for one in found)}
+    num_tokens = sum(len(one.tokens) for one in found)
+    report = watch.report("WER", word_error_rate(texts, wanted), len(said), num_tokens, more=more)
+    return Measured(report, texts)
+
+
+def predictions(client: "Client", model: "Model", asked: Asked) -> Measured:
+    """Of a file of readings: labels against its column of labels, or forecasts against the readings that followed."""
+    from training.evaluate import read_test_series, score_labels
+
+    watch = Watch(model, asked)
+    series = read_test_series(asked.file, model.name, model.feature_names, asked.label)
+    if model.labels and not series.labels:
+        raise Stop("a column of labels is needed: name it with --label")
+    if model.labels and (unknown := sorted(set(series.labels) - set(model.labels))):
+        raise Stop(f"the file's labels are {', '.join(unknown)}; the model's are {', '.join(model.labels)}")
+    values = series.values[: asked.limit].tolist()
+
+    def answers() -> "Iterator[Prediction]":
+        yield client.predict(values, model=model.name)
+
+    [found] = watch.all(answers(), 1)
+    if model.labels:
+        labels = [one.label for one in found.labels]
+        accuracy = score_labels(labels, series.labels[: asked.limit])
+        return Measured(watch.report("accuracy", accuracy, 1, len(values)), labels)
+    forecasts = [step.forecast for step in found.steps]
+    answers_as_text = [" ".join(f"{number:g}" for number in one) for one in forecasts]
+    report = watch.report("skill", _skill(values, forecasts), 1, len(values))
+    return Measured(report, answers_as_text)
+
+
+def _skill(values: list[list[float]], forecasts: list[tuple[float, ...]]) -> float:
+    """By how many percent squared errors are smaller than if nothing ever changed."""
+    ours = still = 0.0
+    for before, forecast, reading in zip(values, forecasts, values[1:], strict=False):
+        ours += sum((a - b) ** 2 for a, b in zip(forecast, reading, strict=True))
+        still += sum((a - b) ** 2 for a, b in zip(before, reading, strict=True))
+    return 100 * (1 - ours / still) if still else 0.0

@@ -1,0 +1,106 @@
+"""`seqserve transcribe`."""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from service.cli import output, source
+from service.cli.chosen import streaming
+from service.cli.microphone import Microphone
+from service.cli.options import DEFAULT_ADDRESS, Address, Json, Model, Timeout, connect
+from service.cli.stop import USAGE, Stop
+
+if TYPE_CHECKING:
+    from service.client import Client, Output, Session, Transcription
+
+
+def transcribe(
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="FILE", help="WAVE files (16-bit PCM); - is stdin.")
+    ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Hear raw samples from stdin, and write while somebody speaks.")
+    ] = False,
+    model: Model = "",
+    json: Json = False,
+    address: Address = DEFAULT_ADDRESS,
+    timeout: Timeout = 60.0,
+) -> None:
+    """Write down what is said: in WAVE files, or in what a microphone hears.
+
+    Several files give a line for each: file, tab, text. With --live the text grows as it is heard; raw 16-bit samples
+    of one channel are expected, as many a second as the model hears (seqserve models NAME).
+
+    \b
+    seqserve transcribe three-two-one.wav
+    arecord -q -f S16_LE -c 1 -r 8000 -t raw | seqserve transcribe --live
+    """
+    with connect(address, timeout) as client:
+        if live:
+            _live(client, model, json)
+        elif files or not source.from_prompt():
+            _all(client, files or [Path("-")], model, json)
+        else:
+            raise Stop("nothing to hear: name a WAVE file, or pipe sound to --live", USAGE)
+
+
+def _all(client: "Client", files: list[Path], model: str, json: bool) -> None:
+    for file in files:
+        with source.naming("recordings[0].wav", str(file)):
+            found = client.transcribe(_content(file), model=model)
+        if json:
+            output.json_line(_as_json(file, found))
+        else:
+            output.line(found.text if len(files) == 1 else f"{file}\t{found.text}")
+
+
+def _content(file: Path) -> bytes:
+    with source.opened(file) as descriptor, open(descriptor, "rb", closefd=False) as stream:
+        return stream.read()
+
+
+def _live(client: "Client", name: str, json: bool) -> None:
+    model = streaming(client, "transcribe", name)
+    if source.from_prompt():
+        raise Stop(
+            "--live hears what is piped to it, such as: arecord -q -f S16_LE -c 1 "
+            f"-r {model.sample_rate} -t raw | seqserve transcribe --live",
+            USAGE,
+        )
+    with client.session(model=model.name, version=model.version) as session:
+        chunks = Microphone(0, model.sample_rate).chunks()
+        for answer in heard(session, chunks):
+            _print(answer, json)
+    if not json:
+        output.line("")
+
+
+def heard(session: "Session", chunks: Iterable[bytes]) -> "Iterable[Output]":
+    """What is said to each piece of sound; the end of the sound, or Ctrl-C, ends the input."""
+    try:
+        for chunk in chunks:
+            yield session.feed_pcm(chunk)
+    except KeyboardInterrupt:
+        pass
+    yield session.end_input()
+
+
+def _print(answer: "Output", json: bool) -> None:
+    for token in answer.heard:
+        if json:
+            output.json_line({"piece": token.piece, "seconds": round(token.seconds, 3)})
+        else:
+            output.piece(token.piece)
+
+
+def _as_json(file: Path, found: "Transcription") -> dict[str, object]:
+    return {
+        "file": str(file),
+        "text": found.text,
+        "seconds": round(found.seconds, 3),
+        "tokens": [asdict(token) | {"seconds": round(token.seconds, 3)} for token in found.tokens],
+        "model": str(found.model),
+    }
