@@ -1,7 +1,8 @@
-"""Which model a session is opened with: it knows no tasks to choose by."""
+"""All about the model that a command speaks to."""
 
 from typing import TYPE_CHECKING
 
+from service.cli.sole import sole_model
 from service.cli.stop import Stop
 
 if TYPE_CHECKING:
@@ -10,19 +11,7 @@ if TYPE_CHECKING:
 
 def streaming(client: "Client", task: str, name: str) -> "Model":
     """The model that is named, or the only one of the task that can be fed piece by piece."""
-    if name:
-        return client.model(name)
-    newest: dict[str, Model] = {}
-    for model in client.models(task):
-        if model.streams:
-            newest.setdefault(model.name, model)
-    if len(newest) == 1:
-        return next(iter(newest.values()))
-    if newest:
-        raise Stop(f"several models can do this; choose one with --model: {', '.join(sorted(newest))}")
-    raise Stop(
-        f"no model of task {task} that can be fed piece by piece is served there; see: seqserve models"
-    )
+    return client.model(sole_model(client, task, name))
 
 
 def only(client: "Client", task: str, name: str) -> "Model":

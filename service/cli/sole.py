@@ -17,4 +17,6 @@ def sole_model(client: "Client", task: str, model: str = "") -> str:
         return names[0]
     if names:
         raise Stop(f"several models can do this; choose one with --model: {', '.join(names)}")
-    raise Stop(f"no model of task {task} that can be fed word by word is served there; see: seqserve models")
+    raise Stop(
+        f"no model of task {task} that can be fed piece by piece is served there; see: seqserve models"
+    )

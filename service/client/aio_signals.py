@@ -12,6 +12,7 @@ from service.client.signals import Caption, Prediction, Readings, Recording, Tra
 A = TypeVar("A")
 Q = TypeVar("Q")
 R = TypeVar("R")
+S = TypeVar("S", bound=Recording)
 
 
 class AsyncSignals(AsyncCalls):
@@ -23,16 +24,18 @@ class AsyncSignals(AsyncCalls):
     ) -> Transcription: ...
     @overload
     async def transcribe(
-        self, recordings: list[Recording] | tuple[Recording, ...], **options: Unpack[TranscribeOptions]
+        self, recordings: list[S] | tuple[S, ...], **options: Unpack[TranscribeOptions]
     ) -> list[Transcription]: ...
 
     async def transcribe(
         self,
-        recordings: Recording | list[Recording] | tuple[Recording, ...],
+        recordings: Recording | list[S] | tuple[S, ...],
         **options: Unpack[TranscribeOptions],
     ) -> Transcription | list[Transcription]:
         """Write down what is said in one recording or a list of them: paths of WAVE files, their bytes, or `Pcm`."""
-        all_of_them = recordings if isinstance(recordings, list | tuple) else [recordings]
+        all_of_them: Sequence[Recording] = (
+            recordings if isinstance(recordings, list | tuple) else [recordings]
+        )
         messages = signals.transcribe(all_of_them, options, self._max_texts)
         timeout = self._within(options.get("timeout"))
         found = await self._each(

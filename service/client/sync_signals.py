@@ -12,6 +12,7 @@ from service.client.sync_calls import Calls
 A = TypeVar("A")
 Q = TypeVar("Q")
 R = TypeVar("R")
+S = TypeVar("S", bound=Recording)
 
 
 class Signals(Calls):
@@ -21,16 +22,18 @@ class Signals(Calls):
     def transcribe(self, recordings: Recording, **options: Unpack[TranscribeOptions]) -> Transcription: ...
     @overload
     def transcribe(
-        self, recordings: list[Recording] | tuple[Recording, ...], **options: Unpack[TranscribeOptions]
+        self, recordings: list[S] | tuple[S, ...], **options: Unpack[TranscribeOptions]
     ) -> list[Transcription]: ...
 
     def transcribe(
         self,
-        recordings: Recording | list[Recording] | tuple[Recording, ...],
+        recordings: Recording | list[S] | tuple[S, ...],
         **options: Unpack[TranscribeOptions],
     ) -> Transcription | list[Transcription]:
         """Write down what is said in one recording or a list of them: paths of WAVE files, their bytes, or `Pcm`."""
-        all_of_them = recordings if isinstance(recordings, list | tuple) else [recordings]
+        all_of_them: Sequence[Recording] = (
+            recordings if isinstance(recordings, list | tuple) else [recordings]
+        )
         messages = signals.transcribe(all_of_them, options, self._max_texts)
         timeout = self._within(options.get("timeout"))
         found = self._each(
