@@ -10,6 +10,7 @@ import pytest
 
 from service.bundle import Bundle
 from service.client import AsyncClient, Client, InvalidRequest, NotPossible, Pcm
+from service.client.signals import Recording
 from tests.service.cli.process import Process, Ran
 from tests.system.conftest import Running
 from tests.system.signals.test_sessions import readings_of, samples_of
@@ -27,7 +28,8 @@ def seqserve(running: Running, *arguments: str | Path, stdin: bytes = b"") -> Ra
 
 def test_files_bytes_and_samples_are_heard_alike(hears: Client, recording: Path, spoken: Any) -> None:
     pcm = Pcm(samples_of(spoken), 8000)
-    found = hears.transcribe([recording, str(recording), recording.read_bytes(), pcm], model="toy-digits")
+    alike: list[Recording] = [recording, str(recording), recording.read_bytes(), pcm]
+    found = hears.transcribe(alike, model="toy-digits")
     assert [one.text for one in found] == ["zero two one"] * 4
     assert found[0].seconds == pytest.approx(len(spoken) / 8000)
     assert list(found[0].tokens) == sorted(found[0].tokens, key=lambda token: token.seconds)
