@@ -2,10 +2,13 @@
 # What is installed is in requirements/serve.txt, to the hash; `make lock` writes it anew.
 #
 #   docker build -t seqserve .
+#   docker build -t seqserve:gpu --build-arg PACKAGES=serve-gpu .    # CUDA and cuDNN within, as wheels: several GB
+#   docker run --gpus all … seqserve:gpu …                           # with SEQSERVE_ENGINE__DEVICE=cuda
 
 ARG PYTHON=python:3.11-slim-bookworm
 
 FROM ${PYTHON} AS install
+ARG PACKAGES=serve
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ONLY_BINARY=:all:
 WORKDIR /src
 
@@ -13,7 +16,7 @@ WORKDIR /src
 # ONNX Runtime and numpy that make models and extensions, stay behind.
 COPY requirements requirements
 RUN python -m venv --without-pip /opt/seqserve \
-    && python -m pip --python /opt/seqserve install --no-deps --require-hashes -r requirements/serve.txt \
+    && python -m pip --python /opt/seqserve install --no-deps --require-hashes -r requirements/${PACKAGES}.txt \
     && cd /opt/seqserve/lib/python3*/site-packages \
     && find . -type d -name tests -prune -exec rm -rf {} + \
     && rm -rf onnxruntime/transformers onnxruntime/quantization onnxruntime/tools numpy/f2py numpy/distutils

@@ -30,9 +30,15 @@ class Lock(NamedTuple):
     extras: tuple[str, ...] = ()
     builds: bool = False
     """It holds what builds the package, not what the package needs."""
+    without: tuple[str, ...] = ()
+    """What another package stands in for."""
 
 
-LOCKS = (Lock("serve", ("redis", "otel")), Lock("build", builds=True))
+LOCKS = (
+    Lock("serve", ("redis", "otel")),
+    Lock("serve-gpu", ("redis", "otel", "gpu"), without=("onnxruntime",)),
+    Lock("build", builds=True),
+)
 
 
 def main() -> int:
@@ -80,7 +86,7 @@ def wanted_by(lock: Lock) -> list[Requirement]:
     texts = PYPROJECT["build-system"]["requires"] if lock.builds else [*project["dependencies"]]
     for extra in lock.extras:
         texts += project["optional-dependencies"][extra]
-    return [Requirement(text) for text in texts]
+    return [wanted for wanted in map(Requirement, texts) if wanted.name not in lock.without]
 
 
 if __name__ == "__main__":

@@ -132,6 +132,8 @@ class ModelSettings(Piece):
 class EngineSettings(Piece):
     """How graphs run."""
 
+    device: Literal["cpu", "cuda"] = "cpu"
+    """cuda needs onnxruntime-gpu; answers are then not the same bit for bit, and eight-bit products stay on the CPU."""
     threads: int = Field(1, ge=1, le=256)
     """Threads inside one graph. One is best for small models: other models and the wire use the other cores."""
 

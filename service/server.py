@@ -36,6 +36,7 @@ from service.api.visits import Visits
 from service.bundle import Bundle
 from service.config import Settings
 from service.engine import Engine
+from service.engine.devices import check_device
 from service.engine.onnx import OnnxEngine
 from service.errors import ConfigRefused, StoreAway
 from service.metrics import Metrics
@@ -127,6 +128,7 @@ class Server:
         started, settings = time.perf_counter(), self.settings.server
         check_free(settings.host, settings.port, "port")
         check_exposure(self.settings)
+        check_device(self.settings.engine)
         tls = certificates(self.settings.tls)
         try:
             await asyncio.to_thread(self._load)

@@ -11,11 +11,12 @@ from service.bundle import Bundle
 from service.bundle.manifest import GraphSpec, Manifest, TensorSpec
 from service.bundle.rules import ragged
 from service.config import EngineSettings
+from service.engine.devices import session_on
 from service.engine.onnx_file import Damaged, has_external_data
 from service.engine.products import make_exact
 from service.engine.resident import ResidentRows
 from service.engine.rows import Rows
-from service.errors import BundleRefused, StepFailed
+from service.errors import BundleRefused, ConfigRefused, StepFailed
 from service.step import Array, Result, Step
 
 ONNX_TYPES = {"float32": "tensor(float)", "float64": "tensor(double)"} | {
@@ -189,7 +190,9 @@ def _session(bundle: Bundle, file: str, settings: EngineSettings) -> Any:
     if is_elsewhere:
         raise BundleRefused(f"{where}: keeps weights in another file; a graph is one file")
     try:
-        return onnxruntime.InferenceSession(model, _options(settings), providers=["CPUExecutionProvider"])
+        return session_on(settings, model, _options(settings))
+    except ConfigRefused:
+        raise
     except Exception as error:  # a damaged or hostile file raises anything
         raise BundleRefused(f"{where}: ONNX Runtime cannot load it: {_first_line(error)}") from None
 

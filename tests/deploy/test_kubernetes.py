@@ -133,8 +133,8 @@ def test_the_image_is_this_version_and_runs_as_the_user_of_the_dockerfile() -> N
 
 
 def test_the_image_has_what_the_store_of_the_manifests_needs() -> None:
-    dockerfile = (ROOT / "Dockerfile").read_text()
-    assert "['optional-dependencies']['redis']" in dockerfile
+    assert "-r requirements/${PACKAGES}.txt" in (ROOT / "Dockerfile").read_text()
+    assert "\nredis==" in (ROOT / "requirements" / "serve.txt").read_text()
 
 
 # What fits together
