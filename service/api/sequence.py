@@ -19,6 +19,7 @@ from service.api.converters import (
     translation_to_proto,
     written_to_proto,
 )
+from service.api.language import LanguageCalls
 from service.api.owners import Owners
 from service.api.session_stream import SessionStream
 from service.api.signals import SignalCalls
@@ -34,7 +35,7 @@ from service.tasks.translate import stream_translate, translate
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class SequenceServicer(SignalCalls, sequence_pb2_grpc.SequenceServiceServicer):
+class SequenceServicer(SignalCalls, LanguageCalls, sequence_pb2_grpc.SequenceServiceServicer):
     """One method for each RPC; the protos say what each promises."""
 
     def __init__(

@@ -47,6 +47,7 @@ from service.client.outputs import (
 from service.client.reconnecting import Reconnecting, Resumed
 from service.client.results import (
     Classification,
+    Generation,
     Hypothesis,
     LabelScore,
     Model,
@@ -71,6 +72,7 @@ __all__ = [
     "Client",
     "ClientError",
     "DeadlineExceeded",
+    "Generation",
     "HeardToken",
     "Hypothesis",
     "InvalidRequest",

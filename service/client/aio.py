@@ -11,6 +11,7 @@ from seqserve.v1.session_pb2 import SessionRequest
 from service.client import replies, requests
 from service.client.addresses import Ways
 from service.client.aio_calls import Send, Texts
+from service.client.aio_language import AsyncLanguage
 from service.client.aio_session import AsyncSession
 from service.client.aio_signals import AsyncSignals
 from service.client.aio_words import AsyncWords
@@ -20,7 +21,7 @@ from service.client.results import Classification, Model, SessionInfo, Ticket, T
 from service.client.streams import AsyncTokenStream
 
 
-class AsyncClient(AsyncWords, AsyncSignals):
+class AsyncClient(AsyncWords, AsyncSignals, AsyncLanguage):
     """A connection to a seqserve server, for one event loop; an async context manager that closes it.
 
     Every failure is a `ClientError`. A request is sent again only where the server cannot be reached or is going away,

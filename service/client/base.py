@@ -27,7 +27,7 @@ MAX_WAIT_S = 5.0
 C = TypeVar("C")
 R = TypeVar("R")
 
-_INDEXED = re.compile(r"texts\[(\d+)\]")
+_INDEXED = re.compile(r"(texts|prompts)\[(\d+)\]")
 
 
 class ClientBase:
@@ -114,13 +114,13 @@ def wait_s(error: Overloaded) -> float:
 def wrong_text(error: ClientError) -> int | None:
     """Return the index, in its request, of the one text that the server refused."""
     found = _INDEXED.match(error.field) if isinstance(error, InvalidRequest) else None
-    return int(found[1]) if found else None
+    return int(found[2]) if found else None
 
 
 def counted_from(start: int, error: ClientError) -> ClientError:
     """The same error with the index in the whole list of a text whose request began at `start`."""
 
     def shifted(path: str) -> str:
-        return _INDEXED.sub(lambda found: f"texts[{start + int(found[1])}]", path)
+        return _INDEXED.sub(lambda found: f"{found[1]}[{start + int(found[2])}]", path)
 
     return type(error)(shifted(str(error)), replace(error.details, field=shifted(error.details.field)))

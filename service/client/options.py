@@ -61,6 +61,13 @@ class TagOptions(Manner, total=False):
 
     model: str
     """A served name; left out: the only tagger."""
+
+
+class GenerateOptions(Decoding, Manner, total=False):
+    """Everything that going on with a prompt can be told."""
+
+    model: str
+    """A served name; left out: the only language model."""
     version: str
     """A served version; left out: the newest."""
 

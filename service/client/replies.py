@@ -20,6 +20,7 @@ from service.client.outputs import (
 )
 from service.client.results import (
     Classification,
+    Generation,
     Hypothesis,
     LabelScore,
     Model,
@@ -35,6 +36,13 @@ def translations(answer: sequence_pb2.TranslateResponse) -> list[Translation]:
     model = model_version(answer.model)
     return [
         Translation(hypotheses(one.hypotheses), model, one.num_source_tokens) for one in answer.translations
+    ]
+
+
+def generations(answer: sequence_pb2.GenerateResponse) -> list[Generation]:
+    model = model_version(answer.model)
+    return [
+        Generation(hypotheses(one.hypotheses), model, one.num_prompt_tokens) for one in answer.generations
     ]
 
 

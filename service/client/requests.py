@@ -12,6 +12,7 @@ from service.client.options import (
     Choice,
     ClassifyOptions,
     Decoding,
+    GenerateOptions,
     SessionOptions,
     SummarizeOptions,
     TagOptions,
@@ -97,6 +98,23 @@ def stream_summarize(text: str, options: SummarizeOptions) -> sequence_pb2.Strea
             options=decoding(options, GREEDY),
             too_long=too_long(options.get("truncate", False)),
             max_ratio=options.get("max_ratio", 0.0),
+def generate_texts(prompts: Sequence[str], options: GenerateOptions) -> sequence_pb2.GenerateRequest:
+    with _faults_named():
+        return sequence_pb2.GenerateRequest(
+            model=_named(options.get("model", ""), options.get("version", "")),
+            prompts=list(each_checked(prompts)),
+            options=decoding(options),
+            too_long=too_long(options.get("truncate", False)),
+        )
+
+
+def stream_generate(prompt: str, options: GenerateOptions) -> sequence_pb2.StreamGenerateRequest:
+    with _faults_named():
+        return sequence_pb2.StreamGenerateRequest(
+            model=_named(options.get("model", ""), options.get("version", "")),
+            prompt=checked(prompt, "prompt"),
+            options=decoding(options, GREEDY),
+            too_long=too_long(options.get("truncate", False)),
         )
 
 

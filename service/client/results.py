@@ -70,6 +70,35 @@ class Translation:
 
 
 @dataclass(frozen=True, slots=True)
+class Generation:
+    """How one prompt goes on, without the prompt. `text`, `score`, … are the best hypothesis's."""
+
+    hypotheses: tuple[Hypothesis, ...]
+    """Best first; as many as `num_hypotheses` asked for."""
+    model: ModelVersion
+    num_prompt_tokens: int = 0
+
+    @property
+    def text(self) -> str:
+        return self.hypotheses[0].text
+
+    @property
+    def score(self) -> float:
+        return self.hypotheses[0].score
+
+    @property
+    def tokens(self) -> tuple[Token, ...]:
+        return self.hypotheses[0].tokens
+
+    @property
+    def finish_reason(self) -> str:
+        return self.hypotheses[0].finish_reason
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
 class LabelScore:
     """A label and its probability."""
 

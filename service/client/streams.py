@@ -13,7 +13,8 @@ from service.client.results import ModelVersion, Token, Translation
 R = TypeVar("R")
 
 Summarized = sequence_pb2.StreamSummarizeResponse
-Answer = sequence_pb2.StreamTranslateResponse | sequence_pb2.StreamSummarizeResponse
+Generated = sequence_pb2.StreamGenerateResponse
+Answer = sequence_pb2.StreamTranslateResponse | Summarized | Generated
 Message = Answer | session_pb2.Output
 """What carries tokens: an answer of a stream, or an output of a session that generates."""
 

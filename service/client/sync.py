@@ -15,11 +15,12 @@ from service.client.results import Classification, Model, SessionInfo, Ticket, T
 from service.client.session import Session
 from service.client.streams import TokenStream
 from service.client.sync_calls import Send
+from service.client.sync_language import Language
 from service.client.sync_signals import Signals
 from service.client.sync_words import Words
 
 
-class Client(Words, Signals):
+class Client(Words, Signals, Language):
     """A connection to a seqserve server; safe to share between threads; a context manager that closes it.
 
     Every failure is a `ClientError`. A request is sent again only where the server cannot be reached or is going away,

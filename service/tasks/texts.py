@@ -85,6 +85,24 @@ async def tokens_of(
     return [_fitted(tokens, bundle, too_long, field.format(index)) for index, tokens in enumerate(encoded)]
 
 
+async def prompts_of(
+    texts: Sequence[str],
+    bundle: Bundle,
+    limits: LimitSettings,
+    too_long: TooLong,
+    *,
+    field: str = "prompts[{}]",
+) -> list[list[int]]:
+    """The tokens of texts that are gone on with; one that holds nothing begins a text."""
+    _check_number(texts, limits, field)
+    cleaned = [cleaned_text(text, limits, field.format(index)) for index, text in enumerate(texts)]
+    encoded = await _encode(bundle.tokenizer, cleaned)
+    return [
+        _fitted(tokens, bundle, too_long, field.format(index)) if tokens else []
+        for index, tokens in enumerate(encoded)
+    ]
+
+
 def source_of(text: str, num_tokens: int, bundle: Bundle) -> Source:
     """Where the first `num_tokens` tokens of a text come from."""
     text = text.translate(_BLANKED)
