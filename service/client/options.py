@@ -61,6 +61,8 @@ class TagOptions(Manner, total=False):
 
     model: str
     """A served name; left out: the only tagger."""
+    version: str
+    """A served version; left out: the newest."""
 
 
 class GenerateOptions(Decoding, Manner, total=False):

@@ -98,6 +98,9 @@ def stream_summarize(text: str, options: SummarizeOptions) -> sequence_pb2.Strea
             options=decoding(options, GREEDY),
             too_long=too_long(options.get("truncate", False)),
             max_ratio=options.get("max_ratio", 0.0),
+        )
+
+
 def generate_texts(prompts: Sequence[str], options: GenerateOptions) -> sequence_pb2.GenerateRequest:
     with _faults_named():
         return sequence_pb2.GenerateRequest(
