@@ -146,12 +146,10 @@ def _shaped(tensor: wire.ModelInferRequest.InferInputTensor, elements: Sequence[
             f"{tensor.name} has {len(elements):,} elements; the shape {list(tensor.shape)} takes {num:,}",
             field=field,
         )
-    try:
-        return np.array(elements, dtype).reshape(tuple(tensor.shape))
-    except OverflowError:
-        raise InvalidInput(
-            f"{tensor.name} holds a number that is no {tensor.datatype}", field=field
-        ) from None
+    array = np.array(elements, dtype)
+    if dtype.kind in "iu" and not np.array_equal(array, np.array(elements)):  # a field has one width for several types
+        raise InvalidInput(f"{tensor.name} holds a number that is no {tensor.datatype}", field=field)
+    return array.reshape(tuple(tensor.shape))
 
 
 def _elements(raw: bytes, field: str) -> Iterator[bytes]:
