@@ -147,7 +147,8 @@ def _shaped(tensor: wire.ModelInferRequest.InferInputTensor, elements: Sequence[
             field=field,
         )
     array = np.array(elements, dtype)
-    if dtype.kind in "iu" and not np.array_equal(array, np.array(elements)):  # a field has one width for several types
+    # One typed field is wide enough for several datatypes.
+    if dtype.kind in "iu" and not np.array_equal(array, np.array(elements)):
         raise InvalidInput(f"{tensor.name} holds a number that is no {tensor.datatype}", field=field)
     return array.reshape(tuple(tensor.shape))
 
