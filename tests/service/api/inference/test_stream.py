@@ -105,7 +105,7 @@ async def test_a_silent_stream_does_not_hold_up_a_server_that_goes_away(toys: To
         yield step(4, 1, starts=True)
         await asyncio.sleep(60)
 
-    call = stub(toys).ModelStreamInfer(one_and_silence())
+    call: Any = stub(toys).ModelStreamInfer(one_and_silence())
     assert not (await call.read()).error_message
     await asyncio.wait_for(toys.server.drain(), 20)
     assert await call.code() is grpc.StatusCode.UNAVAILABLE
