@@ -73,9 +73,9 @@ class CopyingSeq2Seq(nn.Module):
     def step(self, token: Tensor, state: State, memory: CopyMemory) -> tuple[Tensor, State, Tensor]:
         """One `token` [batch] to log P [batch, vocab], the next state, attention weights [batch, source_time]."""
         readouts, state, weights = self.writer.decoder(token[:, None], state, memory.looked_at)
-        gate = torch.sigmoid(self.gate(readouts)[:, 0].float())
-        written = gate * torch.softmax(self.writer.output(readouts)[:, 0].float(), -1)
-        both = written.scatter_add(1, memory.source, (1 - gate) * weights[:, 0].float())
+        gate = self.gate(readouts)[:, 0].float()
+        written = torch.sigmoid(gate) * torch.softmax(self.writer.output(readouts)[:, 0].float(), -1)
+        both = written.scatter_add(1, memory.source, torch.sigmoid(-gate) * weights[:, 0].float())
         return both.clamp_min(LEAST).log(), state, weights[:, 0]
 
     first_token = staticmethod(Seq2Seq.first_token)
