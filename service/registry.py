@@ -11,7 +11,7 @@ import structlog
 from service.bundle import Bundle
 from service.bundle.manifest import Manifest, Task
 from service.engine import Engine
-from service.errors import BundleRefused, InvalidInput, ModelNotFound, NotPossible
+from service.errors import BundleRefused, ConfigRefused, InvalidInput, ModelNotFound, NotPossible
 from service.scheduler import Scheduler
 
 log = structlog.get_logger(__name__)
@@ -53,6 +53,8 @@ class Registry:
                 self._served.append(self._load(name, version, path))
             except BundleRefused as error:
                 self.refused[f"{name}/{version}"] = str(error)
+            except ConfigRefused:  # the fault of no model
+                raise
             except Exception as error:  # whatever is wrong with one model, the others serve
                 self.refused[f"{name}/{version}"] = f"{path}: could not be loaded: {error!r}"
                 log.exception("model_broke", model=f"{name}/{version}")

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from itertools import product
 
 import grpc
 import structlog
@@ -25,6 +24,7 @@ from seqserve.v1 import (
 from service import logs
 from service.api import CallInterceptor, Calls, ModelServicer, Owners, SequenceServicer, SessionServicer
 from service.api.door import Door
+from service.api.expected import count_from_zero
 from service.api.exposure import check_exposure
 from service.api.inference import Administration, InferenceServicer
 from service.api.listening import bind, check_free, options
@@ -42,12 +42,11 @@ from service.errors import ConfigRefused, StoreAway
 from service.metrics import Metrics
 from service.registry import Registry, Served
 from service.scheduler import Scheduler
-from service.sessions import Directory, Sessions, SessionTable, Source, Why
+from service.sessions import Directory, Sessions, SessionTable
 from service.sessions.changes import Changes
 from service.sessions.keeper import Keeper
 from service.sessions.seal import Keyring
 from service.sessions.stores import open_store
-from service.sessions.table import MEMORY
 from service.sessions.tickets import Tickets
 
 SERVICES = (
@@ -56,14 +55,6 @@ SERVICES = (
     model_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
     grpc_service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name,
 )
-METHODS = tuple(
-    f"/{service.full_name}/{method.name}"
-    for file in (sequence_pb2, session_pb2, model_pb2, grpc_service_pb2)
-    for service in file.DESCRIPTOR.services_by_name.values()
-    for method in service.methods
-)
-COUNTED_FROM_ZERO = "OK", "INTERNAL", "RESOURCE_EXHAUSTED"
-"""Statuses whose first occurrence has to show."""
 TIDY_EVERY_S = 1.0
 """How often sessions that nobody came back for are forgotten, and idle ones packed."""
 SWITCH_S = 0.0002
@@ -111,7 +102,7 @@ class Server:
             Patience(settings.server, self.metrics),
         )
         self.metrics.calls_active.set_function(lambda: len(self._calls))
-        self.metrics.expect(self.metrics.requests, product(METHODS, COUNTED_FROM_ZERO))
+        count_from_zero(self.metrics)
         self._tracing = Tracing.of(settings.trace)
         self._health = health.aio.HealthServicer()
         self._tasks: list[asyncio.Task[None]] = []
@@ -175,11 +166,6 @@ class Server:
 
     def _make_table(self) -> SessionTable:
         metrics = self.metrics
-        metrics.expect(metrics.sessions_evicted, [(why.value,) for why in Why] + [(MEMORY,)])
-        metrics.expect(
-            metrics.sessions_resumed, [(source,) for source in Source if source is not Source.NOWHERE]
-        )
-        metrics.expect(metrics.turns_repeated, [("answered",), ("refused",)])
         table = SessionTable(
             self.settings.sessions, on_gone=lambda why: metrics.sessions_evicted.labels(why).inc()
         )
