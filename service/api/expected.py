@@ -1,4 +1,4 @@
-"""Counters that begin at zero: Prometheus does not see a step from nothing to one, so the first fault would not show."""
+"""Counters that begin at zero. Prometheus sees no step from nothing to one: the first fault would not show."""
 
 from itertools import product
 
