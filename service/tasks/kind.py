@@ -1,13 +1,13 @@
 """What a task makes of a session: how input is read, what is said to it, and what is written from it."""
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from service.registry import Served
 from service.sessions import Reading, Standing
 from service.sessions.session import Pending
 from service.step import Arrays
-from service.tasks.decoding import Found, Plan, Search
+from service.tasks.decoding import Found, Plan, ScoredToken, Search
 from service.tasks.intake import Intake, Taken
 from service.tasks.jobs import Program
 from service.tasks.reader import Reads
@@ -62,4 +62,24 @@ class Writes(Kind, Protocol):
         self, standing: Standing, rest: Taken, search: Search, found: Sequence[Found]
     ) -> Program[Standing]:
         """Where a session stands once the rest was read and the search has found the outputs, best first."""
+        ...
+
+
+class Followed(NamedTuple):
+    """What was written to what was read."""
+
+    standing: Standing
+    before: tuple[ScoredToken, ...]
+    """What of this output was written before."""
+    fresh: tuple[ScoredToken, ...]
+    found: Found | None
+    """The whole output, once its text has ended."""
+
+
+@runtime_checkable
+class Follows(Kind, Protocol):
+    """Of a session that writes while it reads."""
+
+    def follow(self, standing: Standing, taken: Taken, ends: bool) -> Program[Followed]:
+        """Write what may be written now that `taken` was read, after which the session stands there."""
         ...

@@ -1,6 +1,8 @@
 """Which kind of model each task is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
 
 from service.bundle.manifest import Manifest
 from service.config import LimitSettings
@@ -13,6 +15,7 @@ from service.tasks.kind import Kind
 from service.tasks.predict import Predictor
 from service.tasks.stepping import Stepper
 from service.tasks.summarize import summarizer
+from service.tasks.simultaneous import Interpreter, Policy
 from service.tasks.tag import Tagger
 from service.tasks.transcribe import Transcriber
 from service.tasks.translate import Translator
@@ -29,6 +32,8 @@ KINDS: dict[str, Callable[[Served, LimitSettings], Kind]] = {
     "tensors": Stepper,
 }
 
+NO_MANNER: Mapping[str, Any] = MappingProxyType({})
+
 INSTEAD: dict[str, str] = {
     "translate": "Translate or StreamTranslate with whole texts",
     "classify": "Classify with whole texts",
@@ -43,8 +48,10 @@ INSTEAD: dict[str, str] = {
 """What a model that cannot be fed in a session is for."""
 
 
-def kind_of(served: Served, limits: LimitSettings) -> Kind:
-    """The kind of a served model."""
+def kind_of(served: Served, limits: LimitSettings, manner: Mapping[str, Any] = NO_MANNER) -> Kind:
+    """The kind of a served model, in a session of this manner."""
+    if policy := manner.get("simultaneous"):
+        return Interpreter(served, limits, Policy.from_json(policy))
     return KINDS[served.manifest.task](served, limits)
 
 

@@ -30,7 +30,7 @@ from training.config.transcribe import (
     StepwiseSection,
     TranscriptionRecipe,
 )
-from training.config.translate import PairData, Seq2SeqSection, TranslationRecipe
+from training.config.translate import PairData, Seq2SeqSection, SimultaneousSection, TranslationRecipe
 
 # fmt: off
 __all__ = [
@@ -58,6 +58,7 @@ __all__ = [
     "Section",
     "Seq2SeqSection",
     "SeriesData",
+    "SimultaneousSection",
     "SoundSection",
     "StepwiseSection",
     "SummaryData",

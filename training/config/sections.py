@@ -77,6 +77,8 @@ class DecoderSection(Section):
     """Units per layer."""
     attention: Attention = "luong"
     """How the decoder looks at the source."""
+    first_state: Literal["source", "zero"] = "source"
+    """`source`: made from the encoder's last state; `zero`: the source comes in by attention alone."""
     residual: bool = False
     """Add to each layer's output its input, where both are of one size."""
     norm: bool = False

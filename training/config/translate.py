@@ -20,6 +20,21 @@ class PairData(DataSection):
     """Training pairs with more subwords than this on either side are left out."""
 
 
+class SimultaneousSection(Section):
+    """Training for writing while the source still comes in (wait-k, Ma et al. 2019), one model for all k."""
+
+    waits: tuple[Positive, Positive] = (1, 10)
+    """k is drawn evenly between these for each batch (Elbayad et al. 2020 §3); the last one is the whole source."""
+    dev_wait: Positive = 3
+    """The k of the dev loss."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.waits[0] > self.waits[1]:
+            raise ValueError(f"waits go from the shortest to the longest, not {self.waits}")
+        return self
+
+
 class Seq2SeqSection(Section):
     """An encoder, a decoder and what they share."""
 
@@ -58,3 +73,19 @@ class TranslationRecipe(TextRecipe):
     """What to learn from."""
     model: Seq2SeqSection = Seq2SeqSection()
     """What to train."""
+    simultaneous: SimultaneousSection | None = None
+    """Present: the model learns to write while the source still comes in."""
+
+    @model_validator(mode="after")
+    def _can_be_simultaneous(self) -> Self:
+        if self.simultaneous is not None:
+            model = self.model
+            wrong = [
+                *(["encoder.bidirectional = false"] if model.encoder.bidirectional else []),
+                *(['decoder.first_state = "zero"'] if model.decoder.first_state != "zero" else []),
+                *(["a luong attention"] if not model.decoder.attention.startswith("luong") else []),
+                *(['tokenizer.kind = "subwords"'] if self.tokenizer.kind != "subwords" else []),
+            ]
+            if wrong:
+                raise ValueError(f"writing while the source comes in wants {', '.join(wrong)}")
+        return self

@@ -1,7 +1,7 @@
 """The two graphs of a sequence-to-sequence model.
 
     encode   tokens [batch, source], lengths [batch], the encoder's state if it reads one way
-             → keys, values [batch, source, ·], the encoder's state, the decoder's first state
+             → keys, values [batch, source, ·], the encoder's state, the decoder's first state (unless that is zero)
     step     token [batch], the decoder's state, keys, values, source_lengths [batch], k
              → top_tokens, top_log_probs [batch, k], all_log_probs [batch, vocabulary], the decoder's next state,
                attention [batch, source]: how much it looked at each position; costs next to nothing unless fetched
@@ -26,6 +26,7 @@ from training.export.tensors import Signature
 from training.export.traces import trace
 from training.models.seq2seq import Seq2Seq
 from training.modules.attention import MASKED
+from training.modules.decoder import Bridge
 
 
 def never_written(unknowns: bool) -> tuple[int, ...]:
@@ -88,7 +89,8 @@ class Seq2SeqGraphs:
             sign.states_out("encoder", run.state, self._encoder)
         if self._traces:
             trace(sign, numbers, "encoder", run, time="source")
-        sign.states_out("decoder", self._bridge(graph, run.top.factor(graph)), self._decoder)
+        if isinstance(self._model.decoder.bridge, Bridge):
+            sign.states_out("decoder", self._bridge(graph, run.top.factor(graph)), self._decoder)
         return graph, sign.spec("encode.onnx")
 
     def step(self) -> tuple[Graph, GraphSpec]:

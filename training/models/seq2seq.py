@@ -43,9 +43,16 @@ class Seq2Seq(nn.Module):
         logits: Tensor = self.output(self.readouts(source, lengths, target))
         return logits
 
-    def readouts(self, source: Tensor, lengths: Tensor, target: Tensor) -> Tensor:
-        """What the output layer turns into logits: [batch, time, embedding]."""
+    def readouts(
+        self, source: Tensor, lengths: Tensor, target: Tensor, visible: Tensor | None = None
+    ) -> Tensor:
+        """What the output layer turns into logits: [batch, time, embedding].
+
+        `visible` [batch, time, source_time]: what each target position may look at; None: all of the source.
+        """
         memory, state = self.encode(source, lengths)
+        if visible is not None:
+            memory = memory._replace(mask=memory.mask[:, None] & visible)
         readouts, _, _ = self.decoder(target, state, memory)
         assert isinstance(readouts, Tensor)
         return readouts

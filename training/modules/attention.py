@@ -11,7 +11,8 @@ MASKED = -1e9
 class Memory(NamedTuple):
     """What is fixed while a target is written.
 
-    `outputs` [batch, source_time, encoder], `keys` [batch, source_time, attention], `mask` [batch, source_time].
+    `outputs` [batch, source_time, encoder], `keys` [batch, source_time, attention], `mask` [batch, source_time], or
+    [batch, time, source_time] where each target position sees another part of the source.
     """
 
     outputs: Tensor
@@ -34,7 +35,7 @@ class NoAttention(nn.Module):
 
     def forward(self, hidden: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """An empty context [batch, time, 0] and no weight anywhere [batch, time, source_time]."""
-        return hidden[..., :0], hidden.new_zeros(*hidden.shape[:2], memory.mask.shape[1])
+        return hidden[..., :0], hidden.new_zeros(*hidden.shape[:2], memory.mask.shape[-1])
 
 
 class DotAttention(nn.Module):
@@ -132,5 +133,6 @@ ATTENTIONS: dict[str, type[Attention]] = {
 
 def look(scores: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
     """Softmax of `scores` [batch, time, source_time] over real positions, and the outputs weighted by it."""
-    weights = torch.softmax(scores.float().masked_fill(~memory.mask[:, None], MASKED), dim=-1)
+    mask = memory.mask if memory.mask.dim() == 3 else memory.mask[:, None]
+    weights = torch.softmax(scores.float().masked_fill(~mask, MASKED), dim=-1)
     return torch.bmm(weights.to(memory.outputs.dtype), memory.outputs), weights

@@ -26,6 +26,18 @@ class Bridge(nn.Module):
         return tuple(torch.stack([torch.tanh(linear(top)) for linear in layers]) for layers in parts)
 
 
+class Zero(nn.Module):
+    """A first state of zeros: what is written does not depend on how much of the source was read when it began."""
+
+    def __init__(self, section: DecoderSection) -> None:
+        super().__init__()
+        self.tensors, self.layers, self.hidden = STATES[section.cell], section.layers, section.hidden
+
+    def forward(self, top: Tensor) -> State:
+        """`top` [batch, encoder] to a state of [layers, batch, hidden]."""
+        return tuple(top.new_zeros(self.layers, len(top), self.hidden) for _ in range(self.tensors))
+
+
 class Readout(nn.Module):
     """tanh(W h + C c + b): what is compared with every subword's vector (Luong et al. 2015 §3, Eq. 5).
 
@@ -60,7 +72,7 @@ class Decoder(nn.Module):
         size = embedding.embedding_dim
         self.embedding = embedding
         self.dropout = nn.Dropout(dropout)
-        self.bridge = Bridge(encoder, section)
+        self.bridge = Zero(section) if section.first_state == "zero" else Bridge(encoder, section)
         self.attention = ATTENTIONS[section.attention](encoder, section.hidden)
         inputs = size + (self.attention.size if self.attention.before_cell else 0)
         self.recurrence = build_stack(

@@ -6,13 +6,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from service.bundle.tokenizer import BOS, EOS, PAD
-from training.config import TranslationRecipe
+from service.bundle.tokenizer import BOS, EOS, PAD, Tokenizer
+from service.bundle.waiting import WHOLE, word_starts
+from training.config import SimultaneousSection, TranslationRecipe
 from training.data.batches import Batch, Example
 from training.data.readers import Pair, read_both, read_pairs
 from training.data.scores import score_translations
 from training.data.tokenizers import learn_tokenizer
 from training.data.vocabulary import Vocabulary
+from training.data.waiting import draw_wait, visible
 from training.fit.losses import smoothed_cross_entropy
 from training.fit.tasks.base import Objective, Task, evenly, within
 from training.models.greedy import translate
@@ -28,7 +30,7 @@ class TranslationObjective(Objective[Seq2Seq]):
 
     def forward(self, batch: Batch) -> Tensor:
         given, wanted = batch.target[:, :-1], batch.target[:, 1:]
-        readouts = self.model.readouts(batch.source, batch.lengths, given)
+        readouts = self.model.readouts(batch.source, batch.lengths, given, self.visible(batch))
         output = self.model.output
         smoothing = self.smoothing if self.training else 0.0
         return smoothed_cross_entropy(
@@ -38,6 +40,27 @@ class TranslationObjective(Objective[Seq2Seq]):
     def count(self, batch: Batch) -> int:
         """Target subwords, EOS included."""
         return int((batch.target[:, 1:] != PAD).sum())
+
+    def visible(self, batch: Batch) -> Tensor | None:
+        """What each target position may look at; None: all of the source."""
+        return None
+
+
+class SimultaneousObjective(TranslationObjective):
+    """The same under wait-k, with a k that is drawn for each batch; evaluation has one k, so that losses compare."""
+
+    starts: Tensor
+
+    def __init__(
+        self, model: Seq2Seq, smoothing: float, section: SimultaneousSection, tokenizer: Tokenizer
+    ) -> None:
+        super().__init__(model, smoothing)
+        self._section = section
+        self.register_buffer("starts", torch.from_numpy(word_starts(tokenizer)), persistent=False)
+
+    def visible(self, batch: Batch) -> Tensor:
+        wait = draw_wait(self._section.waits, WHOLE) if self.training else self._section.dev_wait
+        return visible(batch.source, batch.target[:, 1:], self.starts, wait)
 
 
 class Translation(Task[TranslationRecipe, Seq2Seq]):
@@ -56,8 +79,11 @@ class Translation(Task[TranslationRecipe, Seq2Seq]):
         self.dev = self._examples(self._dev)
 
     def objective(self) -> TranslationObjective:
-        model = Seq2Seq.from_recipe(self._recipe, self.vocabulary)
-        return TranslationObjective(model, self._recipe.training.label_smoothing)
+        recipe = self._recipe
+        model, smoothing = Seq2Seq.from_recipe(recipe, self.vocabulary), recipe.training.label_smoothing
+        if recipe.simultaneous is None:
+            return TranslationObjective(model, smoothing)
+        return SimultaneousObjective(model, smoothing, recipe.simultaneous, self.vocabulary.tokenizer)
 
     def scores(self, model: Seq2Seq, device: torch.device) -> dict[str, float]:
         """BLEU of greedy translations of evenly spaced dev pairs."""
