@@ -11,6 +11,7 @@ from service.api.converters import (
     hypothesis_to_proto,
     label_to_proto,
     model_version_to_proto,
+    options_from_proto,
     predicted_to_proto,
     token_to_proto,
     word_to_proto,
@@ -28,6 +29,7 @@ from service.tasks.intake import Given
 from service.tasks.kind import Kind
 from service.tasks.look import Look
 from service.tasks.said import Trace
+from service.tasks.simultaneous import Policy
 
 MAX_DURABILITY_STEPS = 1000
 
@@ -80,11 +82,16 @@ def durability_to_proto(durability: Durability) -> session_pb2.Durability:
 
 def manner_from_proto(request: session_pb2.Open, kind: Kind) -> dict[str, Any]:
     """What an open asks of all answers, as a session keeps it."""
-    if not request.HasField("inspect"):
-        return {}
-    inspect = request.inspect
-    look = Look.of(kind.served.manifest, kind.reader.graph, inspect.tensors, inspect.units)
-    return {"inspect": look.to_json()}
+    manner: dict[str, Any] = {}
+    if request.HasField("inspect"):
+        inspect = request.inspect
+        look = Look.of(kind.served.manifest, kind.reader.graph, inspect.tensors, inspect.units)
+        manner["inspect"] = look.to_json()
+    if request.HasField("simultaneous"):
+        asked = request.simultaneous
+        options = options_from_proto(asked.options, kind.served.manifest, "open.simultaneous.options")
+        manner["simultaneous"] = Policy.of(kind.served.manifest, asked.wait_k, options).to_json()
+    return manner
 
 
 def turn_from_proto(request: session_pb2.SessionRequest) -> int | None:

@@ -149,6 +149,8 @@ class Manifest(Part):
     """Whether input can be fed piece by piece."""
     writes_unknowns: bool = False
     """Whether its graph offers the unknown token, which stands for a source word (replace_unknowns)."""
+    simultaneous: bool = False
+    """Whether it was trained to write while its source comes in."""
     why_not_streaming: str = ""
     """Where it cannot: the reason, for people."""
     graphs: dict[str, GraphSpec]

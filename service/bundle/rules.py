@@ -46,6 +46,22 @@ def complaints(manifest: Manifest) -> Iterator[str]:
             yield f"graphs.{name}: {complaint}"
     yield from _disagreements(manifest)
     yield from _files(manifest)
+    yield from _simultaneous(manifest)
+
+
+def _simultaneous(manifest: Manifest) -> Iterator[str]:
+    """What is written while the source comes in must not depend on how much of it had come when it began."""
+    if not manifest.simultaneous:
+        return
+    if manifest.task != "translate" or not manifest.streams:
+        yield "simultaneous: is for models of task translate that stream"
+    elif "step" in manifest.graphs and "encode" in manifest.graphs:
+        first = {t.name for t in manifest.graphs["encode"].outputs if t.role == "state"}
+        taken = {t.name for t in manifest.graphs["step"].inputs if t.role == "state"}
+        yield from (
+            f"simultaneous: graph encode must not give step its first state {name!r}"
+            for name in sorted(first & taken)
+        )
 
 
 def _files(manifest: Manifest) -> Iterator[str]:

@@ -123,5 +123,8 @@ class SessionOptions(Choice, total=False):
     """Names of what to look at inside the model, such as `encoder_f_0`; empty: all there is. Left out: nothing."""
     inspect_units: Sequence[int] | None
     """Which units of it; left out: the first 16."""
+    wait_k: int | None
+    """Of a model that can write while its source comes in: the k-th next word of the output is written when so many
+    words of the source are there. Left out: nothing is written before `generate`."""
     timeout: float | None
     """Seconds for each answer; left out, or None: the client's."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from service.client.results import Hypothesis, LabelScore, ModelVersion
+from service.client.results import Hypothesis, LabelScore, ModelVersion, Token
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +132,15 @@ class Output:
     """tensors: what the graph answered."""
     traces: tuple[Trace, ...] = ()
     """Where the session was opened with `inspect`."""
+    tokens: tuple[Token, ...] = ()
+    """Where it was opened with `wait_k`: what was written now."""
+    hypotheses: tuple[Hypothesis, ...] = ()
+    """The whole output, once its text has ended."""
+
+    @property
+    def written(self) -> str:
+        """What was written now; all of it, joined, is the output."""
+        return "".join(token.piece for token in self.tokens)
 
     @property
     def label(self) -> str:

@@ -134,6 +134,8 @@ def output(given: session_pb2.Output) -> Output:
         tuple(map(predicted_step, given.steps)),
         tuple(map(tensor, given.tensors)),
         tuple(map(trace, given.traces)),
+        tokens(given.tokens),
+        hypotheses(given.hypotheses),
     )
 
 

@@ -142,6 +142,8 @@ def open_session(options: SessionOptions) -> session_pb2.SessionRequest:
         with _faults_named():
             units = options.get("inspect_units") or ()
             opening.inspect.CopyFrom(session_pb2.Inspect(tensors=inspect, units=units))
+    if (wait := options.get("wait_k")) is not None:
+        opening.simultaneous.wait_k = _fitting("wait_k", wait)
     return session_pb2.SessionRequest(open=opening)
 
 

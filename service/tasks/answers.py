@@ -37,6 +37,8 @@ def to_log(answer: Answer, found: Sequence[Found] = ()) -> str:
     kept: dict[str, Any] = {"at": [answer.input_position, answer.output_position], **answer.said.to_json()}
     if found:
         kept["found"] = list(map(found_to_json, found))
+    if answer.tokens or answer.hypotheses:  # of a feed that was written to: perhaps the end of an output only
+        kept["tokens"] = [[token.id, token.piece, token.log_prob] for token in answer.tokens]
     return json.dumps(kept, separators=(",", ":"))
 
 
@@ -46,5 +48,7 @@ def from_log(log: str, turn: int, tokenizer: Tokenizer | None) -> Answer:
     found = [found_from_json(*each) for each in kept.get("found", ())]
     hypotheses = hypotheses_of(tokenizer, found) if tokenizer and found else None
     tokens = hypotheses[0].tokens if hypotheses else ()
+    if "tokens" in kept:
+        tokens = tuple(Token(*row) for row in kept["tokens"])
     input_position, output_position = kept["at"]
     return Answer(input_position, output_position, Said.from_json(kept), tokens, hypotheses, turn)

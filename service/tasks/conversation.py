@@ -20,7 +20,7 @@ from service.tasks.answers import Answer, digest_of, from_log, to_log
 from service.tasks.decoding import DecodingOptions, Found, Plan
 from service.tasks.intake import Given, Taken, content_of
 from service.tasks.jobs import Program, run, run_streaming
-from service.tasks.kind import Writes
+from service.tasks.kind import Followed, Follows, Writes
 from service.tasks.kinds import kind_of
 from service.tasks.look import Look
 from service.tasks.outputs import Hypothesis, TokenWriter, hypotheses_of
@@ -42,7 +42,7 @@ class Conversation:
         self.session = session
         self._on_repeated = on_repeated
         self._served = session.served
-        self._kind = kind_of(session.served, limits)
+        self._kind = kind_of(session.served, limits, session.manner)
         inspect = session.manner.get("inspect")
         self._look = Look.from_json(inspect) if inspect else None
 
@@ -63,9 +63,20 @@ class Conversation:
         if self._look:
             said = replace(said, traces=self._look.traces(outputs))
         standing = standing.read(reading, pending)
-        answer = self._answer(standing, said)
-        self.session.accept(digest, to_log(answer), standing.ended() if ends else standing)
+        answer, found = self._answer(standing, said), None
+        if isinstance(self._kind, Follows):
+            followed = await run(self._served.scheduler, self._kind.follow(standing, taken, ends))
+            standing, found = followed.standing, followed.found
+            answer = self._followed(self._answer(standing, said), followed)
+        log = to_log(answer, [found] if found else ())
+        self.session.accept(digest, log, standing.ended() if ends else standing, len(answer.tokens))
         return answer
+
+    def _followed(self, answer: Answer, followed: Followed) -> Answer:
+        """The answer with what was written."""
+        tokenizer, found = self._served.bundle.tokenizer, followed.found
+        tokens = TokenWriter(tokenizer).write((*followed.before, *followed.fresh))[len(followed.before) :]
+        return replace(answer, tokens=tokens, hypotheses=hypotheses_of(tokenizer, [found]) if found else None)
 
     async def generate(
         self, options: DecodingOptions, *, output_position: int | None = None, turn: int | None = None

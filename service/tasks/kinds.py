@@ -13,9 +13,9 @@ from service.tasks.classify import Classifier
 from service.tasks.generate import Generator
 from service.tasks.kind import Kind
 from service.tasks.predict import Predictor
+from service.tasks.simultaneous import Interpreter, Policy
 from service.tasks.stepping import Stepper
 from service.tasks.summarize import summarizer
-from service.tasks.simultaneous import Interpreter, Policy
 from service.tasks.tag import Tagger
 from service.tasks.transcribe import Transcriber
 from service.tasks.translate import Translator

@@ -17,6 +17,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from service.bundle.manifest import Manifest
 from service.bundle.tokenizer import BOS, EOS, UNK
 from service.bundle.waiting import Flags, num_visible, word_starts
 from service.config import LimitSettings
@@ -50,11 +51,11 @@ class Policy:
     length_penalty: float
 
     @classmethod
-    def of(cls, served: Served, wait: int, options: DecodingOptions) -> Self:
+    def of(cls, manifest: Manifest, wait: int, options: DecodingOptions) -> Self:
         """NotPossible where a model was not trained for it, InvalidInput for options that are not for it."""
-        if not served.manifest.simultaneous:
+        if not manifest.simultaneous:
             raise NotPossible(
-                f"{served.manifest.name} was not trained to write while the source comes in; open without "
+                f"{manifest.name} was not trained to write while the source comes in; open without "
                 "simultaneous and generate when the text has ended"
             )
         if not 1 <= wait <= MAX_WAIT:
@@ -167,7 +168,7 @@ class Pen:
         self._never = {UNK} if served.manifest.writes_unknowns else set()
 
     def write(self, draft: Draft, state: Arrays, seen: Arrays, is_all: bool) -> Program[Arrays]:
-        """The decoder's state after it; `seen` are the contexts of what was read, and `is_all` says that it has ended."""
+        """The decoder's state after it; `seen` are the contexts of what was read, `is_all` says that it has ended."""
         while not self._waits(draft, is_all):
             result = yield from self._asked(draft, state, seen, FIRST_CHOICES)
             chosen = self._chosen(draft, result, is_all)
@@ -211,7 +212,7 @@ class Pen:
         """The likeliest token that may come next; None where none of these may."""
         tokens: Array = result.outputs["top_tokens"]
         for token, log_prob in zip(tokens.tolist(), result.outputs["top_log_probs"].tolist(), strict=True):
-            if token in self._never or (draft.is_between and not self._starts[token]):
+            if token in self._never or (draft.is_between and draft.tokens and not self._starts[token]):
                 continue
             if draft.is_between and token == EOS and not is_all:
                 return None
@@ -219,6 +220,6 @@ class Pen:
         return None
 
     def _take(self, draft: Draft, chosen: ScoredToken) -> None:
-        draft.num_words += bool(self._starts[chosen.id])
+        draft.num_words += draft.is_between or bool(self._starts[chosen.id])
         draft.is_between = False
         draft.tokens.append(chosen)

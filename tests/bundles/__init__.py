@@ -37,6 +37,19 @@ def translator_run(name: str = "toy-es-en", seed: int = 0, **parts: Any) -> Run[
     return _run(recipe, model, parts, (), seed)
 
 
+def interpreter_run(name: str = "toy-live", seed: int = 0, **parts: Any) -> Run[Any, Any]:
+    """A one-way translator that can write while its source comes in; `parts` as with `write_translator`."""
+    decoder = {"hidden": 40, "first_state": "zero"}
+    model = {"embedding": 32, "encoder": {"hidden": 24, "layers": 2}, "decoder": decoder}
+    recipe = {"name": name, "task": "translate", "source": "es", "target": "en", "simultaneous": {}}
+    return _run(recipe, model, parts, (), seed)
+
+
+def write_interpreter(models: Path, name: str = "toy-live", seed: int = 0, **parts: Any) -> Path:
+    """The bundle of `interpreter_run`."""
+    return write_bundle(interpreter_run(name, seed, **parts), models, tell=lambda _: None)
+
+
 def write_classifier(models: Path, name: str = "toy-intents", seed: int = 0, **parts: Any) -> Path:
     """A classifier in `models`; `parts` as with `write_translator`."""
     model = {"embedding": 32, "pooling": "max", "encoder": {"hidden": 24}}

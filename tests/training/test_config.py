@@ -74,3 +74,12 @@ def test_a_file_that_is_not_toml_is_said_to_be_none(tmp_path: Path, content: byt
 def test_a_missing_file_is_an_error_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"none\.toml: cannot be read"):
         load_recipe(tmp_path / "none.toml")
+
+
+def test_writing_while_the_source_comes_in_wants_a_model_that_can() -> None:
+    with pytest.raises(RecipeError, match=r'wants encoder.bidirectional = false, decoder.first_state = "zero"'):
+        parse(SIMULTANEOUS | {"model": {"encoder": {"bidirectional": True}}})
+    with pytest.raises(RecipeError, match="wants a luong attention"):
+        parse(SIMULTANEOUS | {"model": {"decoder": {"first_state": "zero", "attention": "bahdanau"}}})
+    with pytest.raises(RecipeError, match="from the shortest to the longest"):
+        parse(SIMULTANEOUS | {"simultaneous": {"waits": [3, 2]}})

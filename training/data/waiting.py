@@ -16,9 +16,15 @@ def visible(source: Tensor, target: Tensor, starts: Tensor, wait: int) -> Tensor
         house     x     x     x
         </s>      x     x     x
     """
-    source_word = starts[source].cumsum(1)
-    target_word = starts[target].cumsum(1).clamp(min=1)
-    return source_word[:, None, :] <= num_visible_of(target_word, wait)[:, :, None]
+    read, written = _words(source, starts), _words(target, starts)
+    return read[:, None, :] <= num_visible_of(written, wait)[:, :, None]
+
+
+def _words(tokens: Tensor, starts: Tensor) -> Tensor:
+    """In which word each token stands, from 1: [batch, time]. The first token begins one, whatever it is."""
+    begins = starts[tokens].long()
+    begins[:, 0] = 1
+    return begins.cumsum(1)
 
 
 def num_visible_of(words: Tensor, wait: int) -> Tensor:

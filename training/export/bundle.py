@@ -116,6 +116,7 @@ def _manifest(run: AnyRun, graphs: dict[str, GraphSpec], facts: Facts, files: di
         num_parameters=run.num_parameters,
         streams=not facts.why_not_streaming,
         why_not_streaming=facts.why_not_streaming,
+        simultaneous=facts.simultaneous,
         graphs=graphs,
         tokenizer="tokenizer.json" if run.vocabulary.subwords else None,
         features="features.json" if run.vocabulary.features else None,

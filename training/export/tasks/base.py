@@ -35,6 +35,8 @@ class Facts:
     target_language: str = ""
     words: Cut = "marks"
     """How a text is cut into words, where they have a label each."""
+    simultaneous: bool = False
+    """Whether it was trained to write while its source comes in."""
     evaluate_options: str = ""
     """Of `seqserve evaluate`, for the command on the card."""
 

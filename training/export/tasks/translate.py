@@ -41,7 +41,14 @@ class TranslationExport(Export[TranslationRecipe, Seq2Seq]):
     def facts(self, graphs: Graphs) -> Facts:
         recipe = self.run.recipe
         why_not = "" if reads_on(graphs, "encode") else TWO_WAY
-        return Facts("translate", why_not, recipe.source, recipe.target, evaluate_options="--beam 4")
+        return Facts(
+            "translate",
+            why_not,
+            recipe.source,
+            recipe.target,
+            simultaneous=recipe.simultaneous is not None,
+            evaluate_options="--simultaneous" if recipe.simultaneous else "--beam 4",
+        )
 
     def dev(self, root: Path) -> Dev:
         recipe = self.run.recipe
