@@ -76,10 +76,19 @@ def test_a_missing_file_is_an_error_with_its_name(tmp_path: Path) -> None:
         load_recipe(tmp_path / "none.toml")
 
 
+BAHDANAU = {"first_state": "zero", "attention": "bahdanau"}
+
+
 def test_writing_while_the_source_comes_in_wants_a_model_that_can() -> None:
-    with pytest.raises(RecipeError, match=r'wants encoder.bidirectional = false, decoder.first_state = "zero"'):
-        parse(SIMULTANEOUS | {"model": {"encoder": {"bidirectional": True}}})
+    with pytest.raises(
+        RecipeError, match=r'wants encoder.bidirectional = false, decoder.first_state = "zero"'
+    ):
+        parse_recipe(GOOD | {"simultaneous": {}} | {"model": {"encoder": {"bidirectional": True}}})
     with pytest.raises(RecipeError, match="wants a luong attention"):
-        parse(SIMULTANEOUS | {"model": {"decoder": {"first_state": "zero", "attention": "bahdanau"}}})
+        parse_recipe(
+            GOOD
+            | {"simultaneous": {}}
+            | {"model": {"decoder": {"first_state": "zero", "attention": "bahdanau"}}}
+        )
     with pytest.raises(RecipeError, match="from the shortest to the longest"):
-        parse(SIMULTANEOUS | {"simultaneous": {"waits": [3, 2]}})
+        parse_recipe(GOOD | {"simultaneous": {}} | {"simultaneous": {"waits": [3, 2]}})

@@ -52,6 +52,12 @@ class Seq2SeqSection(Section):
     """What writes the target."""
 
     @model_validator(mode="after")
+    def _reaches_the_decoder(self) -> Self:
+        if self.decoder.first_state == "zero" and self.decoder.attention == "none":
+            raise ValueError("a decoder without attention knows the source from its first state: not zero")
+        return self
+
+    @model_validator(mode="after")
     def _can_be_compared(self) -> Self:
         size = self.encoder.hidden * (1 + self.encoder.bidirectional)
         if self.decoder.attention == "luong-dot" and size != self.decoder.hidden:
