@@ -85,10 +85,6 @@ def test_writing_while_the_source_comes_in_wants_a_model_that_can() -> None:
     ):
         parse_recipe(GOOD | {"simultaneous": {}} | {"model": {"encoder": {"bidirectional": True}}})
     with pytest.raises(RecipeError, match="wants a luong attention"):
-        parse_recipe(
-            GOOD
-            | {"simultaneous": {}}
-            | {"model": {"decoder": {"first_state": "zero", "attention": "bahdanau"}}}
-        )
+        parse_recipe(GOOD | {"simultaneous": {}} | {"model": {"decoder": BAHDANAU}})
     with pytest.raises(RecipeError, match="from the shortest to the longest"):
         parse_recipe(GOOD | {"simultaneous": {}} | {"simultaneous": {"waits": [3, 2]}})

@@ -13,9 +13,6 @@ from tests.bundles import write_interpreter, write_translator
 
 SENTENCE = "the cat ¿Dónde está la biblioteca? jazz music I don't know"
 WORDS = [f"{word} " for word in SENTENCE.split()]
-    f"{word} "
-    for word in ["the", "cat", "¿Dónde", "está", "la", "biblioteca?", "jazz", "music", "I", "don't", "know"]
-]
 
 
 @pytest.fixture
