@@ -205,8 +205,8 @@ class Pen:
         last = draft.tokens[-1].id if draft.tokens else BOS
         inputs = {"token": np.array(last), "k": np.array(min(num, len(self._starts)))}
         step = Step("step", inputs, state, seen, wanted=("top_tokens", "top_log_probs"))
-        (result,) = yield (step,)
-        return result
+        results: Sequence[Result] = yield (step,)
+        return results[0]
 
     def _chosen(self, draft: Draft, result: Result, is_all: bool) -> ScoredToken | None:
         """The likeliest token that may come next; None where none of these may."""

@@ -24,9 +24,10 @@ from service.tasks.decoding import DecodingOptions
 from service.tasks.outputs import Hypothesis, Token
 from service.tasks.simultaneous import Policy
 from service.tasks.translate import translate
-from tests.bundles import interpreter_run, write_bundle
+from tests.bundles import interpreter_run
 from tests.fakes.real_served import real_served
 from training.data.waiting import visible
+from training.export.bundle import write_bundle
 from training.export.run import Run
 
 LIMITS = LimitSettings(max_text_bytes=1000)
@@ -119,7 +120,7 @@ async def test_who_waits_for_the_whole_source_writes_what_greedy_search_writes(s
 
 async def test_a_session_goes_on_from_its_snapshot_after_any_word(served: Served) -> None:
     at_once = whole(await interpreted(session_of(served, 2), [TEXT]))
-    session, tokens = session_of(served, 2), []
+    session, tokens = session_of(served, 2), list[Token]()
     for piece in [TEXT[start : start + 7] for start in range(0, len(TEXT), 7)]:
         tokens += (await Conversation(session, LIMITS).feed(piece)).tokens
         bytes_of_it = encode(to_snapshot(session, SessionSettings(), 0.0))
