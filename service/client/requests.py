@@ -143,7 +143,7 @@ def open_session(options: SessionOptions) -> session_pb2.SessionRequest:
             units = options.get("inspect_units") or ()
             opening.inspect.CopyFrom(session_pb2.Inspect(tensors=inspect, units=units))
     if (wait := options.get("wait_k")) is not None:
-        policy = session_pb2.SimultaneousPolicy(wait_k=_fitting("wait_k", wait))
+        policy = session_pb2.SimultaneousPolicy(wait_k=_fitting("wait_k", wait) or 0)
         opening.simultaneous.CopyFrom(policy)
     return session_pb2.SessionRequest(open=opening)
 
