@@ -10,7 +10,7 @@ DEV_READY := $(VENV)/.ready-to-develop
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test test-docker check check-format check-lint check-types check-layers check-protos check-docs check-locks format protos docs lock dev clean
+.PHONY: help serve test test-docker check check-format check-lint check-types check-layers check-protos check-docs check-locks format protos docs audit sbom lock dev clean
 
 help: ## List these commands
 	@echo "seqserve: make <command>"
@@ -62,6 +62,12 @@ protos: $(DEV_READY) ## Generate the wire code anew from protos/
 
 docs: $(DEV_READY) ## Write into docs/ what comes from the code: modules, settings, errors, metrics
 	$(BIN)/python docs/generate.py
+
+audit: $(DEV_READY) ## Ask whether what images install has known vulnerabilities; says what it could not find out
+	@$(BIN)/python requirements/audit.py $(ARGS)
+
+sbom: $(DEV_READY) ## Write what images install to build/sbom.json (CycloneDX)
+	@$(BIN)/python requirements/sbom.py $(ARGS)
 
 lock: $(DEV_READY) ## Resolve anew what images install, with hashes: requirements/*.txt
 	$(BIN)/python requirements/lock.py $(ARGS)

@@ -225,7 +225,7 @@ def _repository(folder: Path, translator: Path) -> Path:
     """A repository of the translator and of a classifier with random weights, whose state is `STATE_BYTES` long."""
     repository = folder / "models"
     repository.mkdir()
-    (repository / translator.name).symlink_to(translator.resolve())
+    shutil.copytree(translator, repository / translator.name)
     encoder = {"layers": 2, "hidden": 512, "bidirectional": False}
     write_classifier(repository, MODEL, encoder=encoder, pooling="last")
     return repository
