@@ -8,6 +8,7 @@ import time
 import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -90,7 +91,8 @@ def provoke(address: str, secrets: Secrets) -> str:
         for shown in (secrets.access_key, secrets.token, *secrets.wrong):
             metadata = (("authorization", f"Bearer {shown}"),)
             stub = ModelServiceStub(channel)
-            for request in (model_pb2.ListModelsRequest(task=99), model_pb2.ListModelsRequest()):
+            unknown: Any = 99
+            for request in (model_pb2.ListModelsRequest(task=unknown), model_pb2.ListModelsRequest()):
                 try:
                     stub.ListModels(request, metadata=metadata)
                 except grpc.RpcError as error:
