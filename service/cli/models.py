@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from service.client import Model
 
 
+WRITES = {"translate", "summarize", "generate", "chat", "caption"}
+"""Tasks whose models write text, but for those that summarize by leaving words out."""
+
+
 def models(
     name: Annotated[
         str, typer.Argument(metavar="[NAME]", help="Tell all about this model.", autocompletion=model_names)
@@ -75,7 +79,7 @@ def languages(model: "Model") -> str:
 
 
 def _facts(model: "Model") -> list[tuple[str, str]]:
-    translates = model.task == "translate"
+    writes = model.task in WRITES and not model.labels
     reads_text = model.input_kind == "text"
     defaults = (
         f"beam {model.beam_size}, length penalty {model.length_penalty:g}, at most {model.max_length} tokens"
@@ -91,8 +95,9 @@ def _facts(model: "Model") -> list[tuple[str, str]]:
         ("hears", f"{model.sample_rate:,} samples a second" if model.sample_rate else ""),
         ("a reading is", ", ".join(model.feature_names)),
         ("reads at most", f"{model.max_input_tokens:,} {'tokens' if reads_text else 'steps'}"),
-        ("writes at most", f"{model.max_output_tokens:,} tokens" if translates else ""),
-        ("decoding", defaults if translates else ""),
+        ("writes at most", f"{model.max_output_tokens:,} tokens" if writes else ""),
+        ("decoding", defaults if writes else ""),
         ("labels", ", ".join(model.labels)),
+        ("labels of texts", ", ".join(model.text_labels)),
         ("session", "yes" if model.streams else f"no: {model.why_not_streaming}"),
     ]

@@ -32,6 +32,8 @@ AllowOpenAdmin = Annotated[
 TRY = {
     "translate": ("translate", "--from {source} --to {target} {example}"),
     "classify": ("classify", "--live"),
+    "tag": ("tag", "{example}"),
+    "summarize": ("summarize", "{example}"),
     "transcribe": ("transcribe", "FILE.wav"),
     "predict": ("predict", "FILE.csv"),
 }

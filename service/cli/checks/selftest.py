@@ -10,6 +10,7 @@ from typing import Any
 from service.bundle.tokenizer import SPECIALS, Tokenizer
 from service.cli.checks.finding import Finding, problem
 from service.cli.checks.steptest import tried_steps
+from service.cli.checks.wordtest import word_labels
 from service.registry import Served
 from service.tasks.classify import Classification, classify
 from service.tasks.decoding import DecodingOptions
@@ -87,6 +88,8 @@ async def _answers(
     served: Served, texts: Sequence[Sequence[int]]
 ) -> Sequence[Translation] | Sequence[Classification]:
     manifest = served.manifest
+    if "tag" in manifest.graphs:
+        return await word_labels(served, texts)
     if manifest.task == "classify":
         return await classify(served, texts)
     longest = min(LONGEST, manifest.limits.max_output_tokens)

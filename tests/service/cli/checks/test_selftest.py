@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,8 @@ from service.cli.checks import selftest
 from service.cli.checks.selftest import tried
 from service.tasks.classify import Classification
 from service.tasks.said import LabelScore
+from tests.bundles import write_deleter, write_summarizer, write_tagger
+from tests.fakes.real_served import real_served
 from tests.fakes.toy_bundles import write_toy_classifier, write_toy_translator
 from tests.fakes.toy_server import engine_of, toy_served
 
@@ -17,6 +19,13 @@ def test_a_model_s_answer_is_shown_with_its_times(tmp_path: Path) -> None:
         found = tried("toy", served)
     assert (found.level, found.facts["bit_equal"]) == ("ok", True)
     assert found.facts["first_ms"] > 0
+
+
+@pytest.mark.parametrize("write", [write_tagger, write_deleter, write_summarizer])
+def test_models_of_words_and_summaries_are_tried_too(tmp_path: Path, write: Callable[[Path], Path]) -> None:
+    with real_served(write(tmp_path)) as served:
+        found = tried("toy", served)
+    assert (found.level, found.facts["bit_equal"]) == ("ok", True)
 
 
 def test_a_model_that_answers_otherwise_in_a_batch_is_a_problem(

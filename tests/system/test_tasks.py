@@ -1,0 +1,98 @@
+"""Every line of docs/tasks.md, against models of the same names that the exporter made of random weights."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.client import Client
+from tests.service.cli.process import ROOT, Process
+from tests.system.conftest import Running, serving
+from training.config import load_recipe
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+PAGE = (ROOT / "docs" / "tasks.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(sh|python)\n(.+?)^```", PAGE, re.MULTILINE | re.DOTALL)
+LINES = [line for kind, text in BLOCKS if kind == "sh" for line in text.splitlines() if line.strip()]
+PREPARING = ("train", "export", "evaluate", "serve")
+"""Commands that want data, or a server of their own: other tests run them."""
+
+
+def bundles() -> dict[str, Callable[[Path, str], object]]:
+    """What is served while the page is read."""
+    from tests.bundles import write_classifier, write_deleter, write_summarizer, write_tagger
+
+    two_way = {"hidden": 24, "bidirectional": True}
+    return {
+        "snips-intents": write_classifier,
+        "snips-slots": lambda models, name: write_tagger(models, name, encoder=two_way),
+        "snips-slots-live": write_tagger,
+        "sentence-compression": write_deleter,
+        "headlines": write_summarizer,
+    }
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    models = tmp_path_factory.mktemp("models")
+    for name, write in bundles().items():
+        write(models, name)
+    with serving(models) as running:
+        yield running
+
+
+def command_of(line: str) -> str:
+    return line.split()[1]
+
+
+@pytest.mark.parametrize("line", [line for line in LINES if command_of(line) not in PREPARING])
+def test_a_command_of_the_page_answers(line: str, reader: Running) -> None:
+    command = line.replace("seqserve", f"{sys.executable} -m service", 1)
+    ran = subprocess.run(
+        ["bash", "-c", command],
+        cwd=ROOT,
+        env=Process(reader.address).environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout
+
+
+@pytest.mark.parametrize("code", [text for kind, text in BLOCKS if kind == "python"])
+def test_python_of_the_page_runs(code: str, reader: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    with Client(reader.address, timeout=100) as client:
+        names: dict[str, Any] = {"client": client}
+        exec(compile(code, "tasks.md", "exec"), names)
+    assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize("line", [line for line in LINES if command_of(line) == "train"])
+def test_a_recipe_of_the_page_is_there_and_named_like_its_model(line: str) -> None:
+    path = ROOT / line.split()[2]
+    assert load_recipe(path).name == path.stem
+
+
+def test_every_command_of_the_page_is_one() -> None:
+    known = subprocess.run(
+        [sys.executable, "-m", "service", "--help"], capture_output=True, text=True, check=True, cwd=ROOT
+    ).stdout
+    for command in sorted({command_of(line) for line in LINES}):
+        assert re.search(rf"\b{command}\b", known)
+
+
+@pytest.mark.parametrize(
+    ("name", "model"), [("tag", "snips-slots-live"), ("summarize", "sentence-compression")]
+)
+def test_an_example_runs(name: str, model: str, reader: Running) -> None:
+    environment = {**Process(reader.address).environment, "SEQSERVE_MODEL": model}
+    command = [sys.executable, str(ROOT / "examples" / f"{name}.py")]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert len(ran.stdout.splitlines()) >= 2
