@@ -1,5 +1,6 @@
 """Messages ⇄ plain values. `…_from_proto` refuses what no value of ours stands for; `…_to_proto` cannot fail."""
 
+from collections.abc import Iterable
 from typing import TypedDict
 
 from seqserve.v1 import decoding_pb2, model_pb2, sequence_pb2
@@ -11,6 +12,7 @@ from service.tasks.classify import Classification
 from service.tasks.decoding import DecodingOptions, Finish
 from service.tasks.outputs import Alternative, Hypothesis, Token
 from service.tasks.said import HeardToken, LabelScore, PredictedStep, TaggedWord
+from service.tasks.score import Pair, TargetScore
 from service.tasks.texts import TooLong
 from service.tasks.translate import Translation, Written
 
@@ -124,6 +126,14 @@ def translation_to_proto(translation: Translation) -> sequence_pb2.Translation:
         num_source_tokens=translation.num_source_tokens,
         source_pieces=translation.source_pieces,
     )
+
+
+def pairs_from_proto(pairs: Iterable[sequence_pb2.ScoredPair]) -> list[Pair]:
+    return [Pair(pair.source, pair.target) for pair in pairs]
+
+
+def target_score_to_proto(score: TargetScore) -> sequence_pb2.TargetScore:
+    return sequence_pb2.TargetScore(tokens=map(token_to_proto, score.tokens), log_prob=score.log_prob)
 
 
 def written_to_proto(

@@ -14,7 +14,9 @@ from service.api.converters import (
     model_version_to_proto,
     num_labels_from_proto,
     options_from_proto,
+    pairs_from_proto,
     selection_from_proto,
+    target_score_to_proto,
     too_long_from_proto,
     translation_to_proto,
     written_to_proto,
@@ -29,6 +31,7 @@ from service.config import LimitSettings
 from service.registry import Registry, Served
 from service.sessions import Sessions
 from service.tasks.classify import classify
+from service.tasks.score import score
 from service.tasks.texts import NO_SOURCE, source_of, tokens_of
 from service.tasks.translate import stream_translate, translate
 
@@ -77,6 +80,16 @@ class SequenceServicer(SignalCalls, LanguageCalls, sequence_pb2_grpc.SequenceSer
             async for written in all_written:
                 yield written_to_proto(written, model)
                 model = None
+
+    async def Score(  # noqa: N802
+        self, request: sequence_pb2.ScoreRequest, context: Context
+    ) -> sequence_pb2.ScoreResponse:
+        served = self._registry.find(**selection_from_proto(request.model))
+        too_long = too_long_from_proto(request.too_long)
+        scores = await score(served, pairs_from_proto(request.pairs), self._limits, too_long)
+        return sequence_pb2.ScoreResponse(
+            model=model_version_to_proto(served), scores=map(target_score_to_proto, scores)
+        )
 
     async def Classify(  # noqa: N802
         self, request: sequence_pb2.ClassifyRequest, context: Context

@@ -1,13 +1,13 @@
 """`seqserve translate`."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from service.cli import output, source
+from service.cli import hypotheses, output, source
+from service.cli.decoding import wants_table, with_decoding
 from service.cli.options import (
     DEFAULT_ADDRESS,
     Address,
@@ -25,9 +25,10 @@ from service.cli.source import Errors
 
 if TYPE_CHECKING:
     from service.client import Client, Translation
-    from service.client.options import TranslateOptions
+    from service.client.options import Decoding, TranslateOptions
 
 
+@with_decoding
 def translate(
     text: Texts = None,
     source_language: Annotated[
@@ -37,18 +38,14 @@ def translate(
         str, typer.Option("--to", metavar="LANG", help="Language to translate into, such as en.")
     ] = "",
     file: File = None,
-    beam: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", help="Hypotheses kept side by side. [default: the model's; 1 on a terminal]"
-        ),
-    ] = None,
     model: Model = "",
     truncate: Truncate = False,
     json: Json = False,
     errors: Invalid = Errors.REFUSE,
     address: Address = DEFAULT_ADDRESS,
     timeout: Timeout = 60.0,
+    *,
+    decoding: "Decoding",
 ) -> None:
     """Translate text: arguments, a pipe, a file, or what you type.
 
@@ -58,14 +55,16 @@ def translate(
     seqserve translate --from es --to en "¿Dónde está la biblioteca?"
     seqserve translate --from es --to en < letters.txt > letters.en.txt
     seqserve translate --from es --to en --json --beam 5 Buenas noches
+    seqserve translate --from es --to en --temperature 0.8 --seed 7 Buenas noches
+    seqserve translate --from es --to en --beam 4 --hypotheses 4 --attention Buenas noches
     """
-    options: TranslateOptions = {
+    chosen = {
         "model": model,
         "source": source_language,
         "target": target_language,
-        "beam_size": beam,
         "truncate": truncate,
     }
+    options = cast("TranslateOptions", chosen | decoding)
     with connect(address, timeout) as client:
         if text:
             _one(client, source.from_arguments(text, errors), options, json)
@@ -77,7 +76,7 @@ def translate(
 
 
 def _one(client: "Client", text: str, options: "TranslateOptions", json: bool) -> None:
-    if output.on_terminal() and not json:
+    if output.on_terminal() and not json and not wants_table(options):
         _streamed(client, options, text)
     else:
         _print(text, client.translate(text, **options), json)
@@ -103,6 +102,16 @@ def _print(text: str, translation: "Translation | None", json: bool) -> None:
         output.json_line(_as_json(text, translation))
     else:
         output.line(translation.text if translation else "")
+        if translation:
+            _print_more(translation)
+
+
+def _print_more(translation: "Translation") -> None:
+    """What was asked for beside the text."""
+    if len(translation.hypotheses) > 1:
+        output.table(hypotheses.ranking(translation.hypotheses))
+    if any(token.attention or token.alternatives for token in translation.tokens):
+        output.table(hypotheses.details(translation))
 
 
 def _as_json(text: str, translation: "Translation | None") -> dict[str, Any]:
@@ -114,5 +123,19 @@ def _as_json(text: str, translation: "Translation | None") -> dict[str, Any]:
         "score": translation.score,
         "finish_reason": translation.finish_reason,
         "model": str(translation.model),
-        "tokens": [asdict(token) for token in translation.tokens],
+        "tokens": list(map(hypotheses.as_json, translation.tokens)),
+        **_more_json(translation),
     }
+
+
+def _more_json(translation: "Translation") -> dict[str, Any]:
+    """What was asked for beside the best output."""
+    more: dict[str, Any] = {"seed": translation.seed} if translation.seed else {}
+    if translation.source_pieces:
+        more["source_pieces"] = translation.source_pieces
+    if len(translation.hypotheses) > 1:
+        more["hypotheses"] = [
+            {"translation": each.text, "score": each.score, "finish_reason": each.finish_reason}
+            for each in translation.hypotheses
+        ]
+    return more

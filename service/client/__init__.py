@@ -46,12 +46,14 @@ from service.client.outputs import (
 )
 from service.client.reconnecting import Reconnecting, Resumed
 from service.client.results import (
+    Alternative,
     Classification,
     Generation,
     Hypothesis,
     LabelScore,
     Model,
     ModelVersion,
+    Score,
     SessionInfo,
     Ticket,
     Token,
@@ -63,6 +65,7 @@ from service.client.streams import AsyncTokenStream, TokenStream
 from service.client.sync import Client
 
 __all__ = [
+    "Alternative",
     "AsyncClient",
     "AsyncSession",
     "AsyncTokenStream",
@@ -92,6 +95,7 @@ __all__ = [
     "Prediction",
     "Reconnecting",
     "Resumed",
+    "Score",
     "ServerFailed",
     "Session",
     "SessionBusy",

@@ -1,6 +1,6 @@
 """The async client."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Unpack, overload
 
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
@@ -16,8 +16,8 @@ from service.client.aio_session import AsyncSession
 from service.client.aio_signals import AsyncSignals
 from service.client.aio_words import AsyncWords
 from service.client.errors import as_client_errors
-from service.client.options import ClassifyOptions, SessionOptions, TranslateOptions
-from service.client.results import Classification, Model, SessionInfo, Ticket, Translation
+from service.client.options import ClassifyOptions, ScoreOptions, SessionOptions, TranslateOptions
+from service.client.results import Classification, Model, Score, SessionInfo, Ticket, Translation
 from service.client.streams import AsyncTokenStream
 
 
@@ -51,7 +51,7 @@ class AsyncClient(AsyncWords, AsyncSignals, AsyncLanguage):
         return self._many(replies.translations, self._send_translate(options), texts)
 
     def stream_translate(self, text: str, **options: Unpack[TranslateOptions]) -> AsyncTokenStream:
-        """Translate one text token by token; greedy unless a beam is asked for, which has to end before it streams."""
+        """Translate one text token by token; greedy unless told otherwise; of a beam, what has become certain."""
         request = requests.stream_translate(text, options)
         call = self._sequences.StreamTranslate(request, timeout=self._within(options.get("timeout")))
         return AsyncTokenStream(self._messages(call), call.cancel)
@@ -76,6 +76,12 @@ class AsyncClient(AsyncWords, AsyncSignals, AsyncLanguage):
     ) -> AsyncIterator[Classification]:
         """Label any number of texts, in order, each as soon as it can be; errors as in `translate_many`."""
         return self._many(replies.classifications, self._send_classify(options), texts)
+
+    async def score(self, pairs: Sequence[tuple[str, str]], **options: Unpack[ScoreOptions]) -> list[Score]:
+        """How probable given outputs are: (source, output) pairs, in order; an empty source for language models."""
+        parts = range(0, len(pairs), self._max_texts)
+        found = [await self._score(pairs[at : at + self._max_texts], options) for at in parts]
+        return [score for part in found for score in part]
 
     def session(self, **options: Unpack[SessionOptions]) -> AsyncSession:
         """A session with a model that can stream: `async with client.session(model=…) as session`."""
@@ -120,6 +126,10 @@ class AsyncClient(AsyncWords, AsyncSignals, AsyncLanguage):
         request = HealthCheckRequest(service=service)
         answer = await self._asked(lambda: self._health.Check(request, timeout=self._within(timeout)))
         return bool(answer.status == HealthCheckResponse.SERVING)
+
+    async def _score(self, pairs: Sequence[tuple[str, str]], options: ScoreOptions) -> list[Score]:
+        request, timeout = requests.score(pairs, options), self._within(options.get("timeout"))
+        return replies.scores(await self._asked(lambda: self._sequences.Score(request, timeout=timeout)))
 
     def _send_translate(self, options: TranslateOptions) -> Send[TranslateResponse]:
         timeout = self._within(options.get("timeout"))

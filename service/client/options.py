@@ -17,6 +17,31 @@ class Decoding(TypedDict, total=False):
     """Longest output in tokens."""
     min_length: int | None
     """Shortest output in tokens before the end of the sentence may come."""
+    coverage_penalty: float | None
+    """β of the coverage penalty (Wu et al. 2016, section 7): what leaves out parts of the source is worth less."""
+    repetition_penalty: float | None
+    """Log-probabilities of tokens that were written before are multiplied by it; 1 is off."""
+    no_repeat_ngram_size: int | None
+    """No n-gram of so many tokens is written twice; 0 is off."""
+    target_prefix: str | None
+    """The output begins with this text."""
+    sampling_topk: int | None
+    """1 takes the best token, n draws from the n best, 0 from all. Left out where a seed, a temperature or a topp is
+    given: 0, if the model would take the best."""
+    sampling_topp: float | None
+    """Drawn from the smallest set of tokens whose probabilities add up to this."""
+    temperature: float | None
+    """Below 1 what is probable is drawn more often, above 1 less often."""
+    seed: int | None
+    """The same seed draws the same; left out, the server chooses one: `Hypothesis.seed`."""
+    stop: Sequence[str] | None
+    """The output ends before the first of these texts."""
+    return_attention: bool | None
+    """Tokens carry what they looked at: `Token.attention`, `Translation.aligned`."""
+    num_alternatives: int | None
+    """Tokens carry so many others: `Token.alternatives`."""
+    replace_unknowns: bool | None
+    """Words that are not in the vocabulary are copied from the source."""
 
 
 class Choice(TypedDict, total=False):
@@ -43,6 +68,10 @@ class Manner(TypedDict, total=False):
 
 class TranslateOptions(Choice, Decoding, Manner, total=False):
     """Everything that a translation can be told."""
+
+
+class ScoreOptions(Choice, Manner, total=False):
+    """Everything that a scoring can be told."""
 
 
 class ClassifyOptions(Manner, total=False):

@@ -19,12 +19,14 @@ from service.client.outputs import (
     Trace,
 )
 from service.client.results import (
+    Alternative,
     Classification,
     Generation,
     Hypothesis,
     LabelScore,
     Model,
     ModelVersion,
+    Score,
     SessionInfo,
     Ticket,
     Token,
@@ -35,7 +37,8 @@ from service.client.results import (
 def translations(answer: sequence_pb2.TranslateResponse) -> list[Translation]:
     model = model_version(answer.model)
     return [
-        Translation(hypotheses(one.hypotheses), model, one.num_source_tokens) for one in answer.translations
+        Translation(hypotheses(one.hypotheses), model, one.num_source_tokens, tuple(one.source_pieces))
+        for one in answer.translations
     ]
 
 
@@ -102,6 +105,10 @@ def model(one: model_pb2.ModelDescription) -> Model:
         beam_size=one.generation.beam_size,
         length_penalty=one.generation.length_penalty,
         max_length=one.generation.max_length,
+        sampling_topk=one.generation.sampling_topk,
+        sampling_topp=one.generation.sampling_topp,
+        temperature=one.generation.temperature,
+        repetition_penalty=one.generation.repetition_penalty,
         input_kind=one.input_kind or "text",
         sample_rate=one.sample_rate,
         feature_names=tuple(one.feature_names),
@@ -112,12 +119,27 @@ def model(one: model_pb2.ModelDescription) -> Model:
 
 def hypotheses(given: Iterable[decoding_pb2.Hypothesis]) -> tuple[Hypothesis, ...]:
     return tuple(
-        Hypothesis(one.text, one.score, tokens(one.tokens), finish_reason(one.finish_reason)) for one in given
+        Hypothesis(one.text, one.score, tokens(one.tokens), finish_reason(one.finish_reason), one.seed)
+        for one in given
     )
 
 
 def tokens(given: Sequence[decoding_pb2.Token]) -> tuple[Token, ...]:
-    return tuple(Token(one.piece, one.id, one.log_prob) for one in given)
+    return tuple(
+        Token(
+            one.piece, one.id, one.log_prob, tuple(one.attention), tuple(map(alternative, one.alternatives))
+        )
+        for one in given
+    )
+
+
+def alternative(one: decoding_pb2.Alternative) -> Alternative:
+    return Alternative(one.piece, one.id, one.log_prob)
+
+
+def scores(answer: sequence_pb2.ScoreResponse) -> list[Score]:
+    model = model_version(answer.model)
+    return [Score(tokens(one.tokens), one.log_prob, model) for one in answer.scores]
 
 
 def labels(given: Iterable[decoding_pb2.LabelScore]) -> tuple[LabelScore, ...]:

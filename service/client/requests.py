@@ -13,6 +13,7 @@ from service.client.options import (
     ClassifyOptions,
     Decoding,
     GenerateOptions,
+    ScoreOptions,
     SessionOptions,
     SummarizeOptions,
     TagOptions,
@@ -47,6 +48,21 @@ def translate(texts: Sequence[str], options: TranslateOptions) -> sequence_pb2.T
             model=selector(options),
             texts=list(each_checked(texts)),
             options=decoding(options),
+            too_long=too_long(options.get("truncate", False)),
+        )
+
+
+def score(pairs: Sequence[tuple[str, str]], options: ScoreOptions) -> sequence_pb2.ScoreRequest:
+    with _faults_named():
+        return sequence_pb2.ScoreRequest(
+            model=selector(options),
+            pairs=[
+                sequence_pb2.ScoredPair(
+                    source=checked(source, f"pairs[{index}].source"),
+                    target=checked(target, f"pairs[{index}].target"),
+                )
+                for index, (source, target) in enumerate(pairs)
+            ],
             too_long=too_long(options.get("truncate", False)),
         )
 
@@ -233,21 +249,24 @@ def _named(name: str, version: str) -> model_pb2.ModelSelector:
 
 def decoding(given: Decoding, beam_size: int | None = None) -> decoding_pb2.DecodingOptions:
     """Options that are left out, or None, stay unset: the server knows the model's own."""
-    asked = given.get("beam_size")
-    return decoding_pb2.DecodingOptions(
-        beam_size=_fitting("beam_size", beam_size if asked is None else asked),
-        num_hypotheses=_fitting("num_hypotheses", given.get("num_hypotheses")),
-        length_penalty=given.get("length_penalty"),
-        max_length=_fitting("max_length", given.get("max_length")),
-        min_length=_fitting("min_length", given.get("min_length")),
-    )
+    asked = {name: value for name, value in given.items() if name in _DECODING and value is not None}
+    if beam_size is not None and not _DRAWS.intersection(asked):
+        asked.setdefault("beam_size", beam_size)
+    for name, value in asked.items():
+        if isinstance(value, int) and name != "seed":
+            _fitting(name, value)
+    return decoding_pb2.DecodingOptions(**asked)  # type: ignore[arg-type]
 
 
-def _fitting(name: str, value: int | None) -> int | None:
+_DECODING = {each.name for each in decoding_pb2.DecodingOptions.DESCRIPTOR.fields}
+_DRAWS = {"sampling_topk", "sampling_topp", "temperature", "seed"}
+"""Whoever gives one of them leaves it to the server that there is no beam."""
+
+
+def _fitting(name: str, value: int) -> None:
     """Refuse here what the wire cannot carry; every other bound is the server's affair."""
-    if value is not None and not -(2**31) <= value < 2**31:
+    if not -(2**31) <= value < 2**31:
         raise InvalidRequest(f"options.{name} is far out of range: {value}", Details(field=f"options.{name}"))
-    return value
 
 
 def too_long(truncate: bool) -> decoding_pb2.TooLong.ValueType:

@@ -5,6 +5,15 @@ from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
+class Alternative:
+    """A token that was not written, and what it would have added to the text."""
+
+    piece: str
+    id: int
+    log_prob: float
+
+
+@dataclass(frozen=True, slots=True)
 class Token:
     """One token of output."""
 
@@ -14,6 +23,10 @@ class Token:
     """Its id in the model's vocabulary."""
     log_prob: float
     """Its natural log-probability given what came before."""
+    attention: tuple[float, ...] = ()
+    """How much it looked at each source token, the end of the sentence last; with `return_attention`."""
+    alternatives: tuple[Alternative, ...] = ()
+    """What might have come instead, most probable first; with `num_alternatives`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +38,9 @@ class Hypothesis:
     """Sum of log-probabilities divided by the length penalty; what hypotheses are ranked by."""
     tokens: tuple[Token, ...]
     finish_reason: str
-    """`end`: the model ended the sentence; `length`: max_length was reached."""
+    """`end`: the model ended the sentence; `length`: max_length was reached; `stop`: a stop text came."""
+    seed: int = 0
+    """What its tokens were drawn with, where they were drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +63,21 @@ class Translation:
     model: ModelVersion
     num_source_tokens: int = 0
     """Length of the text as the model read it; 0 where the text was streamed."""
+    source_pieces: tuple[str, ...] = ()
+    """What of the source each number of `Token.attention` belongs to; with `return_attention`."""
+
+    @property
+    def aligned(self) -> tuple[tuple[Token, str, float], ...]:
+        """Each token with the piece of the source that it looked at most, and how much; with `return_attention`."""
+        return tuple(
+            (token, *max(zip(self.source_pieces, token.attention, strict=True), key=lambda pair: pair[1]))
+            for token in self.tokens
+            if token.attention
+        )
+
+    @property
+    def seed(self) -> int:
+        return self.hypotheses[0].seed
 
     @property
     def text(self) -> str:
@@ -96,6 +126,17 @@ class Generation:
 
     def __str__(self) -> str:
         return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How probable a given output is."""
+
+    tokens: tuple[Token, ...]
+    """The end of the sentence last, where the model writes one."""
+    log_prob: float
+    """Of the whole output; natural."""
+    model: ModelVersion
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +224,10 @@ class Model:
     """What `beam_size`, `length_penalty` and `max_length` are where a request leaves them out."""
     length_penalty: float
     max_length: int
+    sampling_topk: int = 1
+    sampling_topp: float = 1.0
+    temperature: float = 1.0
+    repetition_penalty: float = 1.0
     input_kind: str = "text"
     """What it can be fed: `text`, `audio`, `features` or `tensors`."""
     sample_rate: int = 0

@@ -1,6 +1,6 @@
 """The sync client."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Unpack, overload
 
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
@@ -10,8 +10,8 @@ from seqserve.v1.session_pb2 import SessionRequest
 from service.client import replies, requests
 from service.client.addresses import Ways
 from service.client.errors import as_client_errors
-from service.client.options import ClassifyOptions, SessionOptions, TranslateOptions
-from service.client.results import Classification, Model, SessionInfo, Ticket, Translation
+from service.client.options import ClassifyOptions, ScoreOptions, SessionOptions, TranslateOptions
+from service.client.results import Classification, Model, Score, SessionInfo, Ticket, Translation
 from service.client.session import Session
 from service.client.streams import TokenStream
 from service.client.sync_calls import Send
@@ -52,7 +52,7 @@ class Client(Words, Signals, Language):
         return self._many(replies.translations, self._send_translate(options), texts)
 
     def stream_translate(self, text: str, **options: Unpack[TranslateOptions]) -> TokenStream:
-        """Translate one text token by token; greedy unless a beam is asked for, which has to end before it streams."""
+        """Translate one text token by token; greedy unless told otherwise; of a beam, what has become certain."""
         request = requests.stream_translate(text, options)
         call = self._sequences.StreamTranslate(request, timeout=self._within(options.get("timeout")))
         return TokenStream(self._messages(call), call.cancel)
@@ -77,6 +77,12 @@ class Client(Words, Signals, Language):
     ) -> Iterator[Classification]:
         """Label any number of texts, in order, each as soon as it can be; errors as in `translate_many`."""
         return self._many(replies.classifications, self._send_classify(options), texts)
+
+    def score(self, pairs: Sequence[tuple[str, str]], **options: Unpack[ScoreOptions]) -> list[Score]:
+        """How probable given outputs are: (source, output) pairs, in order; an empty source for language models."""
+        parts = range(0, len(pairs), self._max_texts)
+        found = [self._score(pairs[at : at + self._max_texts], options) for at in parts]
+        return [score for part in found for score in part]
 
     def session(self, **options: Unpack[SessionOptions]) -> Session:
         """Open a session with a model that can stream."""
@@ -122,6 +128,10 @@ class Client(Words, Signals, Language):
         request = HealthCheckRequest(service=service)
         answer = self._asked(lambda: self._health.Check(request, timeout=self._within(timeout)))
         return bool(answer.status == HealthCheckResponse.SERVING)
+
+    def _score(self, pairs: Sequence[tuple[str, str]], options: ScoreOptions) -> list[Score]:
+        request, timeout = requests.score(pairs, options), self._within(options.get("timeout"))
+        return replies.scores(self._asked(lambda: self._sequences.Score(request, timeout=timeout)))
 
     def _send_translate(self, options: TranslateOptions) -> "Send[TranslateResponse]":
         timeout = self._within(options.get("timeout"))

@@ -78,11 +78,18 @@ async def tokens_of(
     too_long: TooLong,
     *,
     field: str = "texts[{}]",
+    max_tokens: int | None = None,
 ) -> list[list[int]]:
-    """The tokens of whole texts; `field` names the text with an index in what is refused."""
+    """The tokens of whole texts; `field` names the text with an index in what is refused.
+
+    By default a text may have as many tokens as the model reads.
+    """
     cleaned = _checked(texts, limits, field)
     encoded = await _encode(bundle.tokenizer, cleaned)
-    return [_fitted(tokens, bundle, too_long, field.format(index)) for index, tokens in enumerate(encoded)]
+    return [
+        _fitted(tokens, bundle, too_long, field.format(index), max_tokens)
+        for index, tokens in enumerate(encoded)
+    ]
 
 
 async def prompts_of(
@@ -171,13 +178,17 @@ def _check_not_blank(text: str, field: str) -> None:
         raise InvalidInput(f"{field} is {what}; expected at least one word", field=field)
 
 
-def _fitted(tokens: list[int], bundle: Bundle, too_long: TooLong, field: str) -> list[int]:
-    limit = bundle.manifest.limits.max_input_tokens
+def _fitted(
+    tokens: list[int], bundle: Bundle, too_long: TooLong, field: str, max_tokens: int | None = None
+) -> list[int]:
+    limit, does = (
+        (bundle.manifest.limits.max_input_tokens, "reads") if max_tokens is None else (max_tokens, "writes")
+    )
     if not tokens:
         raise InvalidInput(f"{field} holds nothing that can be read; expected at least one word", field=field)
     if len(tokens) > limit and too_long is TooLong.REFUSE:
         raise InvalidInput(
-            f"{field} has {len(tokens):,} tokens; {bundle.manifest.name} reads at most {limit:,}. Split the text, or "
+            f"{field} has {len(tokens):,} tokens; {bundle.manifest.name} {does} at most {limit:,}. Split the text, or "
             "ask for TOO_LONG_TRUNCATE",
             field=field,
         )
