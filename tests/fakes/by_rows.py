@@ -7,6 +7,7 @@ import numpy as np
 
 from service.engine.resident import seating
 from service.errors import StepFailed
+from service.scheduler.rollouts import stacked
 from service.step import Array, Arrays, Result, Step
 
 
@@ -31,7 +32,7 @@ class ByRows:
             replace(step, state={**step.state, **result.state})
             for step, result in zip(self._steps, results, strict=True)
         ]
-        outputs = {name: np.stack([r.outputs[name] for r in results]) for name in results[0].outputs}
+        outputs = {name: stacked([r.outputs[name] for r in results]) for name in results[0].outputs}
         return outputs, self.states
 
     @property

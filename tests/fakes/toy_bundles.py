@@ -37,7 +37,7 @@ def write_toy_translator(
         "task": "translate",
         "source_language": "es",
         "target_language": "en",
-        "graphs": {"encode": _encode(streams), "step": _step()},
+        "graphs": {"encode": _encode(streams), "step": _step(has_attention=streams)},
         "generation": Generation(max_length=32, length_penalty=1.0),
         "limits": Limits(max_input_tokens=20, max_output_tokens=40),
     }
@@ -89,7 +89,8 @@ def _encode(streams: bool) -> GraphSpec:
     return GraphSpec(file="encode.onnx", inputs=(*_tokens(), *states), outputs=(memory, *states, position))
 
 
-def _step() -> GraphSpec:
+def _step(*, has_attention: bool) -> GraphSpec:
+    attention = _tensor("attention", "float32", ("batch", "source"), "output")
     position = _tensor("position", "int64", ("batch", 1), "state")
     return GraphSpec(
         file="step.onnx",
@@ -103,6 +104,7 @@ def _step() -> GraphSpec:
         outputs=(
             _tensor("top_tokens", "int64", ("batch", "k"), "output"),
             _tensor("top_log_probs", "float32", ("batch", "k"), "output"),
+            *([attention] if has_attention else []),
             position,
         ),
     )

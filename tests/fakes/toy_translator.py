@@ -2,7 +2,8 @@
 
 Translation: the i-th word out is the i-th word in, ten further in the vocabulary (uno → one; unknown words → ten), and
 the sentence ends where it ended. The best continuation has log-probability -1/4, the second (the end, or "one" where
-the end is best) -2/4, and so on through the English words.
+the end is best) -2/4, and so on through the English words. Three quarters of the attention are on the word that is
+translated; a model that may write unknown tokens would rather write one than "ten".
 
 Classification: the label is the sum of the tokens modulo 3, with probability 1/2; the next ones have 3/8 and 1/8.
 """
@@ -16,7 +17,7 @@ import numpy as np
 
 from service.bundle import Bundle
 from service.bundle.manifest import Manifest
-from service.bundle.tokenizer import BOS, EOS
+from service.bundle.tokenizer import BOS, EOS, UNK
 from service.errors import StepFailed
 from service.step import Array, Result, Step
 from tests.fakes.by_rows import ByRows
@@ -65,7 +66,8 @@ class ToyEngine:
             self.running.set()
             assert may_run.acquire(timeout=30)
         self.on_batch(graph, len(steps))
-        results = [_GRAPHS[graph](step) for step in steps]
+        run = write_unknown if graph == "step" and self.manifest.writes_unknowns else _GRAPHS[graph]
+        results = [run(step) for step in steps]
         self.rows[graph] += len(steps)
         self.batches.append((graph, len(steps)))
         return results
@@ -103,12 +105,27 @@ def encode(step: Step) -> Result:
 def write(step: Step) -> Result:
     position, memory = int(step.state["position"][0]), step.context["memory"]
     token, expected = int(step.inputs["token"]), _word(memory, position - 1) if position else BOS
-    if position and token not in (expected, *range(FIRST_ENGLISH, VOCABULARY_SIZE)):
+    if position and token not in (expected, UNK, *range(FIRST_ENGLISH, VOCABULARY_SIZE)):
         raise StepFailed(f"token {token} follows nothing")
     best = _word(memory, position)
-    ranked = list(dict.fromkeys([best, EOS, *range(FIRST_ENGLISH, VOCABULARY_SIZE)]))[: int(step.inputs["k"])]
+    return _ranked(step, [best, EOS, *range(FIRST_ENGLISH, VOCABULARY_SIZE)])
+
+
+def write_unknown(step: Step) -> Result:
+    """As `write`, but with an unknown token before "ten"."""
+    place = min(int(step.state["position"][0]), len(step.context["memory"]) - 1)
+    if step.context["memory"][place] // 1000 != UNK:
+        return write(step)
+    return _ranked(step, [UNK, VOCABULARY_SIZE - 1, EOS, *range(FIRST_ENGLISH, VOCABULARY_SIZE)])
+
+
+def _ranked(step: Step, tokens: list[int]) -> Result:
+    position, length = int(step.state["position"][0]), len(step.context["memory"])
+    ranked = list(dict.fromkeys(tokens))[: int(step.inputs["k"])]
     log_probs = -np.arange(1, len(ranked) + 1, dtype=np.float32) / 4
-    outputs = {"top_tokens": np.array(ranked, np.int64), "top_log_probs": log_probs}
+    looked = np.full(length, 0.25 / max(1, length - 1), np.float32)
+    looked[min(position, length - 1)] = 0.75
+    outputs = {"top_tokens": np.array(ranked, np.int64), "top_log_probs": log_probs, "attention": looked}
     return Result(outputs, {"position": np.array([position + 1])})
 
 
