@@ -19,7 +19,7 @@ from service.bundle import Bundle
 from service.bundle.manifest import Manifest
 from service.bundle.tokenizer import BOS, EOS, UNK
 from service.errors import StepFailed
-from service.step import Array, Result, Step
+from service.step import Array, Arrays, Result, Step
 from tests.fakes.by_rows import ByRows
 from tests.fakes.toy_bundles import LABELS, VOCABULARY_SIZE
 
@@ -125,7 +125,11 @@ def _ranked(step: Step, tokens: list[int]) -> Result:
     log_probs = -np.arange(1, len(ranked) + 1, dtype=np.float32) / 4
     looked = np.full(length, 0.25 / max(1, length - 1), np.float32)
     looked[min(position, length - 1)] = 0.75
-    outputs = {"top_tokens": np.array(ranked, np.int64), "top_log_probs": log_probs, "attention": looked}
+    outputs: Arrays = {
+        "top_tokens": np.array(ranked, np.int64),
+        "top_log_probs": log_probs,
+        "attention": looked,
+    }
     return Result(outputs, {"position": np.array([position + 1])})
 
 
