@@ -159,7 +159,7 @@ def open_session(options: SessionOptions) -> session_pb2.SessionRequest:
             units = options.get("inspect_units") or ()
             opening.inspect.CopyFrom(session_pb2.Inspect(tensors=inspect, units=units))
     if (wait := options.get("wait_k")) is not None:
-        policy = session_pb2.SimultaneousPolicy(wait_k=_fitting("wait_k", wait) or 0)
+        policy = session_pb2.SimultaneousPolicy(wait_k=_fitting("wait_k", wait))
         opening.simultaneous.CopyFrom(policy)
     return session_pb2.SessionRequest(open=opening)
 
@@ -263,10 +263,11 @@ _DRAWS = {"sampling_topk", "sampling_topp", "temperature", "seed"}
 """Whoever gives one of them leaves it to the server that there is no beam."""
 
 
-def _fitting(name: str, value: int) -> None:
-    """Refuse here what the wire cannot carry; every other bound is the server's affair."""
+def _fitting(name: str, value: int) -> int:
+    """The value; refuses here what the wire cannot carry; every other bound is the server's affair."""
     if not -(2**31) <= value < 2**31:
         raise InvalidRequest(f"options.{name} is far out of range: {value}", Details(field=f"options.{name}"))
+    return value
 
 
 def too_long(truncate: bool) -> decoding_pb2.TooLong.ValueType:
