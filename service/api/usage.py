@@ -4,13 +4,14 @@ Counted from the messages as they go out, so that no servicer has to think of it
 (`Stream…`) the text that was read is not told in the answers, and counts a token for each four bytes of it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 BYTES_PER_TOKEN = 4
+NUM_TOKENS = "num_tokens"
 TOKENS = frozenset({"Token", "HeardToken", "TaggedWord", "PredictedStep"})
 COUNTS = frozenset({"num_source_tokens", "num_prompt_tokens", "num_tokens"})
 
@@ -54,9 +55,22 @@ class Usage:
         return max(0, now.input - before.input) + max(0, now.output - before.output)
 
 
+def _in_parameters(answer: Any) -> int:
+    """The answers of the Open Inference Protocol have no field for it, and say it in a parameter."""
+    return int(answer.parameters[NUM_TOKENS].int64_param) if NUM_TOKENS in answer.parameters else 0
+
+
+SAYS_IT_ITSELF: Mapping[str, Count] = {
+    "inference.ModelInferResponse": _in_parameters,
+    "inference.ModelStreamInferResponse": lambda answer: _in_parameters(answer.infer_response),
+}
+
+
 @cache
 def _counter(message: Descriptor, deep: bool) -> Count:
     """Counts the tokens in messages of a kind; those of a stream bring each token by itself and again in the end."""
+    if message.full_name in SAYS_IT_ITSELF:
+        return SAYS_IT_ITSELF[message.full_name]
     parts = [part for field in message.fields if (part := _part(field, deep))]
     return lambda value: sum(part(value) for part in parts)
 
@@ -65,7 +79,7 @@ def _part(field: FieldDescriptor, deep: bool) -> Count | None:
     name = field.name
     if name in COUNTS:
         return lambda value: int(getattr(value, name))
-    if field.message_type is None:
+    if field.message_type is None or field.message_type.GetOptions().map_entry:
         return None
     if field.is_repeated and field.message_type.name in TOKENS:
         return lambda value: len(getattr(value, name))

@@ -625,7 +625,9 @@ class ModelInferResponse(_message.Message):
     model_version: _builtins.str
     id: _builtins.str
     @_builtins.property
-    def parameters(self) -> _containers.MessageMap[_builtins.str, Global___InferParameter]: ...
+    def parameters(self) -> _containers.MessageMap[_builtins.str, Global___InferParameter]:
+        """num_tokens: inputs that were read for this answer, and tokens that were written."""
+
     @_builtins.property
     def outputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelInferResponse.InferOutputTensor]: ...
     @_builtins.property

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 from seqserve.inference import grpc_service_pb2 as wire
 from service.api.inference.offer import Offer, find_offer, offer_of
@@ -11,9 +12,11 @@ from service.api.inference.sequences import Caller, Key, Sequences, unknown_sequ
 from service.api.inference.statistics import Measured, Statistics
 from service.api.inference.tensors import inputs_from_proto, outputs_to_proto
 from service.api.inference.texts import answer_next_text, answer_texts
+from service.api.usage import NUM_TOKENS
 from service.config import LimitSettings
 from service.errors import InvalidInput, NotPossible, TimedOut
 from service.registry import Registry, Served
+from service.sessions import Session
 from service.step import Array
 from service.tasks.tensors import TensorGraph, keeps_something, run_next, run_rows, stacked
 
@@ -21,6 +24,15 @@ Tensors = Mapping[str, Array]
 """By name, `[rows, …]`."""
 OUTPUT_PARAMETERS = {"binary_data"}
 """Of the HTTP form of this protocol; here answers have the form of their request."""
+
+
+class Answered(NamedTuple):
+    """What came of a request."""
+
+    offer: Offer
+    arrays: Tensors
+    num_tokens: int
+    """Inputs that were read and outputs that were written."""
 
 
 class Inference:
@@ -46,23 +58,24 @@ class Inference:
             parameters = Parameters.from_proto(request.parameters)
             async with _within(parameters.timeout_s):
                 if parameters.sequence is None:
-                    offer, arrays = await self._alone(request, parameters, measured)
+                    answered = await self._alone(request, parameters, measured)
                 else:
-                    offer, arrays = await self._next(
-                        request, parameters, parameters.sequence, caller, measured
-                    )
-        return _response(request, offer, arrays)
+                    answered = await self._next(request, parameters, parameters.sequence, caller, measured)
+        return _response(request, answered)
 
     async def _alone(
         self, request: wire.ModelInferRequest, parameters: Parameters, measured: Measured
-    ) -> tuple[Offer, Tensors]:
+    ) -> Answered:
         offer = measured.offer = find_offer(self._registry, request.model_name, request.model_version)
         tensors = _tensors(request, self._max_rows, measured)
         if offer.graph is None:
             text = _text(offer, request, tensors)
-            return offer, await answer_texts(offer.served, text, parameters.options, self._limits)
+            return Answered(offer, *await answer_texts(offer.served, text, parameters.options, self._limits))
         graph = _graph(offer, offer.graph, request, parameters)
-        return offer, stacked(await run_rows(offer.served, graph, graph.rows(tensors)))
+        rows = graph.rows(tensors)
+        return Answered(
+            offer, stacked(await run_rows(offer.served, graph, rows)), sum(map(graph.length, rows))
+        )
 
     async def _next(
         self,
@@ -71,7 +84,7 @@ class Inference:
         sequence: SequenceId,
         caller: Caller,
         measured: Measured,
-    ) -> tuple[Offer, Tensors]:
+    ) -> Answered:
         """The next request of a sequence; the graphs of a model go on with one another's."""
         key, starts_on = self._key(request, parameters, sequence, caller)
         ends = parameters.ends
@@ -79,12 +92,15 @@ class Inference:
             offer = measured.offer = offer_of(session.served, request.model_name)
             _check_goes_on(offer, request.model_version)
             tensors = _tensors(request, 1, measured)
+            before = _consumed(session)
             if offer.graph is None:
                 text, options = _text(offer, request, tensors), parameters.options
-                return offer, await answer_next_text(session, text, options, self._limits, ends=ends)
-            graph = _graph(offer, offer.graph, request, parameters)
-            [row] = graph.rows(tensors)
-            return offer, stacked([await run_next(session, graph, row)])
+                arrays = await answer_next_text(session, text, options, self._limits, ends=ends)
+            else:
+                graph = _graph(offer, offer.graph, request, parameters)
+                [row] = graph.rows(tensors)
+                arrays = stacked([await run_next(session, graph, row)])
+            return Answered(offer, arrays, _consumed(session) - before)
 
     def _key(
         self, request: wire.ModelInferRequest, parameters: Parameters, sequence: SequenceId, caller: Caller
@@ -169,10 +185,17 @@ def _check_outputs(request: wire.ModelInferRequest, known: Sequence[str]) -> Non
             )
 
 
-def _response(request: wire.ModelInferRequest, offer: Offer, arrays: Tensors) -> wire.ModelInferResponse:
+def _consumed(session: Session) -> int:
+    standing = session.standing
+    return standing.input_position + standing.output_position
+
+
+def _response(request: wire.ModelInferRequest, answered: Answered) -> wire.ModelInferResponse:
+    offer, arrays = answered.offer, answered.arrays
     response = wire.ModelInferResponse(
         model_name=offer.name, model_version=offer.served.manifest.version, id=request.id
     )
+    response.parameters[NUM_TOKENS].int64_param = answered.num_tokens
     names = [output.name for output in request.outputs] or list(arrays)
     columns = {name: _with_columns(arrays[name]) for name in names}
     return outputs_to_proto(columns, response, raw=bool(request.raw_input_contents))

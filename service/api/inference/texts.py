@@ -29,17 +29,20 @@ NUM_LABELS = "num_labels"
 
 async def answer_texts(
     served: Served, texts: Array, options: Options, limits: LimitSettings
-) -> dict[str, Array]:
-    """What the model's task makes of whole texts `[rows, 1]`, as tensors `[rows, columns]`."""
+) -> tuple[dict[str, Array], int]:
+    """What the model's task makes of whole texts `[rows, 1]`, as tensors `[rows, columns]`, and how many tokens."""
     decoded = texts_of(texts)
     if served.manifest.task == "translate":
         chosen = _decoding_options(served.manifest, options)
         tokens = await tokens_of(decoded, served.bundle, limits, TooLong.REFUSE)
         translations = await translate(served, tokens, chosen)
-        return _of_hypotheses([translation.hypotheses for translation in translations])
+        written = (len(found.tokens) for each in translations for found in each.hypotheses)
+        num_tokens = sum(each.num_source_tokens for each in translations) + sum(written)
+        return _of_hypotheses([translation.hypotheses for translation in translations]), num_tokens
     num_labels = _num_labels(options)
     tokens = await tokens_of(decoded, served.bundle, limits, TooLong.REFUSE)
-    return _of_labels([each.labels for each in await classify(served, tokens, num_labels)])
+    found = await classify(served, tokens, num_labels)
+    return _of_labels([each.labels for each in found]), sum(each.num_tokens for each in found)
 
 
 async def answer_next_text(

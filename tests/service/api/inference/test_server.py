@@ -183,3 +183,36 @@ async def test_a_full_house_says_when_to_try_again(tmp_path: Path) -> None:
             await best(toys, [4], **in_sequence(3, starts=True))
         assert full.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert await best(toys, [5], **in_sequence(1)) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "num"),
+    [
+        ("toy-intents", text("uno dos", "tres"), 3),
+        (GRAPH, tokens([4, 5, 6], [7, 8, 9]), 6),
+        ("toy-es-en", text("uno dos"), 4),
+    ],
+)
+async def test_an_answer_says_how_many_tokens_it_stands_for(
+    toys: Toys, name: str, given: Any, num: int
+) -> None:
+    answer = await stub(toys).ModelInfer(request(name, given))
+    assert answer.parameters["num_tokens"].int64_param == num
+
+
+async def test_in_a_sequence_only_the_new_ones_count(toys: Toys) -> None:
+    for ids in ([4, 5], [6]):
+        answer = await stub(toys).ModelInfer(
+            request(GRAPH, tokens(ids), **in_sequence(1, starts=len(ids) == 2))
+        )
+        assert answer.parameters["num_tokens"].int64_param == len(ids)
+
+
+async def test_tokens_of_this_protocol_count_for_the_quota_too(tmp_path: Path) -> None:
+    async with serve_toys(tmp_path, quotas={"tokens_per_s": 0.1, "burst_s": 100.0}) as toys:
+        service = stub(toys)
+        await service.ModelConfig(wire.ModelConfigRequest(name=GRAPH))
+        for _ in range(2):
+            await service.ModelInfer(request(GRAPH, tokens([4, 5, 6, 7, 8, 9])))
+        async with denied("RESOURCE_EXHAUSTED"):
+            await service.ModelInfer(request(GRAPH, tokens([4])))
