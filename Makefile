@@ -86,7 +86,7 @@ $(SERVE_READY): pyproject.toml
 
 $(DEV_READY): pyproject.toml
 	@$(make-venv)
-	$(BIN)/python -m pip install --quiet --editable '.[train,redis,otel,pictures,bench,dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[train,redis,otel,pictures,datasets,bench,dev]'
 	@touch $(SERVE_READY) $@
 
 # An environment that an interrupt left without pip is made again.

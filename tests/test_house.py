@@ -137,7 +137,10 @@ def test_make_installs_once(tmp_path: Path) -> None:
     assert "pip install" in make("--dry-run", "serve", f"VENV={tmp_path}").stdout
     (tmp_path / ".ready-to-serve").touch()
     assert "pip install" not in make("--dry-run", "serve", f"VENV={tmp_path}").stdout
-    assert "[train,redis,otel,pictures,bench,dev]" in make("--dry-run", "test", f"VENV={tmp_path}").stdout
+    assert (
+        "[train,redis,otel,pictures,datasets,bench,dev]"
+        in make("--dry-run", "test", f"VENV={tmp_path}").stdout
+    )
 
 
 def test_every_make_command_in_the_readme_exists() -> None:

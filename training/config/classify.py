@@ -9,8 +9,9 @@ from training.config.sections import DataSection, EncoderSection, Fraction, Posi
 class LabelledData(DataSection):
     """Texts with a label each."""
 
-    format: Literal["tsv", "jsonl"] = "tsv"
-    """`tsv`: columns; `jsonl`: an object a line."""
+    format: Literal["tsv", "jsonl", "datasets"] = "tsv"
+    """`tsv`: columns; `jsonl`: an object a line; `datasets`: sets of the Hugging Face Hub ("stanfordnlp/sst2#train")
+    or local files ("parquet:texts.parquet"), by the library of that name."""
     columns: tuple[str, ...] = ("label", "text")
     """The field in each TSV column, left to right."""
     label: str = "label"

@@ -1,6 +1,6 @@
 """Tables that recipes of several tasks have, and what all tables obey."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -47,6 +47,17 @@ class TokenizerSection(Section):
     """Rarer pairs of subwords are not merged; rarer characters are unknown."""
     lowercase: bool = False
     """Lowercase every text, in training and in serving."""
+    dropout: Fraction = 0.0
+    """Of merges, while training: a text is cut another way each time (BPE-dropout, Provilkov et al. 2020)."""
+
+
+S = TypeVar("S", bound=Section)
+
+
+def _with_recurrent_weights(section: S, cell: str, weight_dropout: float) -> S:
+    if cell == "mingru" and weight_dropout:
+        raise ValueError("mingru has no recurrent weights that weight_dropout could drop")
+    return section
 
 
 class EncoderSection(Section):
@@ -64,6 +75,14 @@ class EncoderSection(Section):
     """Add to each layer's output its input, where both are of one size."""
     norm: bool = False
     """Layer normalisation of what goes into each layer."""
+    variational: bool = False
+    """One dropout mask for all positions of a sequence (Gal & Ghahramani 2016), on what goes into each layer."""
+    weight_dropout: Fraction = 0.0
+    """Share of the weights between h and the next h that a training pass is without (Merity et al. 2018)."""
+
+    @model_validator(mode="after")
+    def _has_weights_to_drop(self) -> Self:
+        return _with_recurrent_weights(self, self.cell, self.weight_dropout)
 
 
 class DecoderSection(Section):
@@ -83,6 +102,14 @@ class DecoderSection(Section):
     """Add to each layer's output its input, where both are of one size."""
     norm: bool = False
     """Layer normalisation of what goes into each layer."""
+    variational: bool = False
+    """One dropout mask for all positions of a sequence (Gal & Ghahramani 2016), on what goes into each layer."""
+    weight_dropout: Fraction = 0.0
+    """Share of the weights between h and the next h that a training pass is without (Merity et al. 2018)."""
+
+    @model_validator(mode="after")
+    def _has_weights_to_drop(self) -> Self:
+        return _with_recurrent_weights(self, self.cell, self.weight_dropout)
 
 
 class TrainingSection(Section):
@@ -108,6 +135,8 @@ class TrainingSection(Section):
     """Evaluations without a better dev loss before training stops."""
     label_smoothing: Fraction = 0.1
     """Probability spread evenly over the vocabulary."""
+    ema: Fraction = 0.0
+    """Decay of a moving average of the weights that is evaluated and kept in their place; 0: none."""
     clip_norm: Annotated[float, Field(gt=0)] = 1.0
     """Upper bound of the gradient's norm."""
     max_epochs: Positive = 20

@@ -11,11 +11,14 @@ from training.config.sections import DataSection, DecoderSection, EncoderSection
 class PairData(DataSection):
     """Sentence pairs."""
 
-    format: Literal["tsv", "parallel", "jsonl"] = "tsv"
+    format: Literal["tsv", "parallel", "jsonl", "datasets"] = "tsv"
     """`tsv`: a pair a line; `parallel`: a file per language, its name written with `{language}`; `jsonl`: an object a
-    line, its fields the languages."""
+    line, its fields the languages; `datasets`: sets of the Hugging Face Hub ("wmt16/de-en#train") or local files
+    ("parquet:pairs.parquet"), by the library of that name."""
     columns: tuple[str, ...] = ()
-    """The language of each TSV column, left to right."""
+    """The language of each TSV column, left to right; of `datasets`, of each of the `fields`."""
+    fields: tuple[str, ...] = ()
+    """Of `datasets`: where each of the columns is, such as "translation.en"; left out: under its language."""
     max_length: Positive = 60
     """Training pairs with more subwords than this on either side are left out."""
 

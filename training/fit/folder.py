@@ -4,7 +4,7 @@ recipe.toml, and of tokenizer.json, labels.txt, features.json what the task has:
 last.pt                                     where it stands
 best-{loss}-{epoch}.pt                      the best checkpoints, best first
 averaged.pt                                 their mean: what `seqserve export` takes
-log.jsonl  tensorboard/                     how it went
+log.jsonl  curve.png  tensorboard/          how it went
 """
 
 from pathlib import Path

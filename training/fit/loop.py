@@ -17,6 +17,7 @@ from training.config import Recipe
 from training.data.batches import Batch, Plan
 from training.fit.budget import Budget
 from training.fit.devices import Place, total
+from training.fit.ema import Average
 from training.fit.folder import Folder
 from training.fit.progress import Reporter
 from training.fit.schedule import Schedule
@@ -43,6 +44,7 @@ class Fit:
         betas = self._section.betas
         self._optimizer = torch.optim.Adam(self._parameters, self._section.learning_rate, betas, fused=True)
         self._schedule = Schedule(self._section)
+        self._average = Average(self._objective.model, self._section.ema)
         self._dev = task.dev_batches()
         self._epoch = self._next_batch = self._step = 0
         self._budget = Budget(self._section)
@@ -84,6 +86,7 @@ class Fit:
             "carried": self._objective.carried(),
             "optimizer": self._optimizer.state_dict(),
             "schedule": self._schedule.state(),
+            "average": self._average.state(),
             "random": _random_state(),
             "epoch": self._epoch,
             "next_batch": self._next_batch,
@@ -96,6 +99,7 @@ class Fit:
         self._objective.model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.restore(state["schedule"])
+        self._average.restore(state.get("average"))
         if self._place.is_first:  # the others' is not kept
             self._objective.carry(state.get("carried"))
         self._epoch, self._next_batch, self._step = state["epoch"], state["next_batch"], state["step"]
@@ -126,6 +130,7 @@ class Fit:
         nn.utils.clip_grad_norm_(self._parameters, self._section.clip_norm)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
+        self._average.update()
         self._step, self._next_batch = self._step + 1, self._next_batch + 1
         self._reporter.update(self._step, self._budget.spent, float(loss.detach()) / mine, targets, rate)
 
@@ -151,10 +156,11 @@ class Fit:
         self._save()
 
     def _evaluate(self) -> float:
-        with evaluating(self._objective):
+        model, keep = self._objective.model, self._section.keep_best
+        with self._average.applied(), evaluating(self._objective):
             loss = mean_loss(self._objective, [batch.to(self._place.device) for batch in self._dev])
-            scores = self._task.scores(self._objective.model, self._place.device)
-        self._folder.keep_best(self._epoch, loss, self._objective.model.state_dict(), self._section.keep_best)
+            scores = self._task.scores(model, self._place.device)
+            self._folder.keep_best(self._epoch, loss, model.state_dict(), keep)
         self._folder.write_average()
         entry = {"epoch": self._epoch, "step": self._step, "minutes": self._budget.minutes, "loss": loss}
         self._reporter.evaluated(entry | scores)

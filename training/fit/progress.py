@@ -1,4 +1,4 @@
-"""What a person sees of a run: a bar on a terminal, a line now and then elsewhere, TensorBoard and `log.jsonl`."""
+"""What a person sees of a run: a bar on a terminal, lines elsewhere, TensorBoard, `log.jsonl` and its picture."""
 
 import json
 import sys
@@ -11,6 +11,8 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from torch.utils.tensorboard import SummaryWriter
+
+from training.fit.curve import draw
 
 EVERY_S = 20.0
 
@@ -25,6 +27,8 @@ class Reporter:
         self._bar = _bar() if sys.stderr.isatty() and not silent else None
         self._task = self._bar.add_task("training", total=1.0, text="") if self._bar else None
         self._window = _Window()
+        self._since = _Window()
+        """Since the last evaluation."""
 
     def __enter__(self) -> Self:
         if self._bar:
@@ -46,7 +50,8 @@ class Reporter:
 
     def update(self, step: int, spent: float, loss: float, tokens: int, rate: float) -> None:
         """After an update: mean `loss` of its `tokens` targets, and the share `spent` of the budget."""
-        self._window.add(loss * tokens, tokens, spent)
+        for window in (self._window, self._since):
+            window.add(loss * tokens, tokens, spent)
         if self._bar and self._task is not None:
             self._bar.update(self._task, completed=spent, text=self._window.text())
         if self._window.age() >= EVERY_S:
@@ -56,9 +61,12 @@ class Reporter:
         """An evaluation on dev: a line, a line of `log.jsonl`, a point in TensorBoard."""
         if self._silent:
             return
+        entry, self._since = entry | {"train_loss": self._since.loss()}, _Window()
         self.say("  ".join(f"{name} {value:.6g}" for name, value in entry.items()))
         with self._told(), self._log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
+        with self._told():
+            draw(self._log, self._log.with_name("curve.png"), self._log.parent.name)
         self._point(
             int(entry["step"]), {f"dev/{name}": value for name, value in entry.items() if name != "step"}
         )

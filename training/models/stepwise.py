@@ -31,6 +31,8 @@ class Stepwise(nn.Module):
             encoder.bidirectional,
             residual=encoder.residual,
             norm=encoder.norm,
+            variational=encoder.variational,
+            weight_dropout=encoder.weight_dropout,
         )
         self.dim = dim
         self.two_way = encoder.bidirectional

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from training.modules.depth import DeepStack
+from training.modules.dropout import drop_recurrent_weights, dropout_of
 from training.modules.mingru import MinGru
 
 State = tuple[Tensor, ...]
@@ -38,6 +39,8 @@ def build_stack(
     *,
     residual: bool = False,
     norm: bool = False,
+    variational: bool = False,
+    weight_dropout: float = 0.0,
 ) -> RecurrentStack:
     """A stack as one PyTorch module, batch first; a `DeepStack` where PyTorch has none that does it.
 
@@ -45,16 +48,19 @@ def build_stack(
     back: `weight_ih_l{k}` [gates * hidden, inputs], `weight_hh_l{k}` [gates * hidden, hidden], `bias_ih_l{k}`,
     `bias_hh_l{k}` [gates * hidden].
     """
-    if not (residual or norm or cell == "mingru"):
-        between = dropout if layers > 1 else 0.0
-        return _of_pytorch(cell, inputs, hidden, layers, dropout=between, bidirectional=bidirectional)
+    if not (residual or norm or variational or cell == "mingru"):
+        inside = dropout if layers > 1 else 0.0
+        whole = _of_pytorch(cell, inputs, hidden, layers, dropout=inside, bidirectional=bidirectional)
+        return _without_some_weights(whole, weight_dropout)
     single: list[nn.Module] = []
     for size in (inputs, *[hidden * (1 + bidirectional)] * (layers - 1)):
         if cell == "mingru":
             single.append(MinGru(size, hidden, bidirectional))
         else:
-            single.append(_of_pytorch(cell, size, hidden, 1, bidirectional=bidirectional))
-    return DeepStack(single, inputs, dropout, residual=residual, norm=norm)
+            one = _of_pytorch(cell, size, hidden, 1, bidirectional=bidirectional)
+            single.append(_without_some_weights(one, weight_dropout))
+    between = dropout_of(dropout, variational)
+    return DeepStack(single, inputs, between, residual=residual, norm=norm)
 
 
 def run_stack(
@@ -71,6 +77,12 @@ def _of_pytorch(cell: str, *sizes: int, **options: Any) -> nn.RNNBase:
     assert isinstance(stack, nn.RNNBase)
     if cell == "lstm":
         _open_forget_gates(stack)
+    return stack
+
+
+def _without_some_weights(stack: nn.RNNBase, rate: float) -> nn.RNNBase:
+    if rate:
+        drop_recurrent_weights(stack, rate)
     return stack
 
 

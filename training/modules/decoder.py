@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from training.config import DecoderSection
 from training.modules.attention import ATTENTIONS, Memory
 from training.modules.cells import STATES, State, build_stack, run_stack
+from training.modules.dropout import dropout_of
 
 
 class Bridge(nn.Module):
@@ -71,7 +72,7 @@ class Decoder(nn.Module):
         super().__init__()
         size = embedding.embedding_dim
         self.embedding = embedding
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = dropout_of(dropout, section.variational)
         self.bridge = Zero(section) if section.first_state == "zero" else Bridge(encoder, section)
         self.attention = ATTENTIONS[section.attention](encoder, section.hidden)
         inputs = size + (self.attention.size if self.attention.before_cell else 0)
@@ -83,6 +84,8 @@ class Decoder(nn.Module):
             dropout,
             residual=section.residual,
             norm=section.norm,
+            variational=section.variational,
+            weight_dropout=section.weight_dropout,
         )
         self.readout = Readout(section.hidden, self.attention.size, size)
 

@@ -6,13 +6,13 @@
 The state holds each layer's own h, before anything is added to it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-Outputs = Tensor | PackedSequence
+from training.modules.dropout import Outputs, mapped
 
 
 class DeepStack(nn.Module):
@@ -23,7 +23,7 @@ class DeepStack(nn.Module):
     """
 
     def __init__(
-        self, layers: Sequence[nn.Module], inputs: int, dropout: float, *, residual: bool, norm: bool
+        self, layers: Sequence[nn.Module], inputs: int, dropout: nn.Module, *, residual: bool, norm: bool
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
@@ -35,7 +35,7 @@ class DeepStack(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(each) for each in sizes) if norm else None
         self.residual = [residual and each == size for each in sizes]
         """Which layers add their input to their output."""
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = dropout
 
     def forward(
         self, inputs: Outputs, state: Tensor | tuple[Tensor, ...] | None = None
@@ -51,13 +51,13 @@ class DeepStack(nn.Module):
     def _layer(
         self, number: int, x: Outputs, state: tuple[Tensor, ...] | None
     ) -> tuple[Outputs, tuple[Tensor, ...]]:
-        given = _mapped(self.norms[number], x) if self.norms else x
+        given = mapped(self.norms[number], x) if self.norms else x
         first = state if state is None or len(state) > 1 else state[0]
         outputs, final = self.layers[number](given, first)
         if number < self.num_layers - 1:
-            outputs = _mapped(self.dropout, outputs)
+            outputs = self.dropout(outputs)
         if self.residual[number]:
-            outputs = _mapped(lambda own: own + _data(x), outputs)
+            outputs = mapped(lambda own: own + _data(x), outputs)
         return outputs, final if isinstance(final, tuple) else (final,)
 
     def _of(self, number: int, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -68,8 +68,3 @@ class DeepStack(nn.Module):
 
 def _data(x: Outputs) -> Tensor:
     return x.data if isinstance(x, PackedSequence) else x
-
-
-def _mapped(change: Callable[[Tensor], Tensor], x: Outputs) -> Outputs:
-    """What is done position by position is done to packed ones alike."""
-    return x._replace(data=change(x.data)) if isinstance(x, PackedSequence) else change(x)

@@ -7,6 +7,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from service.bundle.tokenizer import UNK
 from training.config import EncoderSection
 from training.modules.cells import State, build_stack, run_stack
+from training.modules.dropout import dropout_of
 
 
 class Encoder(nn.Module):
@@ -20,7 +21,7 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         self.embedding = embedding
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = dropout_of(dropout, section.variational)
         self.token_dropout = token_dropout
         self.recurrence = build_stack(
             section.cell,
@@ -31,6 +32,8 @@ class Encoder(nn.Module):
             section.bidirectional,
             residual=section.residual,
             norm=section.norm,
+            variational=section.variational,
+            weight_dropout=section.weight_dropout,
         )
         self.directions = 2 if section.bidirectional else 1
         self.size = section.hidden * self.directions

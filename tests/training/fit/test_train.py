@@ -164,3 +164,45 @@ def test_a_label_that_only_dev_has_is_told(tmp_path: Path) -> None:
     recipe.write_text(LABELLED.format(pooling="max").replace('dev = ["labels.tsv"]', 'dev = ["more.tsv"]'))
     with pytest.raises(DataError, match=r"labels that do not occur in data\.train: y"):
         train(recipe, tmp_path, tmp_path / "out")
+
+
+def test_every_comfort_at_once_is_gone_on_with_as_if_never_stopped(tmp_path: Path, toy_data: Path) -> None:
+    def recipe(epochs: int) -> Path:
+        path, text = tmp_path / "comforts.toml", write_recipe(tmp_path, epochs).read_text()
+        text = text.replace("vocab_size = 40", "vocab_size = 40\ndropout = 0.2")
+        text = text.replace("[training]", "[training]\nema = 0.9\ndecay_start = 1.0")
+        path.write_text(
+            text.replace("hidden = 16,", "hidden = 16, variational = true, weight_dropout = 0.2,")
+        )
+        return path
+
+    assert train(recipe(2), toy_data, tmp_path / "whole")
+    assert train(recipe(1), toy_data, tmp_path / "halves")
+    assert train(recipe(2), toy_data, tmp_path / "halves")
+    assert same(weights(tmp_path / "whole", "last.pt"), weights(tmp_path / "halves", "last.pt"))
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "halves"))
+    assert (tmp_path / "whole" / "curve.png").read_bytes().startswith(b"\x89PNG")
+    entries = [json.loads(line) for line in (tmp_path / "whole" / "log.jsonl").read_text().splitlines()]
+    assert all(entry["train_loss"] > 0 for entry in entries)
+
+
+def test_what_is_kept_is_the_moving_average(tmp_path: Path, toy_data: Path) -> None:
+    path = tmp_path / "ema.toml"
+    path.write_text(write_recipe(tmp_path, 1).read_text().replace("[training]", "[training]\nema = 0.99"))
+    assert train(path, toy_data, tmp_path / "out")
+    last = checkpoints.load(tmp_path / "out" / "last.pt")
+    [best] = (tmp_path / "out").glob("best-*.pt")
+    kept = checkpoints.load(best)["model"]
+    config = checkpoints.load(tmp_path / "out" / "averaged.pt")["config"]
+    model = build(parse_recipe(config), Vocabulary.read(tmp_path / "out"))
+    means = zip((name for name, _ in model.named_parameters()), last["average"]["mean"], strict=True)
+    assert all(torch.equal(kept[name], mean) for name, mean in means)
+    assert not same(kept, last["model"])
+
+
+def test_characters_have_no_merges_to_leave_out(tmp_path: Path, toy_data: Path) -> None:
+    path = tmp_path / "characters.toml"
+    text = write_recipe(tmp_path).read_text()
+    path.write_text(text.replace("vocab_size = 40", 'vocab_size = 40\nkind = "characters"\ndropout = 0.2'))
+    with pytest.raises(RecipeError, match="dropout is for subwords"):
+        train(path, toy_data, tmp_path / "out")

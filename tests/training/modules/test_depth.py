@@ -7,6 +7,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from training.modules.cells import CELLS, build_stack, run_stack
 from training.modules.depth import DeepStack
+from training.modules.dropout import PositionDropout
 
 
 @pytest.mark.parametrize("both_ways", [False, True])
@@ -19,7 +20,7 @@ def test_layers_one_by_one_are_the_stack_of_pytorch(cell: str, both_ways: bool) 
     for number, layer in enumerate(single):
         for name, weight in layer.named_parameters():
             weight.data.copy_(whole.get_parameter(name.replace("_l0", f"_l{number}")))
-    deep = DeepStack(single, 6, 0.0, residual=False, norm=False)
+    deep = DeepStack(single, 6, PositionDropout(0.0), residual=False, norm=False)
     x = pack_padded_sequence(
         torch.randn(3, 7, 6), torch.tensor([4, 7, 1]), batch_first=True, enforce_sorted=False
     )

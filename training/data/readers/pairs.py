@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from training.config import PairData
 from training.data.readers.files import DataError, column, entry_of, lines, rows, some
+from training.data.readers.hub import entries
 
 
 class Pair(NamedTuple):
@@ -44,8 +45,16 @@ def _pairs_from_jsonl(root: Path, name: str, data: PairData, source: str, target
         yield Pair(str(entry[source]), str(entry[target]))
 
 
+def _pairs_from_datasets(root: Path, name: str, data: PairData, source: str, target: str) -> Iterator[Pair]:
+    named = dict(zip(data.columns, data.fields or data.columns, strict=True))
+    column(data.columns, source), column(data.columns, target)
+    for first, second in entries(root, name, (named[source], named[target])):
+        yield Pair(str(first), str(second))
+
+
 PAIR_FORMATS: dict[str, Callable[[Path, str, PairData, str, str], Iterator[Pair]]] = {
     "tsv": _pairs_from_tsv,
     "parallel": _pairs_from_parallel,
     "jsonl": _pairs_from_jsonl,
+    "datasets": _pairs_from_datasets,
 }

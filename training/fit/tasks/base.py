@@ -80,7 +80,11 @@ class Task(ABC, Generic[R, M]):
 
     def batch(self, rows: list[int]) -> Batch:
         """The training examples with these indexes."""
-        return self.collate([self.train[index] for index in rows])
+        return self.collate([self.example(index) for index in rows])
+
+    def example(self, index: int) -> Example:
+        """One training example, as it is in the epoch that was planned last."""
+        return self.train[index]
 
     def dev_batches(self) -> list[Batch]:
         """All of dev once, in order of length."""

@@ -8,11 +8,12 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from training.config import ClassificationRecipe
-from training.data.batches import Batch, Example
+from training.data.batches import Batch, Example, Plan
 from training.data.readers import DataError, Labelled, read_both, read_labelled
 from training.data.tokenizers import learn_tokenizer
 from training.data.vocabulary import Vocabulary
-from training.fit.tasks.base import Objective, Task, within
+from training.fit.tasks.base import Objective, Task
+from training.fit.tasks.cuts import Cuts, kept_within
 from training.models.classifier import Classifier
 
 
@@ -42,8 +43,20 @@ class Classification(Task[ClassificationRecipe, Classifier]):
         train, dev = read_both(lambda files: read_labelled(root, files, data), data, attrgetter("text"))
         tokenizer = given.subwords or learn_tokenizer((example.text for example in train), recipe.tokenizer)
         self.vocabulary = Vocabulary(tokenizer, sorted({example.label for example in train}))
-        self.train = within(self._examples(train), data.max_length)
+        self._cuts = Cuts.of(recipe, self.vocabulary.tokenizer)
+        texts = [text for text in train if self.vocabulary.tokenizer.encode(text.text)]
+        self._texts, self.train = kept_within(texts, self._examples(texts), data.max_length)
         self.dev = self._examples(dev)
+
+    def plan(self, epoch: int) -> Plan:
+        self._cuts.epoch = epoch
+        return super().plan(epoch)
+
+    def example(self, index: int) -> Example:
+        known = super().example(index)
+        if not self._cuts:
+            return known
+        return Example(self._cuts.of_text(self._texts[index].text, index), known.target)
 
     def objective(self) -> ClassificationObjective:
         model = Classifier.from_recipe(self._recipe, self.vocabulary)

@@ -9,14 +9,15 @@ from torch import Tensor
 from service.bundle.tokenizer import BOS, EOS, PAD, Tokenizer
 from service.bundle.waiting import WHOLE, word_starts
 from training.config import SimultaneousSection, TranslationRecipe
-from training.data.batches import Batch, Example
+from training.data.batches import Batch, Example, Plan
 from training.data.readers import Pair, read_both, read_pairs
 from training.data.scores import score_translations
 from training.data.tokenizers import learn_tokenizer
 from training.data.vocabulary import Vocabulary
 from training.data.waiting import draw_wait, visible
 from training.fit.losses import smoothed_cross_entropy
-from training.fit.tasks.base import Objective, Task, evenly, within
+from training.fit.tasks.base import Objective, Task, evenly
+from training.fit.tasks.cuts import Cuts, kept_within
 from training.models.greedy import translate
 from training.models.seq2seq import Seq2Seq
 
@@ -75,8 +76,19 @@ class Translation(Task[TranslationRecipe, Seq2Seq]):
         )
         sides = (side for pair in pairs for side in pair)
         self.vocabulary = Vocabulary(given.subwords or learn_tokenizer(sides, recipe.tokenizer))
-        self.train = within(self._examples(pairs), data.max_length)
+        self._cuts = Cuts.of(recipe, self.vocabulary.tokenizer)
+        self._pairs, self.train = kept_within(pairs, self._examples(pairs), data.max_length)
         self.dev = self._examples(self._dev)
+
+    def plan(self, epoch: int) -> Plan:
+        self._cuts.epoch = epoch
+        return super().plan(epoch)
+
+    def example(self, index: int) -> Example:
+        if not self._cuts:
+            return super().example(index)
+        source, target = (self._cuts.of_text(text, index) for text in self._pairs[index])
+        return Example([*source, EOS], [BOS, *target, EOS])
 
     def objective(self) -> TranslationObjective:
         recipe = self._recipe
