@@ -17,7 +17,7 @@ METHODS = tuple(
 CODES = "OK", "INTERNAL", "RESOURCE_EXHAUSTED"
 """Statuses whose first occurrence has to show."""
 EVICTIONS = (*(why.value for why in Why), MEMORY)
-SOURCES = tuple(source.value for source in Source if source is not Source.NOWHERE)
+SOURCES = tuple(source.value for source in Source)
 REFUSALS = "missing", "malformed", "key", "unknown_key", "expired_key", "certificate", "owner", "role"
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
+from typing import Literal
 
 from seqserve.v1 import session_pb2
 from service import logs
@@ -27,7 +28,7 @@ from service.api.session_converters import (
 from service.config import LimitSettings
 from service.errors import InvalidInput, NotPossible
 from service.registry import Registry
-from service.sessions import Holding, Parted, Session, Sessions, Source
+from service.sessions import Holding, Parted, Session, Sessions
 from service.tasks.conversation import Conversation
 from service.tasks.kinds import check_streams, kind_of
 
@@ -60,8 +61,8 @@ class SessionStream:
             first = await anext(requests, None)
         if first is None:
             return
-        session_id, source = await self._session_id(first), _source_of(first)
-        async with self._sessions.hold(self._owner, session_id, source) as holding:
+        session_id, resumed_by = await self._session_id(first), _resumed_by(first)
+        async with self._sessions.hold(self._owner, session_id, resumed_by) as holding:
             logs.belongs_to(session=logs.tail_of(session_id))
             yield opened_to_proto(holding.session)
             try:
@@ -183,11 +184,11 @@ class SessionStream:
         self._sessions.metrics.turns_repeated.labels(outcome).inc()
 
 
-def _source_of(first: session_pb2.SessionRequest) -> Source | None:
-    """Where the session comes from, as far as its first request says so."""
-    if first.HasField("open"):
-        return Source.NOWHERE
-    return Source.TICKET if first.resume.ticket else None
+def _resumed_by(first: session_pb2.SessionRequest) -> Literal["", "id", "ticket"]:
+    """By what the first request resumes a session; empty where it opens one."""
+    if not first.HasField("resume"):
+        return ""
+    return "ticket" if first.resume.ticket else "id"
 
 
 _ANSWERS: dict[str, Callable[[SessionStream, session_pb2.SessionRequest, Holding], Responses]] = {

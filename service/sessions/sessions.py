@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 
@@ -48,10 +48,8 @@ FindModel = Callable[[str, str], Served]
 
 
 class Source(StrEnum):
-    """Where a session was before a stream took hold of it."""
+    """Where a session was before a stream resumed it."""
 
-    NOWHERE = "nowhere"
-    """It is new."""
     MEMORY = "memory"
     STORE = "store"
     TICKET = "ticket"
@@ -133,16 +131,19 @@ class Sessions:
         return fork
 
     @asynccontextmanager
-    async def hold(self, owner: str, session_id: str, source: Source | None = None) -> AsyncIterator[Holding]:
+    async def hold(
+        self, owner: str, session_id: str, resumed_by: Literal["", "id", "ticket"] = ""
+    ) -> AsyncIterator[Holding]:
         """Hold a session while inside, fetched from the store where it is not here; it is saved on the way out.
 
-        `source` tells where it is from, if that is neither memory nor store.
+        `resumed_by` is by what a stream resumes it, which is counted; empty where none does.
         """
         async with self._resuming(owner, session_id):
             found_in = await self._fetch(owner, session_id)
             holding = await self._table.take(owner, session_id)
-        if source is not Source.NOWHERE:
-            self.metrics.sessions_resumed.labels(source or found_in).inc()
+        if resumed_by:
+            source = Source.TICKET if resumed_by == "ticket" else found_in
+            self.metrics.sessions_resumed.labels(source).inc()
         try:
             yield holding
         finally:

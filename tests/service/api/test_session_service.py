@@ -146,6 +146,9 @@ async def test_a_ticket_goes_on_on_a_server_that_has_the_key_and_no_store(tmp_pa
             assert (resumed.session_id, resumed.next_turn) == (opened.session_id, 1)
             await talk.feed("s tres")
             assert (await talk.generate())[-1].hypotheses[0].text == "one two three"
+        value = second.server.metrics.registry.get_sample_value
+        assert value("seqserve_sessions_resumed_total", {"source": "ticket"}) == 1
+        assert value("seqserve_sessions_resumed_total", {"source": "memory"}) == 0
 
 
 async def test_an_old_ticket_is_no_way_back(toys: Toys) -> None:
