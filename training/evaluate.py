@@ -6,6 +6,7 @@ from typing import Literal
 
 from training.config import (
     DataSection,
+    DescribedData,
     LabelledData,
     PairData,
     RecordedData,
@@ -15,6 +16,7 @@ from training.config import (
     load_recipe,
 )
 from training.data.readers import Labelled, Pair, Tagged, read_labelled, read_pairs, read_tagged
+from training.data.readers.described import Described, read_described
 from training.data.readers.recordings import Utterance, read_split, read_utterances
 from training.data.readers.series import Series, read_series
 from training.data.rouge import score_rouge
@@ -30,6 +32,7 @@ from training.data.scores import (
 __all__ = [
     "BleuScore",
     "label_tokens",
+    "read_test_descriptions",
     "read_test_pairs",
     "read_test_recordings",
     "read_test_series",
@@ -106,6 +109,13 @@ def read_test_recordings(file: Path, model: str, sample_rate: int) -> list[Utter
         data = known.model_copy(update={"dev": (file.name,)})
         return read_split(file.parent, "test", data, sample_rate)
     return read_utterances(file.parent, (file.name,), sample_rate)
+
+
+def read_test_descriptions(file: Path, model: str) -> list[Described]:
+    """Vectors with their descriptions, of a JSONL file; what fields are called is as in the model's recipe."""
+    known = _data_of(model)
+    data = known if isinstance(known, DescribedData) else DescribedData(train=("none",), dev=("none",))
+    return read_described(file.parent, (file.name,), data)
 
 
 def read_test_series(file: Path, model: str, columns: tuple[str, ...], label: str = "") -> Series:

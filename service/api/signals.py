@@ -6,12 +6,19 @@ from typing import Any
 import grpc
 
 from seqserve.v1 import input_pb2, model_pb2, sequence_pb2
-from service.api.converters import heard_to_proto, model_version_to_proto, predicted_to_proto
+from service.api.converters import (
+    heard_to_proto,
+    hypothesis_to_proto,
+    model_version_to_proto,
+    options_from_proto,
+    predicted_to_proto,
+)
 from service.api.input_converters import array_to_proto, audio_from_proto, features_from_proto
 from service.bundle.manifest import Task
 from service.config import LimitSettings
 from service.errors import InvalidInput
 from service.registry import Served
+from service.tasks.caption import Caption, caption
 from service.tasks.predict import Prediction, predict
 from service.tasks.transcribe import Transcription, transcribe
 
@@ -47,6 +54,22 @@ class SignalCalls:
         return sequence_pb2.PredictResponse(
             model=model_version_to_proto(served), predictions=map(prediction_to_proto, found)
         )
+
+    async def Caption(  # noqa: N802
+        self, request: sequence_pb2.CaptionRequest, context: Context
+    ) -> sequence_pb2.CaptionResponse:
+        served = self._find(request.model, "caption")
+        options = options_from_proto(request.options, served.manifest)
+        fields = fields_of("vectors", request.vectors, self._limits)
+        vectors = [features_from_proto(*pair) for pair in zip(request.vectors, fields, strict=True)]
+        found = await caption(served, vectors, fields, options)
+        return sequence_pb2.CaptionResponse(
+            model=model_version_to_proto(served), captions=map(caption_to_proto, found)
+        )
+
+
+def caption_to_proto(found: Caption) -> sequence_pb2.Captioning:
+    return sequence_pb2.Captioning(hypotheses=map(hypothesis_to_proto, found.hypotheses))
 
 
 def fields_of(name: str, items: Sequence[Any], limits: LimitSettings) -> list[str]:

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from service.cli import (
+    caption,
     classify,
     doctor,
     evaluate,
@@ -60,6 +61,7 @@ app.command("classify", rich_help_panel=SERVING)(with_access(classify.classify))
 app.command("tag", rich_help_panel=SERVING)(tag.tag)
 app.command("summarize", rich_help_panel=SERVING)(summarize.summarize)
 app.command("transcribe", rich_help_panel=SERVING)(with_access(transcribe.transcribe))
+app.command("caption", rich_help_panel=SERVING)(with_access(caption.caption))
 app.command("predict", rich_help_panel=SERVING)(with_access(predict.predict))
 app.command("models", rich_help_panel=SERVING)(with_access(models.models))
 app.command("sessions", rich_help_panel=SERVING)(with_access(sessions.sessions))

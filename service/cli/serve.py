@@ -36,6 +36,7 @@ TRY = {
     "summarize": ("summarize", "{example}"),
     "transcribe": ("transcribe", "FILE.wav"),
     "predict": ("predict", "FILE.csv"),
+    "caption": ("caption", "VECTORS.jsonl"),
 }
 """Task → the command to try it with, and its arguments."""
 

@@ -8,6 +8,7 @@ from service.bundle.manifest import Manifest
 from service.config import LimitSettings
 from service.errors import NotPossible
 from service.registry import Served
+from service.tasks.caption import Captioner
 from service.tasks.chat import Chatter
 from service.tasks.classify import Classifier
 from service.tasks.generate import Generator
@@ -29,6 +30,7 @@ KINDS: dict[str, Callable[[Served, LimitSettings], Kind]] = {
     "chat": Chatter,
     "transcribe": Transcriber,
     "predict": Predictor,
+    "caption": Captioner,
     "tensors": Stepper,
 }
 
@@ -43,6 +45,7 @@ INSTEAD: dict[str, str] = {
     "chat": "Generate or StreamGenerate with whole prompts",
     "transcribe": "Transcribe with whole recordings",
     "predict": "Predict with whole series",
+    "caption": "Caption with whole vectors",
     "tensors": "the Open Inference Protocol without sequence_id",
 }
 """What a model that cannot be fed in a session is for."""

@@ -18,6 +18,9 @@ from service.tasks.intake import Given, Readings, Sound, Taken, not_taken
 AT_ONCE = 32_768
 """Samples that are made into frames on the event loop; more would hold up the other callers."""
 
+MOST_NAMES = 12
+"""Names of numbers that an error lists."""
+
 SCALE, FRAMES, MORE = "scale", "frames", "more"
 """Parts of what is pending: the intake's own, and what the kind of model adds."""
 
@@ -97,8 +100,9 @@ def checked_readings(given: Readings, spec: ReadingsSpec, field: str) -> Array:
     """The readings, which have as many numbers as the model's."""
     dim = given.values.shape[1]
     if dim != spec.dim:
+        names = [*spec.names[:MOST_NAMES], *["…"] * (spec.dim > MOST_NAMES)]
         raise InvalidInput(
-            f"{field} has readings of {dim} numbers; expected {spec.dim}: {', '.join(spec.names)}",
+            f"{field} has readings of {dim} numbers; expected {spec.dim}: {', '.join(names)}",
             field=f"{field}.dim",
         )
     return given.values

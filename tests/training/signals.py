@@ -1,5 +1,7 @@
 """Sound and series small enough to learn in seconds, and recipes for them."""
 
+import itertools
+import json
 import wave
 from pathlib import Path
 from typing import Any
@@ -113,6 +115,35 @@ max_input_tokens = 1000
 max_loss = 5.0
 """
 
+DESCRIBING = """
+name = "toy-shapes"
+task = "caption"
+target = "en"
+
+[data]
+train = ["shapes/all.jsonl"]
+dev = ["shapes/all.jsonl"]
+
+[tokenizer]
+kind = "words"
+
+[model]
+embedding = 16
+size = 24
+dropout = 0.0
+decoder = {{ cell = "gru", hidden = 32, attention = "none" }}
+
+[training]
+batch_tokens = 100
+learning_rate = 2e-2
+warmup_steps = 5
+max_epochs = 50
+patience = 50
+plateau_patience = 20
+label_smoothing = 0.0
+bf16 = false
+"""
+
 
 def write_recipe(folder: Path, text: str, **parts: Any) -> Path:
     path = folder / "signal.toml"
@@ -136,7 +167,7 @@ def write_wav(path: Path, samples: Any, rate: int = RATE) -> Path:
 
 
 def write_signals(folder: Path) -> Path:
-    """`tones/{digit}_{speaker}_{index}.wav`, and `series/{a,b}.csv`: waves that are high or low."""
+    """`tones/{digit}_{speaker}_{index}.wav`; `series/{a,b}.csv`: waves that are high or low; `shapes/all.jsonl`."""
     for digit, pitch in PITCHES.items():
         for who, speaker in enumerate(("ann", "bob")):
             for index in range(8):
@@ -150,4 +181,19 @@ def write_signals(folder: Path) -> Path:
         (folder / "series" / f"{name}.csv").write_text(
             "\n".join(['"date","level","slope","state"', *lines]) + "\n"
         )
+    (folder / "shapes").mkdir()
+    (folder / "shapes" / "all.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in shapes()))
     return folder
+
+
+def shapes() -> list[dict[str, Any]]:
+    """Vectors of five numbers with what they show: `red circle`, `two blue stars`, …"""
+    found = []
+    for at, (many, blue, star) in enumerate(itertools.product((0, 1), repeat=3)):
+        for shift in range(4):
+            vector = [many, blue, star, 5.0 + 0.1 * shift, -0.3 * (at % 2)]
+            colour, shape = ("red", "blue")[blue], ("circle", "star")[star]
+            found.append(
+                {"vector": vector, "text": f"two {colour} {shape}s" if many else f"{colour} {shape}"}
+            )
+    return found

@@ -1,5 +1,6 @@
 """A recipe: one TOML file that says everything about a training run except where its data lie."""
 
+from training.config.caption import CaptionRecipe, CaptionSection, DescribedData
 from training.config.classify import ClassificationRecipe, ClassifierSection, LabelledData
 from training.config.generate import (
     ChatRecipe,
@@ -36,6 +37,8 @@ from training.config.translate import PairData, Seq2SeqSection, SimultaneousSect
 __all__ = [
     "RECIPES",
     "Attention",
+    "CaptionRecipe",
+    "CaptionSection",
     "Cell",
     "ChatRecipe",
     "ClassificationRecipe",
@@ -44,6 +47,7 @@ __all__ = [
     "CompressionRecipe",
     "DataSection",
     "DecoderSection",
+    "DescribedData",
     "DialogueData",
     "EncoderSection",
     "ExportSection",

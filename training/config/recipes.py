@@ -7,6 +7,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from service.errors import SeqserveError
+from training.config.caption import CaptionRecipe
 from training.config.classify import ClassificationRecipe
 from training.config.generate import ChatRecipe, LanguageModelRecipe
 from training.config.predict import PredictionRecipe
@@ -27,6 +28,7 @@ RECIPES: dict[str, type[Recipe]] = {
     "chat": ChatRecipe,
     "transcribe": TranscriptionRecipe,
     "predict": PredictionRecipe,
+    "caption": CaptionRecipe,
 }
 
 

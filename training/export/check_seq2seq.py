@@ -1,6 +1,6 @@
 """The checks of `training.export.check` for sequence-to-sequence models."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -8,8 +8,8 @@ import torch
 
 from service.bundle.tokenizer import BOS
 from training.export.check import Array, Arrays, Differences, Runner, Texts, random_texts, require_equal
+from training.export.decoder import never_written
 from training.export.likeliest import EVERYTHING
-from training.export.seq2seq import never_written
 from training.models.copying import CopyingSeq2Seq
 from training.models.seq2seq import Seq2Seq
 from training.modules.attention import MASKED
@@ -20,6 +20,9 @@ ATTENTION = "attention"
 
 class Seq2SeqCheck:
     """Graphs `encode` and `step` against their model."""
+
+    given = "tokens"
+    """What `encode` reads."""
 
     def __init__(
         self,
@@ -41,7 +44,7 @@ class Seq2SeqCheck:
     @torch.no_grad()
     def run(self) -> float:
         """All checks; returns the mean difference from PyTorch."""
-        for texts in random_texts(self._vocab_size):
+        for texts in self._inputs():
             encoded = self._encoded(texts)
             steps = self._steps(encoded, texts.lengths)
             self._agrees(texts, encoded, steps)
@@ -51,6 +54,9 @@ class Seq2SeqCheck:
                 if self._streams:
                     self._chunked(texts.row(number))
         return self._differences.mean
+
+    def _inputs(self) -> Iterator[Texts]:
+        return random_texts(self._vocab_size)
 
     def _agrees(self, texts: Texts, encoded: Arrays, steps: list[Arrays]) -> None:
         memory: Any
@@ -99,7 +105,7 @@ class Seq2SeqCheck:
         require_equal("encode in chunks and whole", joined, whole)
 
     def _encoded(self, texts: Texts) -> Arrays:
-        return self._encode({"tokens": texts.tokens, "lengths": texts.lengths})
+        return self._encode({self.given: texts.tokens, "lengths": texts.lengths})
 
     def _steps(self, encoded: Arrays, lengths: Array) -> list[Arrays]:
         state, found = self._step.states(encoded), []

@@ -7,6 +7,7 @@ from torch import nn
 
 from training.config import Recipe
 from training.data.vocabulary import Vocabulary
+from training.models.captioner import Captioner
 from training.models.classifier import Classifier
 from training.models.copying import CopyingSeq2Seq
 from training.models.language_model import LanguageModel
@@ -24,6 +25,7 @@ MODELS: dict[str, Callable[[Any, Vocabulary], nn.Module]] = {
     "chat": LanguageModel.from_recipe,
     "transcribe": Stepwise.hearing,
     "predict": Stepwise.predicting,
+    "caption": Captioner.from_recipe,
 }
 """Task → how its model is made from its recipe."""
 

@@ -16,6 +16,7 @@ MEASURES: "dict[str, Callable[[Client, Model, Asked], Measured]]" = {
     "summarize": words.measure_summaries,
     "transcribe": signals.transcripts,
     "predict": signals.predictions,
+    "caption": signals.captions,
 }
 """What is not here cannot be measured by `seqserve evaluate`."""
 

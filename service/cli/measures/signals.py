@@ -1,10 +1,14 @@
 """The word error rate of transcripts, the accuracy of labels on readings, the skill of forecasts."""
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from service.cli.measures.report import Asked, Measured, Watch
 from service.cli.stop import Stop
+
+PART = 64
+"""Vectors of one request."""
 
 if TYPE_CHECKING:
     from service.client import Client, Model, Prediction, Transcription
@@ -56,6 +60,35 @@ def predictions(client: "Client", model: "Model", asked: Asked) -> Measured:
     answers_as_text = [" ".join(f"{number:g}" for number in one) for one in forecasts]
     report = watch.report("skill", _skill(values, forecasts), 1, len(values))
     return Measured(report, answers_as_text)
+
+
+def captions(client: "Client", model: "Model", asked: Asked) -> Measured:
+    """BLEU of a test set's descriptions, and how many are right to the letter."""
+    from training.evaluate import read_test_descriptions, score_translations
+
+    watch = Watch(model, asked)
+    described = read_test_descriptions(asked.file, model.name)[: asked.limit]
+    parts = [described[start : start + PART] for start in range(0, len(described), PART)]
+    answers = (
+        client.caption_many([one.vector.tolist() for one in part], model=model.name, beam_size=asked.beam)
+        for part in parts
+    )
+    found = watch.all(chain.from_iterable(answers), len(described))
+    texts, wanted = [one.text for one in found], [one.text for one in described]
+    bleu = score_translations(texts, wanted)
+    exact = 100 * sum(a == b for a, b in zip(texts, wanted, strict=True)) / len(texts)
+    num_tokens = sum(len(one.hypotheses[0].tokens) for one in found)
+    report = watch.report(
+        "BLEU",
+        bleu.score,
+        len(texts),
+        num_tokens,
+        unit="",
+        signature=bleu.signature,
+        beam_size=asked.beam or model.beam_size,
+        more={"whole texts right, %": exact},
+    )
+    return Measured(report, texts)
 
 
 def _skill(values: list[list[float]], forecasts: list[tuple[float, ...]]) -> float:

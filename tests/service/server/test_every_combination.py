@@ -17,7 +17,7 @@ from tests.bundles import SENTENCES, translator_run
 from tests.service.server.test_real_models import Running, serving
 from training.export import check
 from training.export.bundle import write_bundle
-from training.export.seq2seq import never_written
+from training.export.decoder import never_written
 from training.models.greedy import translate
 from training.models.seq2seq import Seq2Seq
 from training.modules.attention import ATTENTIONS

@@ -22,7 +22,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def signal_models(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """toy-digits, toy-occupancy, toy-both-ways (labels), toy-waves (forecasts), toy-sizes (of any size)."""
+    """toy-digits, toy-occupancy, toy-both-ways (labels), toy-waves (forecasts), toy-sizes (forecasts of any
+    size), toy-shapes (captions).
+    """
     folder = tmp_path_factory.mktemp("signal-models")
     for name, text, parts in (
         ("toy-digits", signals.HEARING, HEARING),
@@ -30,6 +32,7 @@ def signal_models(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("toy-both-ways", signals.LABELLING, {"two_way": "true"}),
         ("toy-waves", signals.FORECASTING, {"scaling": "fixed"}),
         ("toy-sizes", signals.FORECASTING, {"scaling": "running"}),
+        ("toy-shapes", signals.DESCRIBING, {}),
     ):
         _write(folder, name, text, parts, data)
     return folder / "models"

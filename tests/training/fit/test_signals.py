@@ -13,6 +13,7 @@ from tests.training import signals
 from training.config import load_recipe
 from training.data.batches import Batch
 from training.data.readers import DataError
+from training.data.readers.described import read_described
 from training.data.readers.recordings import DigitStrings, read_digits, read_split
 from training.data.scores import word_error_rate
 from training.data.vocabulary import Vocabulary
@@ -73,6 +74,26 @@ def test_the_next_reading_is_learned_with_the_size_of_its_errors(
     )  # of the deviation of the series; standing still would err by about that
     bundle = Bundle.read(export(tmp_path / "run", tmp_path / "models", data=data, tell=lambda _: None))
     assert bundle.readings == spec
+
+
+def test_descriptions_of_vectors_are_learned_and_exported(data: Path, tmp_path: Path) -> None:
+    recipe = signals.write_recipe(tmp_path, signals.DESCRIBING)
+    assert train(recipe, data, tmp_path / "run")
+    assert last_scores(tmp_path / "run")["exact"] > 95
+    bundle = Bundle.read(export(tmp_path / "run", tmp_path / "models", data=data, tell=lambda _: None))
+    assert (bundle.manifest.task, bundle.manifest.streams, bundle.readings.dim) == ("caption", True, 5)
+
+
+def test_a_vector_that_is_none_says_where(tmp_path: Path) -> None:
+    section = load_recipe(signals.write_recipe(tmp_path, signals.DESCRIBING)).data
+    for line, said in (
+        ('{"vector": ["x"], "text": "a"}', r"x\.jsonl:1: vector is no list of numbers"),
+        ('{"vector": [], "text": "a"}', "no list of numbers"),
+        ('{"vector": [1], "text": "a"}\n{"vector": [1, 2], "text": "b"}', "of 1 and of 2 numbers"),
+    ):
+        (tmp_path / "x.jsonl").write_text(line + "\n")
+        with pytest.raises(DataError, match=said):
+            read_described(tmp_path, ("x.jsonl",), section)  # type: ignore[arg-type]
 
 
 def test_padding_bears_on_no_loss(data: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from training.export.run import Run
 from training.export.tasks.base import Export
+from training.export.tasks.caption import CaptionExport
 from training.export.tasks.classify import ClassificationExport
 from training.export.tasks.generate import ChatExport, GenerationExport
 from training.export.tasks.predict import PredictionExport
@@ -24,6 +25,7 @@ EXPORTS: dict[str, type[AnyExport]] = {
     "chat": ChatExport,
     "transcribe": TranscriptionExport,
     "predict": PredictionExport,
+    "caption": CaptionExport,
 }
 
 

@@ -69,10 +69,10 @@ class TranslationExport(Export[TranslationRecipe, Seq2Seq]):
         return score_translations(answers, references).score
 
 
-def greedy(runners: Runners, batch: DevBatch, max_length: int = MAX_LENGTH) -> Array:
+def greedy(runners: Runners, batch: DevBatch, max_length: int = MAX_LENGTH, given: str = "tokens") -> Array:
     """The likeliest next token again and again by `encode` and `step`, until every row has ended: [batch, time]."""
     encode, step = runners["encode"], runners["step"]
-    state = step.states(encode({"tokens": batch.rows, "lengths": batch.lengths}))
+    state = step.states(encode({given: batch.rows, "lengths": batch.lengths}))
     fixed: dict[str, Any] = {"source_lengths": batch.lengths, "k": np.array(1)}
     token, written = np.full(len(batch.lengths), BOS), np.zeros((len(batch.lengths), 0), np.int64)
     while written.shape[1] < max_length and not (written == EOS).any(axis=1).all():

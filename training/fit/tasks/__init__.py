@@ -6,6 +6,7 @@ from typing import Any
 from training.config import Recipe
 from training.data.vocabulary import Vocabulary
 from training.fit.tasks.base import Task
+from training.fit.tasks.caption import Captioning
 from training.fit.tasks.chat import Chat
 from training.fit.tasks.classify import Classification
 from training.fit.tasks.generate import Generation
@@ -27,6 +28,7 @@ TASKS: dict[str, type[AnyTask]] = {
     "chat": Chat,
     "transcribe": Transcription,
     "predict": Prediction,
+    "caption": Captioning,
 }
 
 
