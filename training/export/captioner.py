@@ -12,7 +12,7 @@ from training.export.decoder import DecoderGraphs
 from training.export.graph import Graph
 from training.export.recurrence import Rows
 from training.export.tensors import Signature
-from training.models.captioner import Captioner, Projection
+from training.models.captioner import Captioner
 
 
 class CaptionGraphs(DecoderGraphs):
@@ -20,8 +20,7 @@ class CaptionGraphs(DecoderGraphs):
 
     def __init__(self, model: Captioner, section: CaptionSection, numbers: Arithmetic) -> None:
         super().__init__(model, section.decoder, numbers)
-        assert isinstance(model.encoder, Projection)
-        self._linear = model.encoder.linear
+        self._linear = model.projection.linear
 
     def graphs(self) -> dict[str, tuple[Graph, GraphSpec]]:
         """All graphs by name."""

@@ -55,3 +55,10 @@ class Captioner(Seq2Seq):
     def from_recipe(cls, recipe: CaptionRecipe, vocabulary: Vocabulary) -> Self:  # type: ignore[override]
         """With fresh weights."""
         return cls(recipe.model, vocabulary.spec.dim, vocabulary.tokenizer.size)
+
+    @property
+    def projection(self) -> Projection:
+        """What stands in the place of an encoder."""
+        encoder: nn.Module = self.encoder
+        assert isinstance(encoder, Projection)
+        return encoder

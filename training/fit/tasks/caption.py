@@ -18,9 +18,10 @@ from training.fit.tasks.base import Task, evenly, within
 from training.fit.tasks.translate import TranslationObjective
 from training.models.captioner import Captioner
 from training.models.greedy import translate
+from training.models.seq2seq import Seq2Seq
 
 
-class Captioning(Task[CaptionRecipe, Captioner]):
+class Captioning(Task[CaptionRecipe, Seq2Seq]):
     """Vectors: a source is one scaled vector [1, dim]; a target begins with BOS and ends with EOS."""
 
     def __init__(self, recipe: CaptionRecipe, root: Path, given: Vocabulary) -> None:
@@ -36,7 +37,7 @@ class Captioning(Task[CaptionRecipe, Captioner]):
         model = Captioner.from_recipe(self._recipe, self.vocabulary)
         return TranslationObjective(model, self._recipe.training.label_smoothing)
 
-    def scores(self, model: Captioner, device: torch.device) -> dict[str, float]:
+    def scores(self, model: Seq2Seq, device: torch.device) -> dict[str, float]:
         """BLEU, and the share of descriptions that are right to the letter, greedily on evenly spaced dev vectors."""
         chosen = evenly(len(self.dev), self._recipe.training.score_examples)
         if not chosen:
