@@ -1,5 +1,6 @@
 """Every line of docs/tasks.md, against models of the same names that the exporter made of random weights."""
 
+import json
 import re
 import subprocess
 import sys
@@ -96,3 +97,69 @@ def test_an_example_runs(name: str, model: str, reader: Running) -> None:
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
     assert (ran.returncode, ran.stderr) == (0, "")
     assert len(ran.stdout.splitlines()) >= 2
+
+
+TEXTS = [
+    "play some jazz music on the radio, please!",
+    "the cat sits on the mat",
+    "I don't know what you want",
+]
+
+
+def measured(reader: Running, model: str, file: Path) -> dict[str, Any]:
+    ran = Process(reader.address)("evaluate", "--model", model, "--json", str(file))
+    assert ran.code == 0, ran.err
+    report: dict[str, Any] = json.loads(ran.out)
+    return report
+
+
+def test_a_tagger_agrees_with_its_own_answers_and_with_no_others(reader: Running, tmp_path: Path) -> None:
+    with Client(reader.address) as client:
+        taggings = client.tag(TEXTS, model="snips-slots-live")
+    path, rows = tmp_path / "test.jsonl", []
+    for tagging in taggings:
+        words = {
+            "tokens": [word.word for word in tagging.words],
+            "slots": [word.label for word in tagging.words],
+        }
+        rows.append(words | {"intent": tagging.label})
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    found = measured(reader, "snips-slots-live", path)
+    assert found["metric"] == "F1"
+    assert (found["score"], found["more"]["text label"]) == (100, 100)
+    rows[0] |= {"slots": ["O"] * len(rows[0]["slots"]), "intent": "none"}
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    found = measured(reader, "snips-slots-live", path)
+    assert found["score"] < 100
+    assert found["more"]["text label"] == pytest.approx(66.67)
+
+
+@pytest.mark.parametrize(
+    ("model", "metric", "file"),
+    [("sentence-compression", "F1", "test.tsv"), ("headlines", "ROUGE-L", "test.jsonl")],
+)
+def test_a_model_that_summarizes_agrees_with_its_own_answers(
+    model: str, metric: str, file: str, reader: Running, tmp_path: Path
+) -> None:
+    with Client(reader.address) as client:
+        pairs = [(text, client.summarize(text, model=model).text) for text in TEXTS]
+    pairs = [(text, summary) for text, summary in pairs if any(map(str.isalnum, summary))]
+    rows = [
+        f"{text}\t{summary}" if file.endswith("tsv") else json.dumps({"text": text, "headline": summary})
+        for text, summary in pairs
+    ]
+    (tmp_path / file).write_text("".join(f"{row}\n" for row in rows), "utf-8")
+    found = measured(reader, model, tmp_path / file)
+    assert (found["metric"], found["score"], found["num_texts"]) == (metric, 100, len(pairs))
+
+
+def test_lines_of_a_pipe_are_answered_in_order(reader: Running) -> None:
+    seqserve = Process(reader.address)
+    given = b"play jazz\n\nthe cat sits\n"
+    tagged = seqserve("tag", "--model", "snips-slots", "--json", stdin=given)
+    assert [json.loads(line)["text"] for line in tagged.lines] == ["play jazz", "", "the cat sits"]
+    shorter = seqserve("summarize", "--model", "sentence-compression", stdin=given)
+    assert len(shorter.out.split("\n")) == 4
+    live = seqserve("tag", "--live", "--json", stdin=given)
+    assert [json.loads(line)["word"] for line in live.lines] == ["play", "jazz", "the", "cat", "sits"]
+    assert [json.loads(line)["start"] for line in live.lines] == [0, 5, 0, 4, 8]
