@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from service.bundle.features import FeatureSpec, ReadingsSpec, SoundSpec
 from service.bundle.rules import DELETION
 from training.config import TokenizerSection, parse_recipe
 from training.data.tokenizers import learn_tokenizer
@@ -88,6 +89,47 @@ def write_summarizer(models: Path, name: str = "toy-headlines", seed: int = 0, *
     return write_bundle(_run(recipe, model, parts, (), seed), models, tell=lambda _: None)
 
 
+def write_hearer(models: Path, name: str = "toy-digits", seed: int = 0, **parts: Any) -> Path:
+    """A one-way model that writes down what is said; `parts` as with `write_translator`."""
+    recipe = {"name": name, "task": "transcribe", "target": "en", "tokenizer": {"kind": "characters"}}
+    sound = SoundSpec(
+        sample_rate=8000,
+        frame_length=200,
+        frame_step=80,
+        mel_bands=12,
+        stack=2,
+        mean=(-5.0,) * 12,
+        scale=(3.0,) * 12,
+    )
+    run = _run(recipe, {"encoder": {"hidden": 24}}, parts, (), seed, features=sound)
+    return write_bundle(run, models, tell=lambda _: None)
+
+
+def write_predictor(models: Path, name: str = "toy-readings", seed: int = 0, **parts: Any) -> Path:
+    """A one-way model of the numbers `names`; with `labels=True` it labels readings, else it forecasts them."""
+    names = parts.pop("names", ("level", "slope"))
+    labels = ("calm", "wild") if parts.pop("labels", False) else ()
+    recipe = {"name": name, "task": "predict"}
+    readings = ReadingsSpec(
+        names=names,
+        mean=(20.0,) * len(names),
+        scale=(5.0,) * len(names),
+        error_scale=() if labels else (0.3,) * len(names),
+    )
+    model = {"encoder": {"cell": "gru", "hidden": 24}}
+    return write_bundle(
+        _run(recipe, model, parts, labels, seed, features=readings), models, tell=lambda _: None
+    )
+
+
+def write_captioner(models: Path, name: str = "toy-shapes", seed: int = 0, **parts: Any) -> Path:
+    """A model that describes vectors of three numbers; `parts` as with `write_translator`."""
+    recipe = {"name": name, "task": "caption", "target": "en"}
+    vector = ReadingsSpec(names=("x", "y", "z"), mean=(0.0,) * 3, scale=(1.0,) * 3)
+    model = {"embedding": 32, "size": 24, "decoder": {"hidden": 40, "attention": "none"}}
+    return write_bundle(_run(recipe, model, parts, (), seed, features=vector), models, tell=lambda _: None)
+
+
 def _run(
     recipe: dict[str, Any],
     model: dict[str, Any],
@@ -95,12 +137,16 @@ def _run(
     labels: tuple[str, ...],
     seed: int,
     text_labels: tuple[str, ...] = (),
+    features: FeatureSpec | None = None,
 ) -> Run[Any, Any]:
     export = {"precision": "int8", "max_input_tokens": 200, "max_length": 30} | parts.pop("export", {})
-    data = {"train": ["none"], "dev": ["none"]}
+    data: dict[str, Any] = {"train": ["none"], "dev": ["none"]}
+    if recipe["task"] == "predict":
+        data["columns"] = list(features.names) if isinstance(features, ReadingsSpec) else []
     checked = parse_recipe(recipe | {"data": data, "model": model | parts, "export": export})
     section = TokenizerSection.model_validate(recipe.get("tokenizer", {}))
-    vocabulary = Vocabulary(learn_tokenizer(SENTENCES * 3, section), labels, text_labels)
+    tokenizer = None if recipe["task"] == "predict" else learn_tokenizer(SENTENCES * 3, section)
+    vocabulary = Vocabulary(tokenizer, labels, text_labels, features)
     torch.manual_seed(seed)
     net = build(checked, vocabulary)
     for weight in net.parameters():

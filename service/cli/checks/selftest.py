@@ -9,6 +9,7 @@ from typing import Any
 
 from service.bundle.tokenizer import SPECIALS, Tokenizer
 from service.cli.checks.finding import Finding, problem
+from service.cli.checks.signaltest import SIGNALS, in_words, num_steps, said_to, signals
 from service.cli.checks.steptest import tried_steps
 from service.cli.checks.wordtest import word_labels
 from service.registry import Served
@@ -24,7 +25,7 @@ LONGEST = 32
 PATIENCE_S = 30.0
 TEXTS = {"es": "¿Dónde está la biblioteca de la ciudad?", "en": "Where is the library of the town?"}
 
-Answers = Callable[[Sequence[Sequence[int]]], Awaitable[Sequence[Any]]]
+Answers = Callable[[Sequence[Any]], Awaitable[Sequence[Any]]]
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,10 @@ def tried(about: str, served: Served) -> Finding:
 
 async def measure(served: Served) -> Tried:
     answers: Answers = partial(_answers, served)
-    tokens = _sample(served)
-    times = []
+    texts, times = _inputs(served), []
     for _ in range(10):
-        seconds, first = await _timed(answers, [tokens])
+        seconds, first = await _timed(answers, texts[:1])
         times.append(seconds)
-    texts = [_varied(tokens, index) for index in range(BATCH)]
     seconds, batch = await _timed(answers, texts)
     alone = [(await answers([texts[index]]))[0] for index in ALONE]
     return Tried(
@@ -84,10 +83,18 @@ async def measure(served: Served) -> Tried:
     )
 
 
-async def _answers(
-    served: Served, texts: Sequence[Sequence[int]]
-) -> Sequence[Translation] | Sequence[Classification]:
+def _inputs(served: Served) -> Sequence[Any]:
+    """As many as a batch has."""
+    if served.manifest.task in SIGNALS:
+        return signals(served, BATCH)
+    tokens = _sample(served)
+    return [_varied(tokens, index) for index in range(BATCH)]
+
+
+async def _answers(served: Served, texts: Sequence[Any]) -> Sequence[Any]:
     manifest = served.manifest
+    if manifest.task in SIGNALS:
+        return await said_to(served, texts)
     if "tag" in manifest.graphs:
         return await word_labels(served, texts)
     if manifest.task == "classify":
@@ -96,7 +103,7 @@ async def _answers(
     return await translate(served, texts, DecodingOptions.of(manifest, beam_size=1, max_length=longest))
 
 
-async def _timed(answers: Answers, texts: Sequence[Sequence[int]]) -> tuple[float, Sequence[Any]]:
+async def _timed(answers: Answers, texts: Sequence[Any]) -> tuple[float, Sequence[Any]]:
     started = time.perf_counter()
     found = await answers(texts)
     return time.perf_counter() - started, found
@@ -121,9 +128,13 @@ def _varied(tokens: list[int], index: int) -> list[int]:
     return turned[: len(tokens) - (index // 2) % len(tokens)]
 
 
-def _words(answer: Translation | Classification) -> str:
-    return answer.hypotheses[0].text if isinstance(answer, Translation) else answer.labels[0].label
+def _words(answer: Any) -> str:
+    if isinstance(answer, Classification):
+        return answer.labels[0].label
+    return answer.hypotheses[0].text if isinstance(answer, Translation) else in_words(answer)
 
 
-def _num_tokens(answer: Translation | Classification) -> int:
-    return len(answer.hypotheses[0].tokens) if isinstance(answer, Translation) else answer.num_tokens
+def _num_tokens(answer: Any) -> int:
+    if isinstance(answer, Classification):
+        return answer.num_tokens
+    return len(answer.hypotheses[0].tokens) if isinstance(answer, Translation) else num_steps(answer)

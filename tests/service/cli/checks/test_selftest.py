@@ -1,4 +1,5 @@
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,14 @@ from service.cli.checks import selftest
 from service.cli.checks.selftest import tried
 from service.tasks.classify import Classification
 from service.tasks.said import LabelScore
-from tests.bundles import write_deleter, write_summarizer, write_tagger
+from tests.bundles import (
+    write_captioner,
+    write_deleter,
+    write_hearer,
+    write_predictor,
+    write_summarizer,
+    write_tagger,
+)
 from tests.fakes.real_served import real_served
 from tests.fakes.toy_bundles import write_toy_classifier, write_toy_translator
 from tests.fakes.toy_server import engine_of, toy_served
@@ -21,8 +29,19 @@ def test_a_model_s_answer_is_shown_with_its_times(tmp_path: Path) -> None:
     assert found.facts["first_ms"] > 0
 
 
-@pytest.mark.parametrize("write", [write_tagger, write_deleter, write_summarizer])
-def test_models_of_words_and_summaries_are_tried_too(tmp_path: Path, write: Callable[[Path], Path]) -> None:
+@pytest.mark.parametrize(
+    "write",
+    [
+        write_tagger,
+        write_deleter,
+        write_summarizer,
+        write_hearer,
+        write_predictor,
+        partial(write_predictor, labels=True),
+        write_captioner,
+    ],
+)
+def test_models_of_every_task_are_tried(tmp_path: Path, write: Callable[[Path], Path]) -> None:
     with real_served(write(tmp_path)) as served:
         found = tried("toy", served)
     assert (found.level, found.facts["bit_equal"]) == ("ok", True)
