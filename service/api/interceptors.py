@@ -11,7 +11,7 @@ import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from functools import partial
 from typing import Any, Never, TypeVar
 
@@ -81,7 +81,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         async def answer(request: Any, context: Context, visit: Visit) -> None:
             # Closed here, at once: a caller who leaves while a message is being written must not hold its slot.
             requests = await _parsed(handler, request, context, visit)
-            await context.send_initial_metadata(())  # so that a status can follow a message that is not read
+            if (
+                handler.request_streaming
+            ):  # a long one: its status can then follow a first message that is not read
+                await context.send_initial_metadata(())
             async with aclosing(behavior(requests, context)) as responses:
                 async for response in responses:
                     visit.count_response(response)
@@ -196,10 +199,13 @@ async def _abort(context: Context, error: SeqserveError, request_id: str) -> Nev
 
 async def _abort_at_last(context: Context, error: SeqserveError, request_id: str) -> Never:
     """Abort where what was written before may still lie there unread: the status goes out behind it."""
-    with suppress(TimeoutError):
+    try:
         async with asyncio.timeout(LAST_WORD_S):
             await _abort(context, error, request_id)
-    raise asyncio.CancelledError
+    except grpc.aio.AbortError:
+        raise
+    except Exception:  # no status can go out while its first message lies there; the call ends without one
+        raise asyncio.CancelledError from None
 
 
 def _unforeseen(request_id: str) -> SeqserveError:

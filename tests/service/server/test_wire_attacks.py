@@ -274,6 +274,20 @@ async def test_who_does_not_read_loses_his_call_and_keeps_his_session(tmp_path: 
             await talk.feed("uno ")
 
 
+async def test_a_stream_that_nobody_reads_holds_nothing(tmp_path: Path) -> None:
+    async with attacked(tmp_path) as toys:
+        with await aside(lambda: Peer(toys.server.port, {http2.INITIAL_WINDOW: 0})) as peer:
+            request = pb.StreamTranslateRequest(model=model(), text="uno dos")
+            peer.call(1, "/seqserve.v1.SequenceService/StreamTranslate")
+            peer.send(http2.DATA, http2.END_STREAM, 1, http2.message(request.SerializeToString()))
+            await until_waiting(toys, "reads")
+            later(toys)
+            await toys.server.visits.patience.sweep()
+            await until_empty(toys)
+            assert toys.jobs_active() == 0
+        assert slow_callers(toys, "reads") == 1
+
+
 # Where one does not belong
 
 TRICKS = (
