@@ -28,10 +28,30 @@ from training.data.scores import (
     score_translations,
     word_error_rate,
 )
+from training.data.significance import (
+    Compared,
+    Evidence,
+    compare,
+    of_forecasts,
+    of_labels,
+    of_means,
+    of_spans,
+    of_translations,
+    of_words,
+)
 
 __all__ = [
     "BleuScore",
+    "Compared",
+    "Evidence",
+    "compare",
     "label_tokens",
+    "of_forecasts",
+    "of_labels",
+    "of_means",
+    "of_spans",
+    "of_translations",
+    "of_words",
     "read_test_descriptions",
     "read_test_pairs",
     "read_test_recordings",

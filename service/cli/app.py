@@ -7,6 +7,7 @@ import typer
 from service.cli import (
     caption,
     classify,
+    compare,
     doctor,
     evaluate,
     health,
@@ -71,6 +72,7 @@ app.command("inspect", rich_help_panel=SERVING)(inspect.inspect)
 app.command("doctor", rich_help_panel=SERVING)(doctor.doctor)
 app.command("version", rich_help_panel=SERVING)(version.print_version)
 app.command("evaluate", rich_help_panel=TRAINING)(with_access(evaluate.evaluate))
+app.command("compare", rich_help_panel=TRAINING)(with_access(compare.compare))
 app.command("import", rich_help_panel=TRAINING)(import_model.import_model)
 for name, command in training.COMMANDS.items():
     app.command(name, rich_help_panel=TRAINING, add_help_option=False, context_settings=training.EVERYTHING)(

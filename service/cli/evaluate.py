@@ -59,16 +59,17 @@ def evaluate(
     """
     names = tuple(name.strip() for name in columns.split(",") if name.strip())
     with connect(address, timeout) as client:
-        measured = _measured(client, model, Asked(test_file, names, text, label, beam, limit))
+        found = measured(client, model, Asked(test_file, names, text, label, beam, limit))
     if save is not None:
-        _save(save, measured.answers)
+        _save(save, found.answers)
     if json:
-        output.json_line(asdict(measured.report))
+        output.json_line(asdict(found.report))
     else:
-        _print(measured.report)
+        _print(found.report)
 
 
-def _measured(client: "Client", name: str, asked: Asked) -> Measured:
+def measured(client: "Client", name: str, asked: Asked) -> Measured:
+    """What a served model makes of a test set; Stop where its task has no measure."""
     model = client.model(name)
     if model.task not in MEASURES:
         raise Stop(f"a model of task {model.task} cannot be measured here; there are: {', '.join(MEASURES)}")

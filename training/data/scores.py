@@ -29,7 +29,7 @@ def word_error_rate(hypotheses: Sequence[str], references: Sequence[str]) -> flo
     """Words that were put in, left out or replaced, in percent of the references' words (Levenshtein distance)."""
     pairs = [(one.split(), other.split()) for one, other in zip(hypotheses, references, strict=True)]
     num_words = sum(len(reference) for _, reference in pairs)
-    return 100 * sum(_distance(*pair) for pair in pairs) / num_words
+    return 100 * sum(word_distance(*pair) for pair in pairs) / num_words
 
 
 def score_labels(labels: Sequence[str], references: Sequence[str]) -> float:
@@ -89,7 +89,7 @@ def _overlap(ours: Sequence[str], theirs: Sequence[str]) -> float:
     return 2 * common / max(len(ours) + len(theirs), 1)
 
 
-def _distance(hypothesis: Sequence[str], reference: Sequence[str]) -> int:
+def word_distance(hypothesis: Sequence[str], reference: Sequence[str]) -> int:
     """Fewest insertions, deletions and substitutions that make one the other."""
     row = list(range(len(reference) + 1))
     for at, word in enumerate(hypothesis, 1):

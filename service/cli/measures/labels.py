@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 def measure(client: "Client", model: "Model", asked: Asked) -> Measured:
     """Of the test set's texts, in percent."""
-    from training.evaluate import read_test_texts, score_labels
+    from training.evaluate import of_labels, read_test_texts, score_labels
 
     watch = Watch(model, asked)
     examples = read_test_texts(asked.file, model.name, asked.columns, asked.text, asked.label)[: asked.limit]
@@ -19,6 +19,7 @@ def measure(client: "Client", model: "Model", asked: Asked) -> Measured:
         client.classify_many(texts, model=model.name, num_labels=1, truncate=True), len(examples)
     )
     found = [answer.label for answer in answers]
-    accuracy = score_labels(found, [example.label for example in examples])
+    wanted = [example.label for example in examples]
     num_tokens = sum(answer.num_tokens for answer in answers)
-    return Measured(watch.report("accuracy", accuracy, len(examples), num_tokens), found)
+    report = watch.report("accuracy", score_labels(found, wanted), len(examples), num_tokens)
+    return Measured(report, found, of_labels(found, wanted))

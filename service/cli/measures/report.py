@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from service.client import Model
+    from training.evaluate import Evidence
 
 T = TypeVar("T")
 
@@ -54,6 +55,8 @@ class Measured:
 
     report: Report
     answers: Sequence[str]
+    evidence: "Evidence"
+    """From which it can be told whether another model is better."""
 
 
 @dataclass

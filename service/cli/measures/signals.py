@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def transcripts(client: "Client", model: "Model", asked: Asked) -> Measured:
     """Of a test set's recordings: a list of them, or the folder that the model's recipe makes its test of."""
     from service.client import Pcm
-    from training.evaluate import read_test_recordings, word_error_rate
+    from training.evaluate import of_words, read_test_recordings, word_error_rate
 
     watch = Watch(model, asked)
     said = read_test_recordings(asked.file, model.name, model.sample_rate)[: asked.limit]
@@ -33,12 +33,12 @@ def transcripts(client: "Client", model: "Model", asked: Asked) -> Measured:
     more = {"whole texts right, %": exact, "seconds of sound": sum(one.seconds for one in found)}
     num_tokens = sum(len(one.tokens) for one in found)
     report = watch.report("WER", word_error_rate(texts, wanted), len(said), num_tokens, more=more)
-    return Measured(report, texts)
+    return Measured(report, texts, of_words(texts, wanted))
 
 
 def predictions(client: "Client", model: "Model", asked: Asked) -> Measured:
     """Of a file of readings: labels against its column of labels, or forecasts against the readings that followed."""
-    from training.evaluate import read_test_series, score_labels
+    from training.evaluate import of_forecasts, of_labels, read_test_series, score_labels
 
     watch = Watch(model, asked)
     series = read_test_series(asked.file, model.name, model.feature_names, asked.label)
@@ -54,17 +54,18 @@ def predictions(client: "Client", model: "Model", asked: Asked) -> Measured:
     [found] = watch.all(answers(), 1)
     if model.labels:
         labels = [one.label for one in found.labels]
-        accuracy = score_labels(labels, series.labels[: asked.limit])
-        return Measured(watch.report("accuracy", accuracy, 1, len(values)), labels)
+        wanted = series.labels[: asked.limit]
+        report = watch.report("accuracy", score_labels(labels, wanted), 1, len(values))
+        return Measured(report, labels, of_labels(labels, wanted))
     forecasts = [step.forecast for step in found.steps]
     answers_as_text = [" ".join(f"{number:g}" for number in one) for one in forecasts]
-    report = watch.report("skill", _skill(values, forecasts), 1, len(values))
-    return Measured(report, answers_as_text)
+    evidence = of_forecasts(values, forecasts)
+    return Measured(watch.report("skill", evidence.whole, 1, len(values)), answers_as_text, evidence)
 
 
 def captions(client: "Client", model: "Model", asked: Asked) -> Measured:
     """BLEU of a test set's descriptions, and how many are right to the letter."""
-    from training.evaluate import read_test_descriptions, score_translations
+    from training.evaluate import of_translations, read_test_descriptions, score_translations
 
     watch = Watch(model, asked)
     described = read_test_descriptions(asked.file, model.name)[: asked.limit]
@@ -88,13 +89,4 @@ def captions(client: "Client", model: "Model", asked: Asked) -> Measured:
         beam_size=asked.beam or model.beam_size,
         more={"whole texts right, %": exact},
     )
-    return Measured(report, texts)
-
-
-def _skill(values: list[list[float]], forecasts: list[tuple[float, ...]]) -> float:
-    """By how many percent squared errors are smaller than if nothing ever changed."""
-    ours = still = 0.0
-    for before, forecast, reading in zip(values, forecasts, values[1:], strict=False):
-        ours += sum((a - b) ** 2 for a, b in zip(forecast, reading, strict=True))
-        still += sum((a - b) ** 2 for a, b in zip(before, reading, strict=True))
-    return 100 * (1 - ours / still) if still else 0.0
+    return Measured(report, texts, of_translations(texts, wanted))

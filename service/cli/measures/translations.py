@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 def measure(client: "Client", model: "Model", asked: Asked) -> Measured:
     """Of the test set's pairs, against one reference each."""
-    from training.evaluate import read_test_pairs, score_translations
+    from training.evaluate import of_translations, read_test_pairs, score_translations
 
     languages, watch = (model.source_language, model.target_language), Watch(model, asked)
     pairs = read_test_pairs(asked.file, model.name, *languages, asked.columns)[: asked.limit]
@@ -19,9 +19,10 @@ def measure(client: "Client", model: "Model", asked: Asked) -> Measured:
         client.translate_many(texts, model=model.name, beam_size=asked.beam, truncate=True), len(pairs)
     )
     found = [answer.text for answer in answers]
-    bleu = score_translations(found, [pair.target for pair in pairs])
+    wanted = [pair.target for pair in pairs]
+    bleu = score_translations(found, wanted)
     num_tokens, beam = sum(len(answer.tokens) for answer in answers), asked.beam or model.beam_size
     report = watch.report(
         "BLEU", bleu.score, len(pairs), num_tokens, unit="", signature=bleu.signature, beam_size=beam
     )
-    return Measured(report, found)
+    return Measured(report, found, of_translations(found, wanted))
