@@ -9,6 +9,13 @@ from typing import Any
 import pytest
 
 from service.bundle import Bundle
+from service.config import LimitSettings
+from service.tasks.decoding import DecodingOptions
+from service.tasks.delete import shorten
+from service.tasks.tag import tag
+from service.tasks.texts import TooLong, cut_texts
+from service.tasks.translate import translate
+from tests.fakes.real_served import real_served
 from training.export.bundle import export
 from training.fit.train import train
 
@@ -90,24 +97,36 @@ def trained(task: str, data: Path, folder: Path) -> tuple[dict[str, Any], Bundle
     return json.loads(log[-1]), Bundle.read(path)
 
 
-def test_a_tagger_learns_cities_and_verbs(data: Path, tmp_path: Path) -> None:
+async def test_a_tagger_learns_cities_and_verbs(data: Path, tmp_path: Path) -> None:
     log, bundle = trained("tag", data, tmp_path)
     assert log["f1"] > 90
     assert log["accuracy"] > 90
     assert bundle.labels == ("B-city", "I-city", "O")
     assert bundle.text_labels == tuple(sorted(VERBS))
     assert bundle.manifest.streams
+    with real_served(bundle.path) as served:
+        texts = await cut_texts(["play music in new york."], bundle, LimitSettings(), TooLong.REFUSE)
+        [tagging] = await tag(served, texts)
+    assert [(span.label, span.text) for span in tagging.spans] == [("city", "new york")]
+    assert tagging.labels[0].label == "play"
 
 
-def test_a_model_learns_which_words_to_leave_out(data: Path, tmp_path: Path) -> None:
+async def test_a_model_learns_which_words_to_leave_out(data: Path, tmp_path: Path) -> None:
     log, bundle = trained("compress", data, tmp_path)
     assert log["f1"] > 95
     assert 0.5 < log["ratio"] < 0.9
     assert bundle.manifest.task == "summarize"
     assert not bundle.manifest.streams
+    with real_served(bundle.path) as served:
+        text = "Please find music, really, in oslo."
+        texts = await cut_texts([text], bundle, LimitSettings(), TooLong.REFUSE)
+        [shorter] = await shorten(served, texts)
+        [least] = await shorten(served, texts, 0.3)
+    assert shorter.text == "find music in oslo."
+    assert sum(word.kept for word in least.words) == int(0.3 * len(least.words))
 
 
-def test_a_writer_learns_what_to_copy(data: Path, tmp_path: Path) -> None:
+async def test_a_writer_learns_what_to_copy(data: Path, tmp_path: Path) -> None:
     log, bundle = trained("summarize", data, tmp_path)
     assert log["rouge_l"] > 60
     assert [tensor.name for tensor in bundle.manifest.graphs["step"].inputs if tensor.dtype == "int64"] == [
@@ -116,3 +135,8 @@ def test_a_writer_learns_what_to_copy(data: Path, tmp_path: Path) -> None:
         "source_lengths",
         "source_tokens",
     ]
+    with real_served(bundle.path) as served:
+        options = DecodingOptions.of(bundle.manifest, beam_size=1)
+        tokens = bundle.tokenizer.encode("find lunch in oslo")
+        [summary] = await translate(served, [tokens], options)
+    assert summary.hypotheses[0].text == "find oslo"

@@ -32,8 +32,8 @@ class SummaryExport(Export[SummaryRecipe, CopyingSeq2Seq]):
         return Seq2SeqCheck(self.run.model, runners, tolerance).run()
 
     def facts(self, graphs: Graphs) -> Facts:
-        language = self.run.recipe.source
-        return Facts("summarize", "" if reads_on(graphs, "encode") else TWO_WAY, language, language)
+        language, why_not = self.run.recipe.source, "" if reads_on(graphs, "encode") else TWO_WAY
+        return Facts("summarize", why_not, language, language, evaluate_options="--beam 4")
 
     def dev(self, root: Path) -> Dev:
         data = self.run.recipe.data
