@@ -144,20 +144,18 @@ class Columns:
 
     def _among_all(self, everything: Array, slots: Array) -> tuple[Array, Array]:
         """Choose in these slots, whose log-probabilities of all ids are given, `[slots, all]`."""
-        facts, rows = self._facts[slots], everything.astype(np.float64)
+        facts, rows = self._facts[slots], everything.copy()
         rules = dict(self._rules)
         for row, slot in zip(rows, slots.tolist(), strict=True):
             if (rule := rules.get(slot)) is not None and rule.needs_all():
                 rule.adjust(row)
         _settle_stops(rows, facts)
         chosen = rows.argmax(axis=1)
-        for index in np.flatnonzero(facts["draws"] & (facts["topk"] > 0)).tolist():
-            chosen[index] = _drawn_from_best_of(rows[index], facts[index : index + 1])
-        free = np.flatnonzero(facts["draws"] & (facts["topk"] == 0))
-        if len(free):
-            some = facts[free]
-            uniform = uniforms(some["seed"], some["place"])
-            chosen[free] = drawn_from_all(rows[free], some["topp"], some["temperature"], uniform)
+        if self._draws:
+            of_best = np.flatnonzero(facts["draws"] & (facts["topk"] > 0))
+            of_all = np.flatnonzero(facts["draws"] & (facts["topk"] == 0))
+            chosen[of_best] = _drawn_from_best_of(rows[of_best], facts[of_best])
+            chosen[of_all] = _drawn_from_all(rows[of_all], facts[of_all])
         return chosen, everything[np.arange(len(rows)), chosen]
 
 
@@ -170,11 +168,23 @@ def _settle_stops(log_probs: Array, facts: Array) -> None:
     log_probs[stuck, facts["stop"][stuck]] = 0.0
 
 
-def _drawn_from_best_of(log_probs: Array, facts: Array) -> int:
-    """Draw from the best of one row as `_draw` does."""
-    best = best_of(log_probs, int(facts["topk"][0]))
+def _drawn_from_best_of(log_probs: Array, facts: Array) -> Array:
+    """Draw from the best of each row as `_draw` does."""
+    if not len(facts):
+        return np.zeros(0, np.int64)
+    best: Array = np.zeros((len(facts), int(facts["topk"].max())), np.int64)
+    found: Array = np.full(best.shape, -np.inf, log_probs.dtype)
+    for row, topk, ids, theirs in zip(log_probs, facts["topk"].tolist(), best, found, strict=True):
+        some = best_of(row, topk)
+        ids[: len(some)], theirs[: len(some)] = some, row[some]
     uniform = uniforms(facts["seed"], facts["place"])
-    which = drawn_from_best(
-        log_probs[best][None], facts["topk"], facts["topp"], facts["temperature"], uniform
-    )
-    return int(best[which[0]])
+    which = drawn_from_best(found, facts["topk"], facts["topp"], facts["temperature"], uniform)
+    drawn: Array = best[np.arange(len(best)), which]
+    return drawn
+
+
+def _drawn_from_all(log_probs: Array, facts: Array) -> Array:
+    if not len(facts):
+        return np.zeros(0, np.int64)
+    uniform = uniforms(facts["seed"], facts["place"])
+    return drawn_from_all(log_probs, facts["topp"], facts["temperature"], uniform)

@@ -33,7 +33,8 @@ def _mixed(z: Array) -> Array:
 def drawn_from_best(log_probs: Array, topk: Array, topp: Array, temperature: Array, uniform: Array) -> Array:
     """One column of `[batch, width]`, best first, for each row; what is -inf may not be drawn, and does not count."""
     may = log_probs > -np.inf
-    weights = np.where(may & (np.cumsum(may, axis=1) <= topk[:, None]), _weights(log_probs, temperature), 0.0)
+    all_weights = _weights(log_probs.astype(np.float64), temperature)
+    weights = np.where(may & (np.cumsum(may, axis=1) <= topk[:, None]), all_weights, 0.0)
     sums = np.cumsum(weights, axis=1)
     before = np.concatenate([np.zeros((len(sums), 1)), sums[:, :-1]], axis=1)
     return _pick(np.where(before < (topp * sums[:, -1])[:, None], weights, 0.0), uniform)
@@ -41,11 +42,11 @@ def drawn_from_best(log_probs: Array, topk: Array, topp: Array, temperature: Arr
 
 def drawn_from_all(log_probs: Array, topp: Array, temperature: Array, uniform: Array) -> Array:
     """One column of `[batch, all]`, in any order, for each row; a tie with the last of the set belongs to it."""
-    weights = _weights(log_probs, temperature)
+    weights = _weights(log_probs.astype(np.float32, copy=False), temperature.astype(np.float32))
     some = np.flatnonzero(topp < 1)
     if len(some):
-        ranked = -np.sort(-weights[some], axis=1)
-        sums = np.cumsum(ranked, axis=1)
+        ranked = np.sort(weights[some], axis=1)[:, ::-1]
+        sums = np.cumsum(ranked, axis=1, dtype=np.float64)
         last = (sums < (topp[some] * sums[:, -1])[:, None]).sum(axis=1)
         least = np.take_along_axis(ranked, np.minimum(last, ranked.shape[1] - 1)[:, None], axis=1)
         weights[some] = np.where(weights[some] >= least, weights[some], 0.0)
@@ -64,14 +65,15 @@ def best_of(log_probs: Array, num: int) -> Array:
 
 def _weights(log_probs: Array, temperature: Array) -> Array:
     """Numbers in proportion to the probabilities at a temperature; the largest of a row is 1."""
-    scaled = log_probs.astype(np.float64) - log_probs.max(axis=1, keepdims=True)
-    weights: Array = np.exp(scaled / temperature[:, None])
+    scaled = log_probs - log_probs.max(axis=1, keepdims=True)
+    scaled /= temperature[:, None]
+    weights: Array = np.exp(scaled, out=scaled)
     return weights
 
 
 def _pick(weights: Array, uniform: Array) -> Array:
     """The column in which the sum of the weights passes its share of the whole."""
-    sums = np.cumsum(weights, axis=1)
+    sums = np.cumsum(weights, axis=1, dtype=np.float64)
     whole = sums[:, -1]
     share = np.minimum(uniform * whole, np.nextafter(whole, 0))
     picked: Array = (sums <= share[:, None]).sum(axis=1)
