@@ -71,7 +71,9 @@ Global___FinishReason: _TypeAlias = FinishReason  # noqa: Y015
 
 @_typing.final
 class DecodingOptions(_message.Message):
-    """Options for decoding. A field left out takes the model's own default (ModelDescription.generation)."""
+    """Options for decoding. A field left out takes the model's own default (ModelDescription.generation), or is off. What
+    each does, its formula and its source: docs/decoding.md.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -93,7 +95,9 @@ class DecodingOptions(_message.Message):
     NUM_ALTERNATIVES_FIELD_NUMBER: _builtins.int
     REPLACE_UNKNOWNS_FIELD_NUMBER: _builtins.int
     beam_size: _builtins.int
-    """Hypotheses kept side by side; 1 is greedy. 1 to 16, else INVALID_ARGUMENT."""
+    """Hypotheses kept side by side; 1 writes the best token at each step, or draws it. 1 to 16, else INVALID_ARGUMENT. Left out
+    where tokens are drawn: 1.
+    """
     num_hypotheses: _builtins.int
     """How many of the finished hypotheses to return, best first. 1 to beam_size; default 1."""
     length_penalty: _builtins.float
@@ -101,36 +105,49 @@ class DecodingOptions(_message.Message):
     max_length: _builtins.int
     """Longest output in tokens. 1 to the model's max_output_tokens."""
     min_length: _builtins.int
-    """Shortest output in tokens before the end of the sentence may come. 0 to max_length; default 0."""
+    """Shortest output in tokens before the end of the sentence may come; stop texts may come earlier. 0 to max_length;
+    default 0.
+    """
     coverage_penalty: _builtins.float
-    """The factor β of the coverage penalty (Wu et al. 2016, section 7), for models with attention and a beam. 0 to 5; default 0."""
+    """The factor β of the coverage penalty (Wu et al. 2016, section 7), by which finished hypotheses are ranked. 0 to 5; default
+    0. FAILED_PRECONDITION where the model has no attention.
+    """
     repetition_penalty: _builtins.float
-    """Divides the positive and multiplies the negative logits of tokens that were written before (Keskar et al. 2019,
-    section 4.1). 1 (off) to 10.
+    """Multiplies the log-probabilities of tokens that were written before. 1 (off) to 10. (Keskar et al. 2019, section 4.1,
+    divide positive and multiply negative logits; a log-probability is a logit that is never positive.)
     """
     no_repeat_ngram_size: _builtins.int
-    """No n-gram of so many tokens is written twice. 0 (off) to 16."""
+    """No n-gram of so many tokens is written twice (Paulus et al. 2017, section 2.5). 0 (off) to 16."""
     target_prefix: _builtins.str
-    """The output begins with this text; its tokens are part of the output."""
+    """The output begins with the tokens of this text, which are part of it: a prefix that ends within a word is gone on with
+    after that part of a word. At most 4,096 characters and max_length tokens, all of them known to the model.
+    """
     sampling_topk: _builtins.int
-    """1: the best token is taken, nothing is drawn; n: drawn from the n best; 0: from all. 0 to 1,000."""
+    """1: the best token is taken, nothing is drawn; n: drawn from the n best; 0: from all. 0 to 1,000. Left out where
+    sampling_topp, temperature or seed are given: 0, if the model's own is 1. INVALID_ARGUMENT with a beam, as those.
+    """
     sampling_topp: _builtins.float
     """Drawn from the smallest set of tokens whose probabilities add up to this (Holtzman et al. 2020). Above 0 to 1; default 1."""
     temperature: _builtins.float
-    """Logits are divided by it before a token is drawn. Above 0 to 10; default 1."""
+    """Log-probabilities are divided by it before sampling_topp is applied and a token is drawn. Above 0 to 10; default 1."""
     seed: _builtins.int
-    """Of what is drawn: the same seed, model and input give the same output, alone or among others, before and after a
-    resume. Left out: chosen by the server and told in Hypothesis.seed. INVALID_ARGUMENT with a beam.
+    """Of what is drawn: the same seed, model, options and input give the same output, alone or among others, before and after
+    a resume. Left out: chosen by the server, for each text and each turn, and told in Hypothesis.seed.
     """
     return_attention: _builtins.bool
     """Return Token.attention, where the model has attention; FAILED_PRECONDITION where it has none."""
     num_alternatives: _builtins.int
     """How many other tokens to return with each token (Token.alternatives). 0 to 16; default 0."""
     replace_unknowns: _builtins.bool
-    """Write the source word with the greatest attention in place of an unknown token (Jean et al. 2015)."""
+    """Write the source word with the greatest attention in place of an unknown token (Jean et al. 2015, section 4). Only models
+    that were exported with `unknowns` write unknown tokens, and without this none does. For whole texts; in a session
+    FAILED_PRECONDITION.
+    """
     @_builtins.property
     def stop(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The output ends before the first of these texts. At most 16, each of 1 to 256 characters."""
+        """The output ends as soon as it holds one of these texts behind target_prefix, and before where that begins. Streams hold
+        back what may become one. At most 16, each of 1 to 256 characters.
+        """
 
     def __init__(
         self,
@@ -240,14 +257,14 @@ class Token(_message.Message):
     piece: _builtins.str
     """What it adds to the text. All pieces joined are the whole text."""
     log_prob: _builtins.float
-    """Its natural log-probability given what came before."""
+    """Its natural log-probability given what came before, as the model has it: no penalty, temperature or rule is in it."""
     @_builtins.property
     def attention(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """With return_attention: how much it looked at each source token, in their order; adds up to 1."""
 
     @_builtins.property
     def alternatives(self) -> _containers.RepeatedCompositeFieldContainer[Global___Alternative]:
-        """With num_alternatives: what might have come instead, most probable first."""
+        """With num_alternatives: what might have come instead, most probable first as the model has it."""
 
     def __init__(
         self,
@@ -268,7 +285,7 @@ Global___Token: _TypeAlias = Token  # noqa: Y015
 
 @_typing.final
 class Alternative(_message.Message):
-    """A token that was not written."""
+    """A token that was not written; the end of the sentence has no piece."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -306,7 +323,9 @@ class Hypothesis(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     score: _builtins.float
-    """Sum of log-probabilities divided by the length penalty; what the hypotheses are ranked by."""
+    """Sum of log-probabilities (those of repeated tokens times repetition_penalty) divided by the length penalty, plus the
+    coverage penalty; what the hypotheses are ranked by. The end of the sentence, or the whole stop text, is counted in.
+    """
     finish_reason: Global___FinishReason.ValueType
     seed: _builtins.int
     """What its tokens were drawn with, where they were drawn."""

@@ -1100,7 +1100,9 @@ class TargetScore(_message.Message):
     """Sum of their log-probabilities."""
     @_builtins.property
     def tokens(self) -> _containers.RepeatedCompositeFieldContainer[_decoding_pb2.Token]:
-        """The tokens of the target, the end of the sentence last where the model writes one."""
+        """The tokens of the target, the end of the sentence last where the model writes one. What a model never writes has about
+        -1e9.
+        """
 
     def __init__(
         self,

@@ -129,7 +129,8 @@ class SequenceServiceServicer(object):
 
     def StreamTranslate(self, request, context):
         """Translates one text and answers as soon as there are tokens. A reader slower than the model gets several tokens
-        in one message. With a beam larger than 1 the tokens come when the search has ended.
+        in one message. With a beam larger than 1 a token comes when all that may still be the best output share it; none is
+        taken back.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

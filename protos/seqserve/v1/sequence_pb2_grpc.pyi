@@ -43,7 +43,8 @@ class SequenceServiceStub:
     """Translates whole texts; answers come in the order of the texts, all or none."""
     StreamTranslate: _grpc.UnaryStreamMultiCallable[_sequence_pb2.StreamTranslateRequest, _sequence_pb2.StreamTranslateResponse]
     """Translates one text and answers as soon as there are tokens. A reader slower than the model gets several tokens
-    in one message. With a beam larger than 1 the tokens come when the search has ended.
+    in one message. With a beam larger than 1 a token comes when all that may still be the best output share it; none is
+    taken back.
     """
     MultiTranslate: _grpc.UnaryUnaryMultiCallable[_sequence_pb2.MultiTranslateRequest, _sequence_pb2.MultiTranslateResponse]
     """Translates whole texts with several models at once; where their encoders are one, each text is read once."""
@@ -104,7 +105,8 @@ class SequenceServiceAsyncStub(SequenceServiceStub):
     """Translates whole texts; answers come in the order of the texts, all or none."""
     StreamTranslate: _aio.UnaryStreamMultiCallable[_sequence_pb2.StreamTranslateRequest, _sequence_pb2.StreamTranslateResponse]  # type: ignore[assignment]
     """Translates one text and answers as soon as there are tokens. A reader slower than the model gets several tokens
-    in one message. With a beam larger than 1 the tokens come when the search has ended.
+    in one message. With a beam larger than 1 a token comes when all that may still be the best output share it; none is
+    taken back.
     """
     MultiTranslate: _aio.UnaryUnaryMultiCallable[_sequence_pb2.MultiTranslateRequest, _sequence_pb2.MultiTranslateResponse]  # type: ignore[assignment]
     """Translates whole texts with several models at once; where their encoders are one, each text is read once."""
@@ -172,7 +174,8 @@ class SequenceServiceServicer:
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_sequence_pb2.StreamTranslateResponse], _abc.AsyncIterator[_sequence_pb2.StreamTranslateResponse]]:
         """Translates one text and answers as soon as there are tokens. A reader slower than the model gets several tokens
-        in one message. With a beam larger than 1 the tokens come when the search has ended.
+        in one message. With a beam larger than 1 a token comes when all that may still be the best output share it; none is
+        taken back.
         """
 
     def MultiTranslate(
