@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from service.bundle.scaling import Scaler
 from service.bundle.tokenizer import BOS
 from service.config import LimitSettings
 from service.errors import InvalidInput, NotPossible
@@ -16,7 +17,7 @@ from service.tasks.jobs import Program, known, run_all
 from service.tasks.outputs import Hypothesis, hypotheses_of
 from service.tasks.reader import Reader
 from service.tasks.said import NOTHING_SAID, Said
-from service.tasks.signals import ReadingIntake, scaled_series
+from service.tasks.signals import ReadingIntake, checked_series, scaled
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,9 @@ async def caption(
     """In the order of the vectors; all or none. `fields` name them in what is refused."""
     taken = []
     for vector, field in zip(vectors, fields, strict=True):
-        taken.append(scaled_series(vector, served.bundle.readings, field))
         check_one(vector, field)
+        values = checked_series(vector, served.bundle.readings, field)
+        taken.append(scaled(Scaler(served.bundle.readings), values))
     programs = [_caption(served, one, Plan.of(served.bundle, options)) for one in taken]
     found = await run_all(served.scheduler, programs)
     return [Caption(hypotheses_of(served.bundle.tokenizer, each)) for each in found]

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from service.bundle.scaling import Scaled
+from service.bundle.scaling import Scaled, Scaler
 from service.config import LimitSettings
 from service.errors import InvalidInput, NotPossible
 from service.registry import Served
@@ -16,7 +17,7 @@ from service.tasks.intake import Readings, Taken
 from service.tasks.jobs import Program, run_all
 from service.tasks.reader import Read, Reader
 from service.tasks.said import PredictedStep, Said, label_scores
-from service.tasks.signals import Kept, ReadingIntake, scaled_series
+from service.tasks.signals import Kept, ReadingIntake, aside, checked_series, scaled
 
 MAX_HORIZON = 1000
 
@@ -59,13 +60,16 @@ async def predict(
 ) -> list[Prediction]:
     """In the order of the series; all or none. `fields` name them in what is refused."""
     _check_horizon(served, horizon)
-    taken = [
-        scaled_series(one, served.bundle.readings, field) for one, field in zip(series, fields, strict=True)
-    ]
-    for one, field in zip(taken, fields, strict=True):
-        _check_length(served, len(one), field)
+    spec, checked = served.bundle.readings, []
+    for one, field in zip(series, fields, strict=True):
+        checked.append(checked_series(one, spec, field))
+        _check_length(served, len(checked[-1]), field)
+    taken = [await aside(len(one), partial(scaled, Scaler(spec), one)) for one in checked]
     found = await run_all(served.scheduler, [_prediction(_reader(served), one, horizon) for one in taken])
-    return [_told(served, one, read, ahead) for one, (read, ahead) in zip(taken, found, strict=True)]
+    return [
+        await aside(len(one), partial(_told, served, one, *answers))
+        for one, answers in zip(taken, found, strict=True)
+    ]
 
 
 def forecasts(served: Served) -> bool:

@@ -1,9 +1,9 @@
 """Readings and sound that come in pieces, made into what the model reads: the same bit for bit, however cut."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -15,8 +15,12 @@ from service.sessions.session import Pending
 from service.step import Array
 from service.tasks.intake import Given, Readings, Sound, Taken, not_taken
 
+T = TypeVar("T")
+
 AT_ONCE = 32_768
 """Samples that are made into frames on the event loop; more would hold up the other callers."""
+MAX_FED = 2_000
+"""Readings of one feed, and of a series that is scaled and answered on the event loop."""
 
 MOST_NAMES = 12
 """Names of numbers that an error lists."""
@@ -38,6 +42,12 @@ class ReadingIntake:
             return self.finish()
         if not isinstance(given, Readings):
             raise not_taken(given, "features")
+        if len(given.values) > MAX_FED:
+            raise InvalidInput(
+                f"feed.features has {len(given.values):,} readings; expected at most {MAX_FED:,} at once. Feed the "
+                "rest after these",
+                field="feed.features",
+            )
         return scaled(self._scaler, checked_readings(given, self._spec, "feed.features"))
 
     def finish(self) -> Taken:
@@ -82,12 +92,12 @@ async def units_of(sound: Sound, spec: SoundSpec, field: str) -> Array:
     return np.concatenate([units, framer.finish()])
 
 
-def scaled_series(readings: Readings, spec: ReadingsSpec, field: str) -> Taken:
-    """A whole series as the model reads it; InvalidInput where it is none of its kind."""
+def checked_series(readings: Readings, spec: ReadingsSpec, field: str) -> Array:
+    """A whole series `[time, dim]`; InvalidInput where it is none of the model's kind."""
     values = checked_readings(readings, spec, field)
     if not len(values):
         raise InvalidInput(f"{field} is empty; expected at least one reading", field=field)
-    return scaled(Scaler(spec), values)
+    return values
 
 
 def scaled(scaler: Scaler, values: Array) -> Taken:
@@ -123,6 +133,11 @@ def checked_sound(given: Sound, spec: SoundSpec, field: str) -> Array:
 def log_mel(spec: SoundSpec) -> LogMel:
     """What makes a model's frames, made once."""
     return mel_of(spec)
+
+
+async def aside(num_readings: int, work: Callable[[], T]) -> T:
+    """What comes of the work, done beside the event loop where that many readings would hold it up."""
+    return await asyncio.to_thread(work) if num_readings > MAX_FED else work()
 
 
 async def _framed(framer: Framer, samples: Array) -> Array:

@@ -1,5 +1,6 @@
 """Transcription: of whole recordings, and of sound while somebody speaks. What was heard is never taken back."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -84,6 +85,7 @@ async def transcribe(
     for recording, field in zip(recordings, fields, strict=True):
         units.append(await units_of(recording, sound, field))
         _check_length(served, len(units[-1]), field)
+        await asyncio.sleep(0)  # many recordings leave the loop to others
     reader = _reader(served)
     read = await run_all(served.scheduler, [reader.read(each, NOTHING_READ) for each in units])
     return [

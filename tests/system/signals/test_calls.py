@@ -121,6 +121,8 @@ def test_what_cannot_be_heard_or_read_is_refused_with_what_was_expected(hears: C
     for model, said in (("toy-digits", "it reads pcm"), ("toy-waves", "it reads features")):
         with hears.session(model=model) as session, pytest.raises(InvalidRequest, match=said):
             session.feed("text")
+    with hears.session(model="toy-waves") as session, pytest.raises(InvalidRequest, match="at most 2,000 at"):
+        session.feed_features([[1]] * 2001)
     with hears.session(model="toy-digits") as session, pytest.raises(InvalidRequest, match="hears 8,000"):
         session.feed_pcm(Pcm(samples_of(spoken), 16_000))
 
