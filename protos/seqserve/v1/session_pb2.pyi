@@ -413,7 +413,9 @@ class Feed(_message.Message):
     @_builtins.property
     def token_ids(self) -> Global___TokenIds: ...
     @_builtins.property
-    def features(self) -> _input_pb2.Features: ...
+    def features(self) -> _input_pb2.Features:
+        """At most 2,000 readings at once; for captions one."""
+
     @_builtins.property
     def pcm(self) -> _input_pb2.Pcm: ...
     @_builtins.property
