@@ -7,15 +7,27 @@ from typing import Literal
 from training.config import (
     DataSection,
     DescribedData,
+    DialogueData,
     LabelledData,
     PairData,
     RecordedData,
     SeriesData,
     SummaryData,
     TaggedData,
+    TextData,
     load_recipe,
 )
-from training.data.readers import Labelled, Pair, Tagged, read_labelled, read_pairs, read_tagged
+from training.data.perplexity import surprise, surprise_of_replies
+from training.data.readers import (
+    Labelled,
+    Pair,
+    Tagged,
+    read_dialogues,
+    read_labelled,
+    read_pairs,
+    read_tagged,
+    read_text,
+)
 from training.data.readers.described import Described, read_described
 from training.data.readers.recordings import Utterance, read_split, read_utterances
 from training.data.readers.series import Series, read_series
@@ -53,17 +65,21 @@ __all__ = [
     "of_translations",
     "of_words",
     "read_test_descriptions",
+    "read_test_dialogues",
     "read_test_pairs",
     "read_test_recordings",
     "read_test_series",
     "read_test_summaries",
     "read_test_tags",
+    "read_test_text",
     "read_test_texts",
     "score_deletions",
     "score_labels",
     "score_rouge",
     "score_spans",
     "score_translations",
+    "surprise",
+    "surprise_of_replies",
     "word_error_rate",
 ]
 
@@ -92,6 +108,23 @@ def read_test_texts(
     changed = {name: value for name, value in given.items() if value}
     format = "jsonl" if file.suffix in {".jsonl", ".json"} else "tsv"
     return read_labelled(file.parent, (file.name,), known.model_copy(update=changed | {"format": format}))
+
+
+def read_test_text(file: Path, model: str) -> list[str]:
+    """The documents of a text; of a file that the model was trained on, the part that its recipe keeps for tests."""
+    known = _data_of(model)
+    if not isinstance(known, TextData):
+        known = TextData(train=("none",), dev=("none",))
+    is_split = file.name in {Path(name).name for name in known.train}
+    return read_text(file.parent, (file.name,), known, known.test_part if is_split else (0.0, 1.0))
+
+
+def read_test_dialogues(file: Path, model: str) -> list[list[str]]:
+    """The turns of each dialogue of a JSONL file; what its field is called is as in the model's recipe."""
+    known = _data_of(model)
+    if not isinstance(known, DialogueData):
+        known = DialogueData(train=("none",), dev=("none",))
+    return read_dialogues(file.parent, (file.name,), known)
 
 
 def read_test_tags(file: Path, model: str) -> list[Tagged]:

@@ -1,6 +1,6 @@
 """The calls of SequenceService that go on with texts."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -17,9 +17,10 @@ from service.api.converters import (
     too_long_from_proto,
 )
 from service.config import LimitSettings
+from service.errors import InvalidInput
 from service.registry import Registry, Served
 from service.tasks.generate import Generation, generate, stream_generate
-from service.tasks.texts import prompts_of
+from service.tasks.texts import TooLong, prompts_of
 from service.tasks.translate import Written
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -37,7 +38,7 @@ class LanguageCalls:
         served = self._language_model(request.model)
         options = options_from_proto(request.options, served.manifest)
         too_long = too_long_from_proto(request.too_long)
-        prompts = await prompts_of(request.prompts, served.bundle, self._limits, too_long)
+        prompts = await self._prompts(served, request.prompts, too_long, "prompts[{}]")
         found = await generate(served, prompts, options)
         return sequence_pb2.GenerateResponse(
             model=model_version_to_proto(served), generations=map(generation_to_proto, found)
@@ -49,12 +50,24 @@ class LanguageCalls:
         served = self._language_model(request.model)
         options = options_from_proto(request.options, served.manifest)
         too_long = too_long_from_proto(request.too_long)
-        [prompt] = await prompts_of([request.prompt], served.bundle, self._limits, too_long, field="prompt")
+        [prompt] = await self._prompts(served, [request.prompt], too_long, "prompt")
         model: model_pb2.ModelVersion | None = model_version_to_proto(served)
         async with aclosing(stream_generate(served, prompt, options)) as all_written:
             async for written in all_written:
                 yield continuation_to_proto(written, model)
                 model = None
+
+    async def _prompts(
+        self, served: Served, texts: Sequence[str], too_long: TooLong, field: str
+    ) -> list[list[int]]:
+        """Their tokens; a text may begin with what is written, but nobody replies to nothing."""
+        prompts = await prompts_of(texts, served.bundle, self._limits, too_long, field=field)
+        if served.manifest.task == "chat" and [] in prompts:
+            empty = field.format(prompts.index([]))
+            raise InvalidInput(
+                f"{empty} says nothing; expected a turn a line, the last to be replied to", field=empty
+            )
+        return prompts
 
     def _language_model(self, selector: model_pb2.ModelSelector) -> Served:
         """One that goes on with texts, or one that replies; where neither is named, the one that goes on with them."""

@@ -31,7 +31,7 @@ from service.config import LimitSettings
 from service.registry import Registry, Served
 from service.sessions import Sessions
 from service.tasks.classify import classify
-from service.tasks.score import score
+from service.tasks.scorers import score
 from service.tasks.texts import NO_SOURCE, source_of, tokens_of
 from service.tasks.translate import stream_translate, translate
 

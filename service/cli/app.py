@@ -6,10 +6,12 @@ import typer
 
 from service.cli import (
     caption,
+    chat,
     classify,
     compare,
     doctor,
     evaluate,
+    generate,
     health,
     import_model,
     inspect,
@@ -61,6 +63,8 @@ app.command("translate", rich_help_panel=SERVING)(with_access(translate.translat
 app.command("classify", rich_help_panel=SERVING)(with_access(classify.classify))
 app.command("tag", rich_help_panel=SERVING)(tag.tag)
 app.command("summarize", rich_help_panel=SERVING)(summarize.summarize)
+app.command("generate", rich_help_panel=SERVING)(with_access(generate.generate))
+app.command("chat", rich_help_panel=SERVING)(with_access(chat.chat))
 app.command("transcribe", rich_help_panel=SERVING)(with_access(transcribe.transcribe))
 app.command("caption", rich_help_panel=SERVING)(with_access(caption.caption))
 app.command("predict", rich_help_panel=SERVING)(with_access(predict.predict))

@@ -41,6 +41,10 @@ def evaluate(
         int | None, typer.Option(metavar="N", help="Hypotheses kept side by side. [default: the model's]")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Only the first N.")] = None,
+    window: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Let a language model's state begin anew every N characters."),
+    ] = None,
     save: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Save the model's answers, one a line.")
     ] = None,
@@ -59,7 +63,7 @@ def evaluate(
     """
     names = tuple(name.strip() for name in columns.split(",") if name.strip())
     with connect(address, timeout) as client:
-        found = measured(client, model, Asked(test_file, names, text, label, beam, limit))
+        found = measured(client, model, Asked(test_file, names, text, label, beam, limit, window))
     if save is not None:
         _save(save, found.answers)
     if json:
@@ -82,9 +86,11 @@ def measured(client: "Client", name: str, asked: Asked) -> Measured:
 def _print(report: Report) -> None:
     beam = f", beam {report.beam_size}" if report.beam_size else ""
     output.line(f"{report.model} on {report.file}: {report.num_texts:,} texts{beam}")
-    output.line(f"{report.metric} {report.score:.2f} {report.unit or report.signature}".rstrip())
+    output.line(
+        f"{report.metric} {report.score:.{report.digits}f} {report.unit or report.signature}".rstrip()
+    )
     if report.more:
-        output.line(", ".join(f"{name} {value:.2f}" for name, value in report.more.items()))
+        output.line(", ".join(f"{name} {value:.{report.digits}f}" for name, value in report.more.items()))
     output.line(f"{report.seconds} s: {report.texts_per_s:,} texts/s, {report.tokens_per_s:,} tokens/s")
 
 

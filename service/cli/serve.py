@@ -37,6 +37,8 @@ TRY = {
     "transcribe": ("transcribe", "FILE.wav"),
     "predict": ("predict", "FILE.csv"),
     "caption": ("caption", "VECTORS.jsonl"),
+    "generate": ("generate", "--temperature 0.8 {example}"),
+    "chat": ("chat", ""),
 }
 """Task → the command to try it with, and its arguments."""
 

@@ -1,11 +1,10 @@
 """Scoring of outputs that are given: how probable each of their tokens is to the model."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service.bundle.tokenizer import BOS, EOS
 from service.config import LimitSettings
-from service.errors import NotPossible
 from service.registry import Served
 from service.sessions import NOTHING_READ
 from service.step import Rolled, Rollout
@@ -37,15 +36,6 @@ class TargetScore:
     def log_prob(self) -> float:
         """Of the whole output."""
         return sum(token.log_prob for token in self.tokens)
-
-
-async def score(
-    served: Served, pairs: Sequence[Pair], limits: LimitSettings, too_long: TooLong
-) -> list[TargetScore]:
-    """The scores in the order of the pairs; all or none."""
-    if served.manifest.task not in SCORERS:
-        raise NotPossible(f"{served.manifest.name} does not write: there is nothing to score")
-    return await SCORERS[served.manifest.task](served, pairs, limits, too_long)
 
 
 async def score_translations(
@@ -82,8 +72,3 @@ def _scored(served: Served, source: Sequence[int], target: Sequence[int]) -> Pro
         rule=Constraints(forced=forced),
     )
     return [ScoredToken(*pair) for pair in zip(rolled.ids, rolled.log_probs, strict=True)]
-
-
-Scorer = Callable[[Served, Sequence[Pair], LimitSettings, TooLong], Awaitable[list[TargetScore]]]
-SCORERS: dict[str, Scorer] = {"translate": score_translations}
-"""By task."""

@@ -7,7 +7,7 @@ from functools import partial
 from typing import NamedTuple, Self
 
 from service.bundle import Bundle
-from service.bundle.tokenizer import Tokenizer
+from service.bundle.tokenizer import EOS, Tokenizer
 from service.bundle.words import Word, subwords_of, words_of
 from service.config import LimitSettings
 from service.errors import InvalidInput
@@ -100,10 +100,16 @@ async def prompts_of(
     *,
     field: str = "prompts[{}]",
 ) -> list[list[int]]:
-    """The tokens of texts that are gone on with; one that holds nothing begins a text."""
+    """The tokens of texts that are gone on with; one that holds nothing begins a text.
+
+    For a model that takes turns each line is one, ended by EOS but for the last.
+    """
     _check_number(texts, limits, field)
     cleaned = [cleaned_text(text, limits, field.format(index)) for index, text in enumerate(texts)]
-    encoded = await _encode(bundle.tokenizer, cleaned)
+    if bundle.manifest.task == "chat":
+        encoded = [await _turns(bundle.tokenizer, text) for text in cleaned]
+    else:
+        encoded = await _encode(bundle.tokenizer, cleaned)
     return [
         _fitted(tokens, bundle, too_long, field.format(index)) if tokens else []
         for index, tokens in enumerate(encoded)
@@ -157,6 +163,11 @@ async def _encode(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:
     if is_long(texts):
         return await asyncio.to_thread(tokenizer.encode_batch, texts)
     return [tokenizer.encode(text) for text in texts]
+
+
+async def _turns(tokenizer: Tokenizer, text: str) -> list[int]:
+    turns = await _encode(tokenizer, [line for line in text.split("\n") if line.strip()])
+    return [token for turn in turns for token in (*turn, EOS)][:-1]
 
 
 def is_long(texts: Sequence[str]) -> bool:

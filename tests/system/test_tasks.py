@@ -33,6 +33,7 @@ def bundles() -> dict[str, Callable[[Path, str], object]]:
         write_classifier,
         write_deleter,
         write_hearer,
+        write_language_model,
         write_predictor,
         write_summarizer,
         write_tagger,
@@ -49,6 +50,8 @@ def bundles() -> dict[str, Callable[[Path, str], object]]:
         "occupancy": lambda models, name: write_predictor(models, name, names=ROOM, labels=True),
         "nab": lambda models, name: write_predictor(models, name, names=("value",)),
         "shapes": write_captioner,
+        "tinyshakespeare": write_language_model,
+        "task-dialogues": lambda models, name: write_language_model(models, name, task="chat", seed=1),
     }
 
 
@@ -125,6 +128,8 @@ def test_every_command_of_the_page_is_one() -> None:
         ("transcribe", "fsdd-digits"),
         ("predict", "nab"),
         ("caption", "shapes"),
+        ("generate", "tinyshakespeare"),
+        ("chat", "task-dialogues"),
     ],
 )
 def test_an_example_runs(name: str, model: str, reader: Running, desk: Path) -> None:

@@ -15,6 +15,7 @@ from service.cli.checks.wordtest import word_labels
 from service.registry import Served
 from service.tasks.classify import Classification, classify
 from service.tasks.decoding import DecodingOptions
+from service.tasks.generate import Generation, generate
 from service.tasks.translate import Translation, translate
 
 BATCH = 64
@@ -100,7 +101,10 @@ async def _answers(served: Served, texts: Sequence[Any]) -> Sequence[Any]:
     if manifest.task == "classify":
         return await classify(served, texts)
     longest = min(LONGEST, manifest.limits.max_output_tokens)
-    return await translate(served, texts, DecodingOptions.of(manifest, beam_size=1, max_length=longest))
+    options = DecodingOptions.of(manifest, beam_size=1, sampling_topk=1, max_length=longest)
+    if manifest.task in ("generate", "chat"):
+        return await generate(served, texts, options)
+    return await translate(served, texts, options)
 
 
 async def _timed(answers: Answers, texts: Sequence[Any]) -> tuple[float, Sequence[Any]]:
@@ -131,10 +135,14 @@ def _varied(tokens: list[int], index: int) -> list[int]:
 def _words(answer: Any) -> str:
     if isinstance(answer, Classification):
         return answer.labels[0].label
-    return answer.hypotheses[0].text if isinstance(answer, Translation) else in_words(answer)
+    return answer.hypotheses[0].text if isinstance(answer, Translation | Generation) else in_words(answer)
 
 
 def _num_tokens(answer: Any) -> int:
     if isinstance(answer, Classification):
         return answer.num_tokens
-    return len(answer.hypotheses[0].tokens) if isinstance(answer, Translation) else num_steps(answer)
+    return (
+        len(answer.hypotheses[0].tokens)
+        if isinstance(answer, Translation | Generation)
+        else num_steps(answer)
+    )

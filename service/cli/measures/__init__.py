@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from service.cli.measures import labels, signals, translations, words
+from service.cli.measures import labels, language, signals, translations, words
 from service.cli.measures.report import Asked, Measured, Report
 
 if TYPE_CHECKING:
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 MEASURES: "dict[str, Callable[[Client, Model, Asked], Measured]]" = {
     "translate": translations.measure,
     "classify": labels.measure,
+    "generate": language.measure_text,
+    "chat": language.measure_dialogues,
     "tag": words.measure_tags,
     "summarize": words.measure_summaries,
     "transcribe": signals.transcripts,

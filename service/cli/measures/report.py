@@ -24,6 +24,8 @@ class Asked:
     label: str = ""
     beam: int | None = None
     limit: int | None = None
+    window: int | None = None
+    """Characters after which the state of a language model begins anew."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Report:
     """Tokens written by a model that writes, read by one that labels."""
     more: dict[str, float] = field(default_factory=dict)
     """Other scores, by name."""
+    digits: int = 2
+    """Behind the point of all scores."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,7 @@ class Watch:
         signature: str = "",
         beam_size: int | None = None,
         more: dict[str, float] | None = None,
+        digits: int = 2,
     ) -> Report:
         """The report on these answers."""
         return Report(
@@ -97,12 +102,13 @@ class Watch:
             file=str(self.asked.file),
             num_texts=num_texts,
             metric=metric,
-            score=round(score, 2),
+            score=round(score, digits),
             unit=unit,
             signature=signature,
             beam_size=beam_size,
             seconds=round(self.seconds, 2),
             texts_per_s=round(num_texts / self.seconds, 1),
             tokens_per_s=round(num_tokens / self.seconds, 1),
-            more={name: round(value, 2) for name, value in (more or {}).items()},
+            more={name: round(value, digits) for name, value in (more or {}).items()},
+            digits=digits,
         )

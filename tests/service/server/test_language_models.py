@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from service.bundle.tokenizer import EOS
 from service.client import AsyncClient, Client, InvalidRequest, ModelNotFound, NotPossible
 from tests.bundles import SENTENCES, write_classifier, write_language_model
 from tests.fakes.real_thread import real_on_a_thread
@@ -107,3 +108,52 @@ def test_bad_input_is_refused_with_what_was_expected(
 def test_a_model_of_another_task_is_refused(client: Client) -> None:
     with pytest.raises(ModelNotFound, match="toy-intents does not serve the task generate"):
         client.generate("x", model="toy-intents")
+
+
+def test_a_text_is_scored_as_it_would_be_written(client: Client) -> None:
+    written = client.generate("the cat", max_length=20)
+    [score] = client.score([("the cat", written.text)], model="toy-text")
+    assert [token.id for token in score.tokens] == [token.id for token in written.tokens]
+    for scored, token in zip(score.tokens, written.tokens, strict=True):
+        assert scored.log_prob == pytest.approx(
+            token.log_prob, abs=0.1
+        )  # a chunk rounds otherwise than a step
+    assert score.log_prob == pytest.approx(sum(token.log_prob for token in score.tokens), rel=1e-5)
+
+
+def test_a_score_is_the_same_alone_and_among_others_and_adds_up(client: Client) -> None:
+    together = client.score([("", text) for text in SENTENCES * 3], model="toy-text")
+    alone = [client.score([("", text)], model="toy-text")[0] for text in SENTENCES]
+    assert together == alone * 3
+    whole, text = alone[0], SENTENCES[0]
+    [rest] = client.score([(text[:9], text[9:])], model="toy-text")
+    assert rest.tokens == whole.tokens[9:]
+
+
+def test_replies_are_scored_with_their_ends(client: Client) -> None:
+    [score] = client.score([(SENTENCES[0], SENTENCES[1])], model="toy-chat")
+    [both] = client.score([("", f"{SENTENCES[0]}\n{SENTENCES[1]}")], model="toy-chat")
+    assert score.tokens[-1].id == EOS
+    same = both.tokens[-len(score.tokens) :]
+    assert [(token.id, token.log_prob) for token in same] == [(t.id, t.log_prob) for t in score.tokens]
+    assert [token.id for token in both.tokens].count(EOS) == 2
+
+
+def test_nothing_is_not_scored(client: Client) -> None:
+    with pytest.raises(InvalidRequest, match=r"pairs\[1\]\.target holds nothing that could be scored"):
+        client.score([("", "x"), ("x", "")], model="toy-text")
+    with pytest.raises(NotPossible, match="does not write: there is nothing to score"):
+        client.score([("", "x")], model="toy-intents")
+
+
+def test_a_dialogue_without_a_session_is_a_turn_a_line(client: Client) -> None:
+    turns = list(SENTENCES[:3])
+    found = client.generate("\n".join(turns), model="toy-chat", max_length=8)
+    assert found.num_prompt_tokens == 2 + sum(
+        client.generate(turn, model="toy-chat", max_length=1).num_prompt_tokens for turn in turns
+    )
+    [score] = client.score([("\n".join(turns), found.text)], model="toy-chat")
+    if [token.id for token in score.tokens[:-1]] == [token.id for token in found.tokens]:
+        assert score.tokens[0].log_prob == pytest.approx(found.tokens[0].log_prob, abs=0.1)
+    with pytest.raises(InvalidRequest, match="says nothing"):
+        client.generate(["hello", " "], model="toy-chat")

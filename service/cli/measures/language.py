@@ -1,0 +1,63 @@
+"""How well language models foretell texts and replies."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from service.cli.measures.report import Asked, Measured, Watch
+
+if TYPE_CHECKING:
+    from service.client import Client, Model, Score
+
+CHARACTERS = 40_000
+"""Of one text where no window is asked for: the state goes on for so long."""
+AT_ONCE = 16
+"""Texts of one request."""
+DIGITS = 4
+
+
+def measure_text(client: "Client", model: "Model", asked: Asked) -> Measured:
+    """Nats per token and per character; the state begins anew every `window` characters, or hardly ever."""
+    from training.evaluate import read_test_text, surprise
+
+    watch, size = Watch(model, asked), asked.window or CHARACTERS
+    documents = read_test_text(asked.file, model.name)
+    texts = [text[at : at + size] for text in documents for at in range(0, len(text), size)][: asked.limit]
+    scores = _scored(client, watch, texts)
+    found = surprise(texts, _tokens(scores))
+    more = {
+        "nats per character": found.per_character,
+        "bits per character": found.per_character / math.log(2),
+        "perplexity": found.perplexity,
+    }
+    return _measured(watch, "nats per token", found.per_token, scores, more)
+
+
+def measure_dialogues(client: "Client", model: "Model", asked: Asked) -> Measured:
+    """Perplexity of the replies, each after all that was said before it."""
+    from training.evaluate import read_test_dialogues, surprise_of_replies
+
+    watch = Watch(model, asked)
+    dialogues = read_test_dialogues(asked.file, model.name)[: asked.limit]
+    scores = _scored(client, watch, ["\n".join(turns) for turns in dialogues])
+    found = surprise_of_replies(dialogues, _tokens(scores))
+    more = {"nats per token": found.per_token, "nats per character": found.per_character}
+    return _measured(watch, "perplexity of replies", found.perplexity, scores, more)
+
+
+def _scored(client: "Client", watch: Watch, texts: Sequence[str]) -> "list[Score]":
+    parts = [texts[at : at + AT_ONCE] for at in range(0, len(texts), AT_ONCE)]
+    asked = (client.score([("", text) for text in part], model=watch.model.name) for part in parts)
+    return [score for part in watch.all(asked, len(parts)) for score in part]
+
+
+def _tokens(scores: "Sequence[Score]") -> list[list[tuple[int, float]]]:
+    return [[(token.id, token.log_prob) for token in score.tokens] for score in scores]
+
+
+def _measured(
+    watch: Watch, metric: str, value: float, scores: "Sequence[Score]", more: dict[str, float]
+) -> Measured:
+    num_tokens = sum(len(score.tokens) for score in scores)
+    report = watch.report(metric, value, len(scores), num_tokens, unit="", more=more, digits=DIGITS)
+    return Measured(report, [f"{score.log_prob:.4f}" for score in scores])

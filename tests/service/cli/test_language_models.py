@@ -1,0 +1,126 @@
+"""`seqserve generate`, `chat` and `evaluate` against a server of language models."""
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from service import logs
+from service.client import Client
+from tests.bundles import SENTENCES, write_language_model
+from tests.fakes.real_thread import real_on_a_thread
+from tests.service.cli.conftest import Seqserve
+from tests.service.cli.process import Process
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    models = tmp_path_factory.mktemp("models")
+    write_language_model(models, export={"max_input_tokens": 5000})
+    write_language_model(models, "toy-chat", seed=1, task="chat", export={"max_input_tokens": 5000})
+    logs.configure("error", "json")  # which is stdout, too
+    with real_on_a_thread(models) as address:
+        yield address
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def run(bare: Seqserve, real: str, monkeypatch: pytest.MonkeyPatch) -> Seqserve:
+    monkeypatch.setenv("SEQSERVE_ADDRESS", real)
+    return bare
+
+
+@pytest.fixture
+def client(real: str) -> Iterator[Client]:
+    with Client(real) as client:
+        yield client
+
+
+def test_a_text_is_gone_on_with(run: Seqserve, client: Client) -> None:
+    ran = run("generate", "the", "cat", "--max-length", "10")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == client.generate("the cat", max_length=10).text + "\n"
+
+
+def test_the_same_seed_draws_the_same(run: Seqserve) -> None:
+    command = ("generate", "the cat", "--temperature", "1.5", "--max-length", "20", "--seed")
+    assert run(*command, "1").out == run(*command, "1").out != run(*command, "2").out
+
+
+def test_all_of_a_pipe_or_a_file_is_one_text(run: Seqserve, client: Client, tmp_path: Path) -> None:
+    text = "the cat\nsits\n"
+    (tmp_path / "text.txt").write_text(text)
+    expected = client.generate(text, max_length=10).text + "\n"
+    assert run("generate", "--max-length", "10", stdin=text.encode()).out == expected
+    assert run("generate", "--max-length", "10", "--file", str(tmp_path / "text.txt")).out == expected
+
+
+def test_json_and_several_hypotheses(run: Seqserve) -> None:
+    asked = ("generate", "the cat", "--max-length", "5", "--beam", "3", "--hypotheses", "2")
+    found = json.loads(run(*asked, "--json").out)
+    assert (found["model"], found["num_prompt_tokens"], len(found["hypotheses"])) == ("toy-text/1", 7, 2)
+    assert run(*asked).lines[0].split("\t")[1] == found["hypotheses"][0]["text"]
+
+
+def test_a_terminal_shows_what_is_gone_on_with(real: str, client: Client) -> None:
+    ran = Process(real).at_terminal("generate", "the cat", "--max-length", "8")
+    assert "the cat" + client.generate("the cat", max_length=8).text in ran.out.replace("\r\n", "\n")
+
+
+def test_each_line_of_a_pipe_is_a_turn(run: Seqserve, client: Client) -> None:
+    ran = run("chat", "--max-length", "6", stdin="\n".join(SENTENCES[:3]).encode())
+    with client.session(model="toy-chat") as session:
+        expected = []
+        for turn in SENTENCES[:3]:
+            session.feed(turn)
+            expected.append(session.generate(max_length=6).finish().text)
+    assert (ran.code, ran.err, ran.lines) == (0, "", expected)
+    assert client.sessions() == []
+
+
+def test_a_chat_that_was_kept_is_gone_on_with(run: Seqserve, client: Client) -> None:
+    first, second = SENTENCES[:2]
+    kept = run("chat", "--keep", "--max-length", "6", stdin=first.encode())
+    found = re.search(
+        r"session (\S+): \d+ tokens read, \d+ written; go on: seqserve chat --resume (\S+)", kept.err
+    )
+    assert found is not None
+    assert found[1] == found[2]
+    again = run("chat", "--resume", found[1], "--max-length", "6", stdin=second.encode())
+    whole = run("chat", "--max-length", "6", stdin=f"{first}\n{second}".encode())
+    assert kept.lines + again.lines == whole.lines
+    client.close_session(found[1])
+
+
+def test_nothing_to_talk_with_is_told(seqserve: Seqserve) -> None:
+    ran = seqserve("chat", stdin=b"hello")
+    assert ran.code != 0
+    assert "no model of task chat" in ran.err
+
+
+def test_a_language_model_is_measured_in_nats(run: Seqserve, client: Client, tmp_path: Path) -> None:
+    text = "\n".join(SENTENCES)
+    (tmp_path / "test.txt").write_text(text)
+    report = json.loads(run("evaluate", "--model", "toy-text", "--json", str(tmp_path / "test.txt")).out)
+    [score] = client.score([("", text)], model="toy-text")
+    assert report["metric"] == "nats per token"
+    assert report["score"] == pytest.approx(-score.log_prob / len(text), abs=1e-4)
+    assert report["more"]["perplexity"] == pytest.approx(math.exp(report["score"]), rel=1e-3)
+    windows = ("evaluate", "--model", "toy-text", "--window", "20", str(tmp_path / "test.txt"))
+    assert json.loads(run(*windows, "--json").out)["num_texts"] == math.ceil(len(text) / 20)
+    assert run(*windows).lines[1].startswith("nats per token ")
+
+
+def test_replies_are_measured_after_what_was_said(run: Seqserve, client: Client, tmp_path: Path) -> None:
+    turns = list(SENTENCES)
+    (tmp_path / "test.jsonl").write_text(json.dumps({"turns": turns}) + "\n")
+    report = json.loads(run("evaluate", "--model", "toy-chat", "--json", str(tmp_path / "test.jsonl")).out)
+    pairs = [(turns[0], turns[1]), ("\n".join(turns[:3]), turns[3])]
+    scores = client.score(pairs, model="toy-chat")
+    nats = -sum(score.log_prob for score in scores) / sum(len(score.tokens) for score in scores)
+    assert report["metric"] == "perplexity of replies"
+    assert report["more"]["nats per token"] == pytest.approx(nats, abs=1e-3)
