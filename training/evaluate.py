@@ -17,7 +17,7 @@ from training.config import (
     TextData,
     load_recipe,
 )
-from training.data.perplexity import surprise, surprise_of_replies
+from training.data.perplexity import of_surprise, surprise_of, surprise_of_replies, together
 from training.data.readers import (
     Labelled,
     Pair,
@@ -62,6 +62,7 @@ __all__ = [
     "of_labels",
     "of_means",
     "of_spans",
+    "of_surprise",
     "of_translations",
     "of_words",
     "read_test_descriptions",
@@ -78,8 +79,9 @@ __all__ = [
     "score_rouge",
     "score_spans",
     "score_translations",
-    "surprise",
+    "surprise_of",
     "surprise_of_replies",
+    "together",
     "word_error_rate",
 ]
 

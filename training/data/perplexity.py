@@ -1,14 +1,17 @@
-"""How well a language model foretells a text, from the log-probability of each of its tokens."""
+"""How well a language model foretells texts, from the log-probability of each of their tokens."""
 
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from service.bundle.tokenizer import EOS
+from training.data.significance import Evidence
 
 
 class Surprise(NamedTuple):
-    """Sums over texts."""
+    """Sums over a text, or several."""
 
     nats: float
     num_tokens: int
@@ -32,23 +35,34 @@ Scored = Sequence[tuple[int, float]]
 """Tokens with their log-probabilities."""
 
 
-def surprise(texts: Sequence[str], scores: Sequence[Scored]) -> Surprise:
-    """Of whole texts."""
-    return Surprise(
-        -sum(log_prob for scored in scores for _, log_prob in scored),
-        sum(map(len, scores)),
-        sum(map(len, texts)),
-    )
+def surprise_of(text: str, scored: Scored) -> Surprise:
+    """Of a whole text."""
+    return Surprise(-sum(log_prob for _, log_prob in scored), len(scored), len(text))
 
 
-def surprise_of_replies(dialogues: Sequence[Sequence[str]], scores: Sequence[Scored]) -> Surprise:
-    """Of every other turn, with its end, in dialogues that the user begins."""
-    replies: list[list[tuple[int, float]]] = []
-    for scored in scores:
-        turns: list[list[tuple[int, float]]] = [[]]
-        for token, log_prob in scored:
-            turns[-1].append((token, log_prob))
-            if token == EOS:
-                turns.append([])
-        replies += turns[1::2]
-    return surprise([turn for turns in dialogues for turn in turns[1::2]], [one for one in replies if one])
+def surprise_of_replies(turns: Sequence[str], scored: Scored) -> Surprise:
+    """Of every other turn, with its end, of a dialogue that the user begins."""
+    told: list[list[tuple[int, float]]] = [[]]
+    for token, log_prob in scored:
+        told[-1].append((token, log_prob))
+        if token == EOS:
+            told.append([])
+    replies = [pair for turn in told[1::2] for pair in turn]
+    return surprise_of("".join(turns[1::2]), replies)
+
+
+def together(surprises: Sequence[Surprise]) -> Surprise:
+    """Of several."""
+    nats, num_tokens, num_characters = (sum(column) for column in zip(*surprises, strict=True))
+    return Surprise(nats, round(num_tokens), round(num_characters))
+
+
+def of_surprise(surprises: Sequence[Surprise], *, is_perplexity: bool) -> Evidence:
+    """Nats per token, or their exponential."""
+    rows = np.array([(each.nats, each.num_tokens) for each in surprises], np.float64)
+
+    def score(sums: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> float:
+        per_token = float(sums[0] / max(sums[1], 1))
+        return math.exp(per_token) if is_perplexity else per_token
+
+    return Evidence(rows, score)

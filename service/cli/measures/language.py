@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from service.cli.measures.report import Asked, Measured, Watch
+from service.cli.measures.report import Asked, Measured, Report, Watch
 
 if TYPE_CHECKING:
     from service.client import Client, Model, Score
@@ -18,31 +18,35 @@ DIGITS = 4
 
 def measure_text(client: "Client", model: "Model", asked: Asked) -> Measured:
     """Nats per token and per character; the state begins anew every `window` characters, or hardly ever."""
-    from training.evaluate import read_test_text, surprise
+    from training.evaluate import of_surprise, read_test_text, surprise_of, together
 
     watch, size = Watch(model, asked), asked.window or CHARACTERS
     documents = read_test_text(asked.file, model.name)
     texts = [text[at : at + size] for text in documents for at in range(0, len(text), size)][: asked.limit]
     scores = _scored(client, watch, texts)
-    found = surprise(texts, _tokens(scores))
+    each = [surprise_of(*pair) for pair in zip(texts, _tokens(scores), strict=True)]
+    found = together(each)
     more = {
         "nats per character": found.per_character,
         "bits per character": found.per_character / math.log(2),
         "perplexity": found.perplexity,
     }
-    return _measured(watch, "nats per token", found.per_token, scores, more)
+    report = _report(watch, "nats per token", found.per_token, scores, more)
+    return Measured(report, _answers(scores), of_surprise(each, is_perplexity=False))
 
 
 def measure_dialogues(client: "Client", model: "Model", asked: Asked) -> Measured:
     """Perplexity of the replies, each after all that was said before it."""
-    from training.evaluate import read_test_dialogues, surprise_of_replies
+    from training.evaluate import of_surprise, read_test_dialogues, surprise_of_replies, together
 
     watch = Watch(model, asked)
     dialogues = read_test_dialogues(asked.file, model.name)[: asked.limit]
     scores = _scored(client, watch, ["\n".join(turns) for turns in dialogues])
-    found = surprise_of_replies(dialogues, _tokens(scores))
+    each = [surprise_of_replies(*pair) for pair in zip(dialogues, _tokens(scores), strict=True)]
+    found = together(each)
     more = {"nats per token": found.per_token, "nats per character": found.per_character}
-    return _measured(watch, "perplexity of replies", found.perplexity, scores, more)
+    report = _report(watch, "perplexity of replies", found.perplexity, scores, more)
+    return Measured(report, _answers(scores), of_surprise(each, is_perplexity=True))
 
 
 def _scored(client: "Client", watch: Watch, texts: Sequence[str]) -> "list[Score]":
@@ -55,9 +59,12 @@ def _tokens(scores: "Sequence[Score]") -> list[list[tuple[int, float]]]:
     return [[(token.id, token.log_prob) for token in score.tokens] for score in scores]
 
 
-def _measured(
+def _report(
     watch: Watch, metric: str, value: float, scores: "Sequence[Score]", more: dict[str, float]
-) -> Measured:
+) -> Report:
     num_tokens = sum(len(score.tokens) for score in scores)
-    report = watch.report(metric, value, len(scores), num_tokens, unit="", more=more, digits=DIGITS)
-    return Measured(report, [f"{score.log_prob:.4f}" for score in scores])
+    return watch.report(metric, value, len(scores), num_tokens, unit="", more=more, digits=DIGITS)
+
+
+def _answers(scores: "Sequence[Score]") -> list[str]:
+    return [f"{score.log_prob:.4f}" for score in scores]
