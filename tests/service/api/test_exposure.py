@@ -1,3 +1,4 @@
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,16 @@ def test_an_address_of_this_machine_alone_is_local(host: str) -> None:
 def test_any_other_is_not(host: str) -> None:
     assert not is_local(host)
     assert flags_named(host=host)
+
+
+def test_a_name_is_local_only_if_all_its_addresses_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    addresses = ["127.0.0.1", "10.0.0.1"]
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda *_, **__: [(0, 0, 0, "", (address, 0)) for address in addresses]
+    )
+    assert not is_local("two-faced")
+    addresses.pop()
+    assert is_local("two-faced")
 
 
 def test_each_thing_that_is_open_needs_the_flag_that_means_it() -> None:

@@ -119,6 +119,13 @@ async def test_a_flood_of_headers_is_refused(tmp_path: Path, metadata: Any) -> N
         assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
+async def test_how_long_headers_may_be_is_a_setting(tmp_path: Path) -> None:
+    for number, (limit, size, is_taken) in enumerate(((2048, 3000, False), (40_000, 30_000, True))):
+        async with attacked(tmp_path / str(number), max_metadata_bytes=limit) as toys:
+            call = toys.models.ListModels(model_pb2.ListModelsRequest(), metadata=(("x-long", "a" * size),))
+            assert (await call.code() is grpc.StatusCode.OK) is is_taken
+
+
 async def test_headers_that_do_not_end_take_no_memory(tmp_path: Path) -> None:
     """The CONTINUATION flood (CVE-2024-27316 and its kin)."""
     async with attacked(tmp_path) as toys:
