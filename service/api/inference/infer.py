@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import NamedTuple
 
 from seqserve.inference import grpc_service_pb2 as wire
@@ -22,6 +22,7 @@ from service.tasks.tensors import TensorGraph, keeps_something, run_next, run_ro
 
 Tensors = Mapping[str, Array]
 """By name, `[rows, …]`."""
+UNBOUNDED: AbstractAsyncContextManager[None] = nullcontext()
 OUTPUT_PARAMETERS = {"binary_data"}
 """Of the HTTP form of this protocol; here answers have the form of their request."""
 
@@ -56,7 +57,7 @@ class Inference:
         """The answer; what fails changes nothing, a request that was given up in time included."""
         with self._statistics.measured() as measured:
             parameters = Parameters.from_proto(request.parameters)
-            async with _within(parameters.timeout_s):
+            async with _within(parameters.timeout_s) if parameters.timeout_s else UNBOUNDED:
                 if parameters.sequence is None:
                     answered = await self._alone(request, parameters, measured)
                 else:
@@ -129,7 +130,7 @@ def _tensors(request: wire.ModelInferRequest, max_rows: int, measured: Measured)
 
 
 @asynccontextmanager
-async def _within(seconds: float | None) -> AsyncIterator[None]:
+async def _within(seconds: float) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(seconds) as timer:
             yield

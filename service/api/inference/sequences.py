@@ -87,50 +87,39 @@ class Sequences:
         sequence.num_inside += 1
         try:
             async with sequence.lock:
-                if starts_on is None:
-                    async with self._gone_on(key, sequence, ends=ends) as session:
-                        yield session
-                else:
-                    async with self._started(key, sequence, starts_on, ends=ends) as session:
-                        yield session
+                session_id = await self._session_id(key, sequence, starts_on)
+                try:
+                    async with self._sessions.hold(key.caller.owner, session_id) as holding:
+                        yield holding.session
+                        await self._sessions.moved_on(holding.session)
+                except SessionNotFound:
+                    sequence.session_id = ""
+                    raise unknown_sequence(key) from None
+                except BaseException:
+                    if starts_on is not None:
+                        await self._close(key, session_id)
+                    raise
+                if session_id != sequence.session_id:
+                    await self._end(key, sequence)
+                    sequence.session_id = session_id
+                if ends:
+                    await self._end(key, sequence)
         finally:
             self._leave(key, sequence)
 
-    @asynccontextmanager
-    async def _started(
-        self, key: Key, sequence: _Sequence, served: Served, *, ends: bool
-    ) -> AsyncIterator[Session]:
-        session = await self._sessions.open(key.caller.owner, served)
-        try:
-            async with self._sessions.hold(key.caller.owner, session.id) as holding:
-                yield holding.session
-                await self._sessions.moved_on(holding.session)
-        except BaseException:
-            await self._sessions.close(session)
-            raise
-        await self._end(key, sequence)
-        sequence.session_id = session.id
-        if ends:
-            await self._end(key, sequence)
-
-    @asynccontextmanager
-    async def _gone_on(self, key: Key, sequence: _Sequence, *, ends: bool) -> AsyncIterator[Session]:
+    async def _session_id(self, key: Key, sequence: _Sequence, starts_on: Served | None) -> str:
+        if starts_on is not None:
+            return (await self._sessions.open(key.caller.owner, starts_on)).id
         if not sequence.session_id:
             raise unknown_sequence(key)
-        try:
-            async with self._sessions.hold(key.caller.owner, sequence.session_id) as holding:
-                yield holding.session
-                await self._sessions.moved_on(holding.session)
-        except SessionNotFound:
-            sequence.session_id = ""
-            raise unknown_sequence(key) from None
-        if ends:
-            await self._end(key, sequence)
+        return sequence.session_id
 
     async def _end(self, key: Key, sequence: _Sequence) -> None:
         session_id, sequence.session_id = sequence.session_id, ""
-        if not session_id:
-            return
+        if session_id:
+            await self._close(key, session_id)
+
+    async def _close(self, key: Key, session_id: str) -> None:
         with suppress(SessionNotFound):  # its time was over
             async with self._sessions.hold(key.caller.owner, session_id) as holding:
                 await self._sessions.close(holding.session)
