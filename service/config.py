@@ -47,7 +47,9 @@ class ServerSettings(Piece):
     max_idle_s: float = Field(900.0, ge=1)
     """How long a connection without a call stands."""
     max_request_wait_s: float = Field(30.0, gt=0)
-    """How long a caller may take to send a request that he has begun, or the first message of a stream."""
+    """How long a caller may take to send the one request of a call."""
+    max_opening_s: float = Field(300.0, gt=0)
+    """How long a stream may stand before its first message comes."""
     max_unread_s: float = Field(60.0, gt=0)
     """How long an answer may lie there unread before its call is ended; a session stays, and can be resumed."""
     admin: bool = False

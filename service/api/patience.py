@@ -17,7 +17,7 @@ from service.errors import CallerTooSlow
 from service.metrics import Metrics
 
 Task = asyncio.Task[Any]
-Owes = Literal["sends", "reads"]
+Owes = Literal["sends", "opens", "reads"]
 
 log = structlog.get_logger("seqserve.calls")
 
@@ -30,6 +30,7 @@ class Patience:
     ) -> None:
         self._limits: dict[Owes, float] = {
             "sends": settings.max_request_wait_s,
+            "opens": settings.max_opening_s,
             "reads": settings.max_unread_s,
         }
         self._metrics = metrics
