@@ -10,8 +10,9 @@ import typer
 from service.cli import output
 from service.cli.completion import model_names
 from service.cli.measures import MEASURES, Asked, Measured, Report
+from service.cli.measures.simultaneous import WHOLE, WaitReport, measure_waits
 from service.cli.options import DEFAULT_ADDRESS, Address, Json, Timeout, connect
-from service.cli.stop import Stop
+from service.cli.stop import USAGE, Stop
 from service.cli.training import explained
 
 if TYPE_CHECKING:
@@ -40,6 +41,13 @@ def evaluate(
     beam: Annotated[
         int | None, typer.Option(metavar="N", help="Hypotheses kept side by side. [default: the model's]")
     ] = None,
+    simultaneous: Annotated[
+        bool,
+        typer.Option("--simultaneous", help="Feed word by word: BLEU and lag for each --wait."),
+    ] = False,
+    waits: Annotated[
+        str, typer.Option("--wait", metavar="K,K", help="With --simultaneous: how many words to be behind.")
+    ] = "1,3,5,7,inf",
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Only the first N.")] = None,
     window: Annotated[
         int | None,
@@ -59,11 +67,16 @@ def evaluate(
     \b
     seqserve evaluate --model tatoeba-es-en --beam 4 tatoeba-es-en/test.tsv
     seqserve evaluate --model snips-intents snips/test.jsonl
+    seqserve evaluate --model tatoeba-es-en-simultaneous --simultaneous --wait 1,3,inf tatoeba-es-en/test.tsv
     seqserve evaluate --model mine --columns en,es news.tsv
     """
     names = tuple(name.strip() for name in columns.split(",") if name.strip())
+    asked = Asked(test_file, names, text, label, beam, limit, window)
     with connect(address, timeout) as client:
-        found = measured(client, model, Asked(test_file, names, text, label, beam, limit, window))
+        if simultaneous:
+            _print_waits(_lags(client, model, asked, _waits(waits)), json)
+            return
+        found = measured(client, model, asked)
     if save is not None:
         _save(save, found.answers)
     if json:
@@ -81,6 +94,33 @@ def measured(client: "Client", name: str, asked: Asked) -> Measured:
         return MEASURES[model.task](client, model, asked)
     except ModuleNotFoundError as error:
         raise explained(error) from None
+
+
+def _waits(text: str) -> list[int]:
+    try:
+        return [WHOLE if one.strip() == "inf" else int(one) for one in text.split(",")]
+    except ValueError:
+        raise Stop(f"--wait is a list of numbers such as 1,3,inf, not {text!r}", USAGE) from None
+
+
+def _lags(client: "Client", name: str, asked: Asked, waits: list[int]) -> list[WaitReport]:
+    try:
+        return measure_waits(client, client.model(name), asked, waits)
+    except ModuleNotFoundError as error:
+        raise explained(error) from None
+
+
+def _print_waits(reports: list[WaitReport], json: bool) -> None:
+    for report in reports if json else ():
+        output.json_line(asdict(report))
+    if json:
+        return
+    output.line("k    BLEU   LAAL   DAL    ms per word")
+    for one in reports:
+        wait = "inf" if one.wait_k == WHOLE else str(one.wait_k)
+        output.line(f"{wait:<4} {one.bleu:<6.2f} {one.laal:<6.2f} {one.dal:<6.2f} {one.ms_per_word:.2f}")
+    if reports:
+        output.line(f"{reports[0].num_texts:,} texts; {reports[0].signature}; delays in source words")
 
 
 def _print(report: Report) -> None:

@@ -39,10 +39,10 @@ def word_by_word(client: "Client", model: str, lines: Iterable[str], json: bool)
 
 def as_typed(client: "Client", model: str) -> None:
     """Show the label of what stands on the line, at every word; Enter begins a new line, Ctrl-D ends."""
-    with client.session(model=sole_model(client, "classify", model)) as session, _keys() as keys:
+    with client.session(model=sole_model(client, "classify", model)) as session, keys() as pressed:
         output.line("Type; the label of the text so far stands before it. Enter: a new text. Ctrl-D: end.")
         line = Line(session)
-        for key in keys:
+        for key in pressed:
             line.press(key)
             output.piece(line.shown())
         output.line("")
@@ -103,7 +103,7 @@ class Line:
 
 
 @contextmanager
-def _keys() -> Iterator[Iterator[str]]:
+def keys() -> Iterator[Iterator[str]]:
     """Keys as they are pressed, without echo; the terminal is as before afterwards."""
     try:
         import termios

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from service.cli import hypotheses, output, source
+from service.cli import hypotheses, interpret, output, source
 from service.cli.decoding import wants_table, with_decoding
 from service.cli.options import (
     DEFAULT_ADDRESS,
@@ -38,6 +39,12 @@ def translate(
         str, typer.Option("--to", metavar="LANG", help="Language to translate into, such as en.")
     ] = "",
     file: File = None,
+    as_you_type: Annotated[
+        bool, typer.Option("--live", help="Write while the text still comes in, through a session.")
+    ] = False,
+    wait: Annotated[
+        int, typer.Option(min=1, max=100, metavar="K", help="With --live: how many words to be behind.")
+    ] = interpret.DEFAULT_WAIT,
     model: Model = "",
     truncate: Truncate = False,
     json: Json = False,
@@ -50,6 +57,7 @@ def translate(
     """Translate text: arguments, a pipe, a file, or what you type.
 
     On a terminal the tokens appear as the model makes them. A pipe or a file gives one line for each line, in order.
+    With --live a model that was trained for it writes each word as soon as K words more of the source are there.
 
     \b
     seqserve translate --from es --to en "¿Dónde está la biblioteca?"
@@ -57,6 +65,7 @@ def translate(
     seqserve translate --from es --to en --json --beam 5 Buenas noches
     seqserve translate --from es --to en --temperature 0.8 --seed 7 Buenas noches
     seqserve translate --from es --to en --beam 4 --hypotheses 4 --attention Buenas noches
+    seqserve translate --from es --to en --live --wait 3
     """
     chosen = {
         "model": model,
@@ -66,13 +75,35 @@ def translate(
     }
     options = cast("TranslateOptions", chosen | decoding)
     with connect(address, timeout) as client:
-        if text:
+        if as_you_type:
+            name = interpret.chosen(client, model, source_language, target_language)
+            _live(client, name, wait, text, file, errors, json)
+        elif text:
             _one(client, source.from_arguments(text, errors), options, json)
         elif file is None and source.from_prompt():
             ask_again(f"{source_language or 'text'}> ", errors, partial(_streamed, client, options))
         else:
             with source.opened(file) as descriptor:
                 _all(client, source.lines(descriptor, errors), options, json)
+
+
+def _live(
+    client: "Client",
+    model: str,
+    wait: int,
+    text: list[str] | None,
+    file: Path | None,
+    errors: Errors,
+    json: bool,
+) -> None:
+    with client.session(model=model, wait_k=wait) as session:
+        if text:
+            interpret.at_once(session, source.from_arguments(text, errors), json)
+        elif file is None and source.from_prompt() and not json:
+            interpret.as_typed(session)
+        else:
+            with source.opened(file) as descriptor:
+                interpret.as_it_comes(session, descriptor, errors, json)
 
 
 def _one(client: "Client", text: str, options: "TranslateOptions", json: bool) -> None:

@@ -1,0 +1,90 @@
+"""Translations that are written while their sources come in: BLEU and how far they are behind, for each wait-k."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import mean, median
+from typing import TYPE_CHECKING
+
+from service.cli.measures.lag import lag_of
+from service.cli.measures.report import Asked
+from service.cli.stop import Stop
+
+if TYPE_CHECKING:
+    from service.client import Client, Model, Session
+    from training.data.readers import Pair
+
+WHOLE = 100
+"""The k that stands for the whole source: no policy waits longer."""
+
+
+@dataclass(frozen=True)
+class WaitReport:
+    """What one k gave."""
+
+    wait_k: int
+    bleu: float
+    laal: float
+    """Both in source words, the mean over the texts."""
+    dal: float
+    ms_per_word: float
+    """From a source word's feed to its answer, the median."""
+    num_texts: int
+    signature: str
+
+
+@dataclass(frozen=True)
+class Interpreted:
+    """One text, written while it came in."""
+
+    text: str
+    delays: tuple[int, ...]
+    """Of each target word, in source words."""
+    seconds: tuple[float, ...]
+    """Of each feed."""
+
+
+def measure_waits(client: "Client", model: "Model", asked: Asked, waits: Sequence[int]) -> list[WaitReport]:
+    """Of the test set's pairs, one after the other, fed word by word to a session for each k."""
+    from training.evaluate import read_test_pairs
+
+    if not model.simultaneous:
+        raise Stop(f"{model.name} was not trained to write while its source comes in; see: seqserve models")
+    languages = (model.source_language, model.target_language)
+    pairs = read_test_pairs(asked.file, model.name, *languages, asked.columns)[: asked.limit]
+    return [_measured(client, model, pairs, wait) for wait in waits]
+
+
+def interpret(session: "Session", source: str) -> Interpreted:
+    """Feed a text word by word, and then its end."""
+    text, seconds, delays, words = "", [], list[int](), source.split()
+    for num_read, word in enumerate([*words, ""], 1):
+        is_end = not word
+        began = time.perf_counter()
+        answer = session.feed("" if is_end else f"{word} ", end_of_input=is_end)
+        seconds.append(time.perf_counter() - began)
+        text += answer.written
+        num_new = len(text.split()) - len(delays)
+        delays += [min(num_read, len(words))] * num_new
+    return Interpreted(text, tuple(delays), tuple(seconds[:-1]))
+
+
+def _measured(client: "Client", model: "Model", pairs: "Sequence[Pair]", wait: int) -> WaitReport:
+    from training.evaluate import score_translations
+
+    with client.session(model=model.name, wait_k=wait) as session:
+        found = [interpret(session, pair.source) for pair in pairs]
+    bleu = score_translations([one.text for one in found], [pair.target for pair in pairs])
+    lags = [
+        lag_of(one.delays, len(pair.source.split()), len(pair.target.split()))
+        for one, pair in zip(found, pairs, strict=True)
+    ]
+    return WaitReport(
+        wait,
+        round(bleu.score, 2),
+        round(mean(lag.laal for lag in lags), 2),
+        round(mean(lag.dal for lag in lags), 2),
+        round(1000 * median(second for one in found for second in one.seconds), 2),
+        len(pairs),
+        bleu.signature,
+    )
