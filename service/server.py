@@ -37,7 +37,7 @@ from service.bundle import Bundle
 from service.config import Settings
 from service.engine import Engine
 from service.engine.devices import check_device
-from service.engine.onnx import OnnxEngine
+from service.engine.onnx import GraphPool, OnnxEngine
 from service.errors import ConfigRefused, StoreAway
 from service.metrics import Metrics
 from service.registry import Registry, Served
@@ -94,7 +94,8 @@ class Server:
             self.registry, self.sessions, settings.models.repository, settings.server.unload_deadline_s
         )
         self.port = 0
-        self._engine_of = engine_of or (lambda bundle: OnnxEngine(bundle, settings.engine))
+        pool = GraphPool(settings.engine)
+        self._engine_of = engine_of or (lambda bundle: OnnxEngine(bundle, settings.engine, pool))
         self._calls = Calls()
         self.visits = Visits(
             Door(settings, self.metrics),

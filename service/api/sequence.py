@@ -24,6 +24,7 @@ from service.api.converters import (
 from service.api.language import LanguageCalls
 from service.api.owners import Owners
 from service.api.session_stream import SessionStream
+from service.api.several import SeveralCalls
 from service.api.signals import SignalCalls
 from service.api.word_tasks import streamed_summary, summarized, tagged
 from service.bundle.manifest import Task
@@ -38,7 +39,7 @@ from service.tasks.translate import stream_translate, translate
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class SequenceServicer(SignalCalls, LanguageCalls, sequence_pb2_grpc.SequenceServiceServicer):
+class SequenceServicer(SignalCalls, LanguageCalls, SeveralCalls, sequence_pb2_grpc.SequenceServiceServicer):
     """One method for each RPC; the protos say what each promises."""
 
     def __init__(

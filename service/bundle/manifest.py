@@ -89,10 +89,20 @@ class TensorSpec(Part):
         return self
 
 
+class Lender(Part):
+    """Another bundle of the same repository, and which file of it is meant, whatever becomes of it."""
+
+    model: Name
+    version: Name
+    sha256: Sha256
+
+
 class GraphSpec(Part):
     """One ONNX file and its tensors."""
 
     file: str
+    taken_from: Lender | None = None
+    """The bundle in which the file lies; None: in this one."""
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     pad: dict[str, int] = {}

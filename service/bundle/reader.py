@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from service.bundle.features import FeatureSpec, ReadingsSpec, SoundSpec, parse_features
-from service.bundle.manifest import FORMAT, Manifest
+from service.bundle.manifest import FORMAT, Lender, Manifest
 from service.bundle.rules import DELETION, FEATURES, complaints
 from service.bundle.tokenizer import Tokenizer
 from service.bundle.tokenizers import tokenizer_from_json
@@ -47,6 +47,9 @@ class Bundle:
         manifest = _manifest(path, text)
         _obey(path, manifest)
         size = len(text) + sum(len(_verified(path, manifest, name)) for name in manifest.files)
+        for name, graph in manifest.graphs.items():
+            if graph.taken_from is not None:
+                read_taken(path, name, graph.file, graph.taken_from)
         labels, text_labels = _labels(path, manifest), _text_labels(path, manifest)
         bundle = cls(path, manifest, labels, text_labels, size, hashlib.sha256(text).hexdigest())
         if manifest.features is not None:
@@ -94,9 +97,46 @@ class Bundle:
         assert isinstance(self.features, SoundSpec), "checked when it was read"
         return self.features
 
+    def read_graph(self, name: str) -> bytes:
+        """The bytes of a graph's file, of this bundle or of another one, its hash checked again; BundleRefused."""
+        spec = self.manifest.graphs[name]
+        if spec.taken_from is None:
+            return self.read_file(spec.file)
+        return read_taken(self.path, name, spec.file, spec.taken_from)
+
+    def graph_hash(self, name: str) -> str:
+        """SHA-256 of a graph's file: graphs of two bundles with one hash are one."""
+        spec = self.manifest.graphs[name]
+        return spec.taken_from.sha256 if spec.taken_from else self.manifest.files[spec.file]
+
     def read_file(self, name: str) -> bytes:
         """Return the bytes of a file that the manifest names, its hash checked again; BundleRefused."""
         return _verified(self.path, self.manifest, name)
+
+
+def read_taken(path: Path, graph: str, file: str, lender: Lender) -> bytes:
+    """The bytes of a graph that the bundle at `path` takes from another one of its repository; BundleRefused.
+
+    What is taken is named by its hash, so the other bundle may be changed or damaged elsewhere; no link is followed.
+    """
+    repository, name = path.absolute().parents[1], f"{lender.model}/{lender.version}"
+    where = f"{path / MANIFEST}: graphs.{graph}: is taken from {name}"
+    for folder in (repository / lender.model, repository / lender.model / lender.version):
+        if folder.is_symlink():
+            raise BundleRefused(f"{where}, but {folder} is a link; bundles are plain folders")
+        if not folder.is_dir():
+            raise BundleRefused(f"{where}, which is not in the repository {repository}: put it there, too")
+    try:
+        data = _bytes(folder, file, MAX_GRAPH_BYTES)
+    except BundleRefused as error:
+        raise BundleRefused(f"{where}: {error}") from None
+    found = hashlib.sha256(data).hexdigest()
+    if found != lender.sha256:
+        raise BundleRefused(
+            f"{where}, whose {file} is another one now: its SHA-256 is {found}, this bundle was made for "
+            f"{lender.sha256}: bring that one back, or export this bundle again"
+        )
+    return data
 
 
 def _manifest(path: Path, text: bytes) -> Manifest:
@@ -123,7 +163,7 @@ def _explain(error: Any) -> str:
 
 
 def _obey(path: Path, manifest: Manifest) -> None:
-    graphs = [graph.file for graph in manifest.graphs.values()]
+    graphs = [graph.file for graph in manifest.graphs.values() if graph.taken_from is None]
     texts = [manifest.tokenizer, manifest.features, manifest.labels, manifest.text_labels]
     for name in [*graphs, *filter(None, texts)]:
         if name not in manifest.files:

@@ -25,8 +25,8 @@ from service.cli.prompt import ask_again
 from service.cli.source import Errors
 
 if TYPE_CHECKING:
-    from service.client import Client, Translation
-    from service.client.options import Decoding, TranslateOptions
+    from service.client import Client, Translation, Translations
+    from service.client.options import Decoding, SeveralOptions, TranslateOptions
 
 
 @with_decoding
@@ -36,7 +36,8 @@ def translate(
         str, typer.Option("--from", metavar="LANG", help="Language of the text, such as es.")
     ] = "",
     target_language: Annotated[
-        str, typer.Option("--to", metavar="LANG", help="Language to translate into, such as en.")
+        str,
+        typer.Option("--to", metavar="LANG", help="Language to translate into, such as en; several: de,fr."),
     ] = "",
     file: File = None,
     as_you_type: Annotated[
@@ -75,7 +76,10 @@ def translate(
     }
     options = cast("TranslateOptions", chosen | decoding)
     with connect(address, timeout) as client:
-        if as_you_type:
+        if "," in target_language:
+            given = source.from_arguments(text, errors) if text else None
+            _into(client, target_language, options, given, file, errors, json)
+        elif as_you_type:
             name = interpret.chosen(client, model, source_language, target_language)
             _live(client, name, wait, text, file, errors, json)
         elif text:
@@ -85,6 +89,36 @@ def translate(
         else:
             with source.opened(file) as descriptor:
                 _all(client, source.lines(descriptor, errors), options, json)
+
+
+def _into(
+    client: "Client",
+    languages: str,
+    options: "TranslateOptions",
+    text: str | None,
+    file: Path | None,
+    errors: Errors,
+    json: bool,
+) -> None:
+    """Each text in several languages: a line for each, the language before it."""
+    targets = [language.strip() for language in languages.split(",") if language.strip()]
+    kept = {name: value for name, value in options.items() if name not in ("model", "target")}
+    asked = cast("SeveralOptions", kept)
+    if text is not None:
+        _print_into(text, client.translate_into(text, targets, **asked), json)
+        return
+    with source.opened(file) as descriptor:
+        for line in source.lines(descriptor, errors):
+            if not source.is_blank(line):
+                _print_into(line, client.translate_into(line, targets, **asked), json)
+
+
+def _print_into(text: str, found: "Translations", json: bool) -> None:
+    texts = {target: one.text for target, [one] in found.by_target.items()}
+    if json:
+        output.json_line({"text": text, "translations": texts, "num_readings": found.num_readings})
+    else:
+        output.piece("".join(f"{target}\t{translation}\n" for target, translation in texts.items()))
 
 
 def _live(

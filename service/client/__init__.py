@@ -58,6 +58,7 @@ from service.client.results import (
     Ticket,
     Token,
     Translation,
+    Translations,
 )
 from service.client.session import Session
 from service.client.signals import Caption, Pcm, Prediction, Transcription
@@ -114,6 +115,7 @@ __all__ = [
     "Trace",
     "Transcription",
     "Translation",
+    "Translations",
     "Unavailable",
     "Unreachable",
     "WrongPosition",

@@ -16,8 +16,22 @@ from service.client.aio_session import AsyncSession
 from service.client.aio_signals import AsyncSignals
 from service.client.aio_words import AsyncWords
 from service.client.errors import as_client_errors
-from service.client.options import ClassifyOptions, ScoreOptions, SessionOptions, TranslateOptions
-from service.client.results import Classification, Model, Score, SessionInfo, Ticket, Translation
+from service.client.options import (
+    ClassifyOptions,
+    ScoreOptions,
+    SessionOptions,
+    SeveralOptions,
+    TranslateOptions,
+)
+from service.client.results import (
+    Classification,
+    Model,
+    Score,
+    SessionInfo,
+    Ticket,
+    Translation,
+    Translations,
+)
 from service.client.streams import AsyncTokenStream
 
 
@@ -49,6 +63,18 @@ class AsyncClient(AsyncWords, AsyncSignals, AsyncLanguage):
         Where a text is refused, the answers to those before it come first, then the error with its index.
         """
         return self._many(replies.translations, self._send_translate(options), texts)
+
+    async def translate_into(
+        self,
+        texts: str | list[str] | tuple[str, ...],
+        targets: Sequence[str],
+        **options: Unpack[SeveralOptions],
+    ) -> Translations:
+        """Translate texts into several languages at once; models with one encoder read each text once."""
+        given, timeout = [texts] if isinstance(texts, str) else texts, self._within(options.get("timeout"))
+        request = requests.translate_into(given, targets, options)
+        answer = await self._asked(lambda: self._sequences.MultiTranslate(request, timeout=timeout))
+        return replies.translations_into(answer, targets)
 
     def stream_translate(self, text: str, **options: Unpack[TranslateOptions]) -> AsyncTokenStream:
         """Translate one text token by token; greedy unless told otherwise; of a beam, what has become certain."""

@@ -140,6 +140,17 @@ class CaptionOptions(SignalManner, Decoding, total=False):
     """Everything that a description can be told."""
 
 
+class SeveralOptions(Decoding, total=False):
+    """Everything that a translation into several languages can be told."""
+
+    source: str
+    """Language code of the texts, where there are several models for a target."""
+    truncate: bool
+    """Cut a text that is too long instead of refusing it."""
+    timeout: float | None
+    """Seconds; left out, or None: the client's."""
+
+
 class SessionOptions(Choice, total=False):
     """Everything that a session can be told when it is opened."""
 

@@ -31,6 +31,7 @@ from service.client.results import (
     Ticket,
     Token,
     Translation,
+    Translations,
 )
 
 
@@ -40,6 +41,11 @@ def translations(answer: sequence_pb2.TranslateResponse) -> list[Translation]:
         Translation(hypotheses(one.hypotheses), model, one.num_source_tokens, tuple(one.source_pieces))
         for one in answer.translations
     ]
+
+
+def translations_into(answer: sequence_pb2.MultiTranslateResponse, targets: Sequence[str]) -> Translations:
+    found = map(translations, answer.responses)
+    return Translations(dict(zip(targets, found, strict=True)), answer.num_readings)
 
 
 def generations(answer: sequence_pb2.GenerateResponse) -> list[Generation]:

@@ -15,6 +15,7 @@ from service.client.options import (
     GenerateOptions,
     ScoreOptions,
     SessionOptions,
+    SeveralOptions,
     SummarizeOptions,
     TagOptions,
     TranslateOptions,
@@ -63,6 +64,20 @@ def score(pairs: Sequence[tuple[str, str]], options: ScoreOptions) -> sequence_p
                 )
                 for index, (source, target) in enumerate(pairs)
             ],
+            too_long=too_long(options.get("truncate", False)),
+        )
+
+
+def translate_into(
+    texts: Sequence[str], targets: Sequence[str], options: SeveralOptions
+) -> sequence_pb2.MultiTranslateRequest:
+    """`targets` are language codes."""
+    with _faults_named():
+        source = options.get("source", "")
+        return sequence_pb2.MultiTranslateRequest(
+            models=[model_pb2.ModelSelector(source_language=source, target_language=to) for to in targets],
+            texts=list(each_checked(texts)),
+            options=decoding(options),
             too_long=too_long(options.get("truncate", False)),
         )
 

@@ -198,6 +198,19 @@ class SessionInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Translations:
+    """Texts in several languages."""
+
+    by_target: dict[str, list[Translation]]
+    """Language code → translations, in the order of the texts."""
+    num_readings: int
+    """How many texts were read: as many as there are texts, where the models have one encoder."""
+
+    def __getitem__(self, target: str) -> list[Translation]:
+        return self.by_target[target]
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """A model version that is served."""
 

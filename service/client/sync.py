@@ -5,13 +5,27 @@ from typing import Unpack, overload
 
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
-from seqserve.v1.sequence_pb2 import ClassifyResponse, TranslateResponse
+from seqserve.v1.sequence_pb2 import ClassifyResponse, MultiTranslateResponse, TranslateResponse
 from seqserve.v1.session_pb2 import SessionRequest
 from service.client import replies, requests
 from service.client.addresses import Ways
 from service.client.errors import as_client_errors
-from service.client.options import ClassifyOptions, ScoreOptions, SessionOptions, TranslateOptions
-from service.client.results import Classification, Model, Score, SessionInfo, Ticket, Translation
+from service.client.options import (
+    ClassifyOptions,
+    ScoreOptions,
+    SessionOptions,
+    SeveralOptions,
+    TranslateOptions,
+)
+from service.client.results import (
+    Classification,
+    Model,
+    Score,
+    SessionInfo,
+    Ticket,
+    Translation,
+    Translations,
+)
 from service.client.session import Session
 from service.client.streams import TokenStream
 from service.client.sync_calls import Send
@@ -50,6 +64,21 @@ class Client(Words, Signals, Language):
         Where a text is refused, the answers to those before it come first, then the error with its index.
         """
         return self._many(replies.translations, self._send_translate(options), texts)
+
+    def translate_into(
+        self,
+        texts: str | list[str] | tuple[str, ...],
+        targets: Sequence[str],
+        **options: Unpack[SeveralOptions],
+    ) -> Translations:
+        """Translate texts into several languages at once; models with one encoder read each text once."""
+        given, timeout = [texts] if isinstance(texts, str) else texts, self._within(options.get("timeout"))
+
+        send: Send[MultiTranslateResponse] = lambda batch: self._sequences.MultiTranslate.future(  # noqa: E731
+            requests.translate_into(batch, targets, options), timeout=timeout
+        )
+        answer = self._anywhere(send(list(given)), send, list(given))
+        return replies.translations_into(answer, targets)
 
     def stream_translate(self, text: str, **options: Unpack[TranslateOptions]) -> TokenStream:
         """Translate one text token by token; greedy unless told otherwise; of a beam, what has become certain."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 import onnxruntime
@@ -34,10 +35,11 @@ WARM_LENGTH = 16
 class OnnxEngine:
     """One ONNX Runtime session for each graph of a bundle. See `service.engine.Engine`."""
 
-    def __init__(self, bundle: Bundle, settings: EngineSettings) -> None:
-        """Load every graph; BundleRefused where a file is not what the manifest says."""
+    def __init__(self, bundle: Bundle, settings: EngineSettings, pool: "GraphPool | None" = None) -> None:
+        """Load every graph that is not in the pool; BundleRefused where a file is not what the manifest says."""
         self._manifest = bundle.manifest
-        self._graphs = {name: _Graph(bundle, name, settings) for name in bundle.manifest.graphs}
+        pool = GraphPool(settings) if pool is None else pool
+        self._graphs = {name: _Graph(bundle, name, pool) for name in bundle.manifest.graphs}
 
     @property
     def manifest(self) -> Manifest:
@@ -62,14 +64,33 @@ class OnnxEngine:
         return self._graphs[name]
 
 
+class GraphPool:
+    """Sessions of ONNX Runtime by their file's hash, as long as an engine has them: equal graphs are loaded once."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self._settings = settings
+        self._sessions: WeakValueDictionary[str, Any] = WeakValueDictionary()
+
+    def session(self, bundle: Bundle, graph: str) -> Any:
+        """Of one graph of a bundle; BundleRefused."""
+        key = bundle.graph_hash(graph)
+        session = self._sessions.get(key)
+        if session is None:
+            session = self._sessions[key] = _session(bundle, graph, self._settings)
+        return session
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+
 class _Graph:
     """One graph: its session and the layout of its batches."""
 
-    def __init__(self, bundle: Bundle, name: str, settings: EngineSettings) -> None:
+    def __init__(self, bundle: Bundle, name: str, pool: GraphPool) -> None:
         self._name = name
         self._spec = bundle.manifest.graphs[name]
         self._rows = Rows(name, self._spec)
-        self._session = _session(bundle, self._spec.file, settings)
+        self._session = pool.session(bundle, name)
         self._moved = {
             t.tensor: t.batch_axis for t in (*self._spec.inputs, *self._spec.outputs) if t.batch_axis
         }
@@ -179,10 +200,10 @@ def _failing(graph: str) -> Iterator[None]:
         raise StepFailed(f"graph {graph} failed: {_first_line(error)}") from error
 
 
-def _session(bundle: Bundle, file: str, settings: EngineSettings) -> Any:
+def _session(bundle: Bundle, graph: str, settings: EngineSettings) -> Any:
     """Load from verified bytes, so that what runs is what was hashed."""
-    model = bundle.read_file(file)
-    where = bundle.path / file
+    model = bundle.read_graph(graph)
+    where = bundle.path / bundle.manifest.graphs[graph].file
     try:
         is_elsewhere = has_external_data(model)
     except Damaged as error:

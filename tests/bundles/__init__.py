@@ -1,5 +1,6 @@
 """Small bundles, made by the real exporter from models with random weights."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,28 @@ def interpreter_run(name: str = "toy-live", seed: int = 0, **parts: Any) -> Run[
 def write_interpreter(models: Path, name: str = "toy-live", seed: int = 0, **parts: Any) -> Path:
     """The bundle of `interpreter_run`."""
     return write_bundle(interpreter_run(name, seed, **parts), models, tell=lambda _: None)
+
+
+def write_sharers(models: Path, targets: Sequence[str] = ("de", "fr"), seed: int = 0) -> list[Path]:
+    """Translators `en-…` from English with one encoder: the first target's, whose graph the others' bundles name."""
+    places, encoder = [], None
+    for number, target in enumerate(targets):
+        shared = {"encoder_of": f"en-{targets[0]}"} if encoder else {}
+        recipe = {
+            "name": f"en-{target}",
+            "task": "translate",
+            "source": "en",
+            "target": target,
+            "shared": shared,
+        }
+        decoder = {"hidden": 40, "first_state": "zero"}
+        model = {"embedding": 32, "tied": "output", "encoder": {"hidden": 24}, "decoder": decoder}
+        run = _run(recipe, model, {}, (), seed + number)
+        if encoder is None:
+            encoder = run.model.encoder.state_dict()
+        run.model.encoder.load_state_dict(encoder)
+        places.append(write_bundle(run, models, tell=lambda _: None))
+    return places
 
 
 def write_classifier(models: Path, name: str = "toy-intents", seed: int = 0, **parts: Any) -> Path:

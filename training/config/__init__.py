@@ -31,7 +31,13 @@ from training.config.transcribe import (
     StepwiseSection,
     TranscriptionRecipe,
 )
-from training.config.translate import PairData, Seq2SeqSection, SimultaneousSection, TranslationRecipe
+from training.config.translate import (
+    PairData,
+    Seq2SeqSection,
+    SharedSection,
+    SimultaneousSection,
+    TranslationRecipe,
+)
 
 # fmt: off
 __all__ = [
@@ -62,6 +68,7 @@ __all__ = [
     "Section",
     "Seq2SeqSection",
     "SeriesData",
+    "SharedSection",
     "SimultaneousSection",
     "SoundSection",
     "StepwiseSection",

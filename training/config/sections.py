@@ -47,6 +47,8 @@ class TokenizerSection(Section):
     """Rarer pairs of subwords are not merged; rarer characters are unknown."""
     lowercase: bool = False
     """Lowercase every text, in training and in serving."""
+    texts: tuple[str, ...] = ()
+    """Files of text, a line each, that it is learned from beside the training texts: those of other languages, say."""
     dropout: Fraction = 0.0
     """Of merges, while training: a text is cut another way each time (BPE-dropout, Provilkov et al. 2020)."""
 

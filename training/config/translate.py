@@ -38,6 +38,16 @@ class SimultaneousSection(Section):
         return self
 
 
+class SharedSection(Section):
+    """An encoder that serves several decoders: what it gives knows nothing of who writes from it."""
+
+    encoder_of: str = ""
+    """The run whose encoder and tokenizer are taken, in the folder beside this one; its encoder is not trained any
+    more. Empty: this run's encoder is trained, and may be taken by others."""
+    version: str = "1"
+    """Of that run's bundle, whose graph `encode` this one's bundle names instead of having its own."""
+
+
 class Seq2SeqSection(Section):
     """An encoder, a decoder and what they share."""
 
@@ -84,6 +94,21 @@ class TranslationRecipe(TextRecipe):
     """What to train."""
     simultaneous: SimultaneousSection | None = None
     """Present: the model learns to write while the source still comes in."""
+    shared: SharedSection | None = None
+    """Present: the encoder is, or can be, that of several models."""
+
+    @model_validator(mode="after")
+    def _can_be_shared(self) -> Self:
+        if self.shared is not None:
+            model = self.model
+            wrong = [
+                *(['tied = "output"'] if model.tied == "all" else []),
+                *(['decoder.first_state = "zero"'] if model.decoder.first_state != "zero" else []),
+                *(['decoder.attention = "luong"'] if model.decoder.attention != "luong" else []),
+            ]
+            if wrong:
+                raise ValueError(f"an encoder that is shared wants {', '.join(wrong)}")
+        return self
 
     @model_validator(mode="after")
     def _can_be_simultaneous(self) -> Self:

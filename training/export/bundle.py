@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from service.bundle.manifest import Generation, GraphSpec, Limits, Manifest
+from service.bundle.manifest import Generation, GraphSpec, Lender, Limits, Manifest
 from training.export.arithmetic import ARITHMETICS
 from training.export.card import write_card
 from training.export.check import TOLERANCE, ExportRefused, Runner
@@ -44,7 +44,8 @@ def write_bundle(run: AnyRun, models: Path, tell: Tell = print, dev: Dev | None 
         raise ExportRefused(f"{place} is there already; give the recipe another export.version, or remove it")
     task = export_of(run)
     graphs = _checked_graphs(task, wanted.precision, tell, dev)
-    _write(run, graphs, task.facts(graphs), place)
+    facts = task.facts(graphs)
+    _write(run, _with_taken(graphs, facts, models), facts, place)
     size = sum(file.stat().st_size for file in place.iterdir())
     tell(f"{place}: {run.num_parameters / 1e6:.1f} M parameters, {size / 1e6:.1f} MB")
     return place
@@ -71,6 +72,24 @@ def _checked_graphs(task: AnyExport, precision: str, tell: Tell, dev: Dev | None
     return graphs
 
 
+def _with_taken(graphs: Graphs, facts: Facts, models: Path) -> Graphs:
+    """The graphs, those that are another bundle's said to be from there; ExportRefused where they are not equal."""
+    named = dict(graphs)
+    for name, (model, version) in facts.taken.items():
+        graph, spec = graphs[name]
+        lent, digest = models / model / version / spec.file, hashlib.sha256(graph.serialized()).hexdigest()
+        if not lent.exists():
+            raise ExportRefused(f"{lent} is not there: export {model} first, into the same folder of models")
+        if hashlib.sha256(lent.read_bytes()).hexdigest() != digest:
+            raise ExportRefused(
+                f"{lent} is not the encoder that this model was trained with (or was exported in another precision): "
+                f"export {model} again under another version, and name that in shared.version"
+            )
+        lender = Lender(model=model, version=version, sha256=digest)
+        named[name] = graph, spec.model_copy(update={"taken_from": lender})
+    return named
+
+
 def _runners(graphs: Graphs) -> dict[str, Runner]:
     return {name: Runner(graph, spec) for name, (graph, spec) in graphs.items()}
 
@@ -92,7 +111,8 @@ def _write(run: AnyRun, graphs: Graphs, facts: Facts, place: Path) -> None:
 
 def _fill(run: AnyRun, graphs: Graphs, facts: Facts, folder: Path) -> None:
     for graph, spec in graphs.values():
-        (folder / spec.file).write_bytes(graph.model().SerializeToString())
+        if spec.taken_from is None:
+            (folder / spec.file).write_bytes(graph.serialized())
     for name, content in run.vocabulary.files().items():
         (folder / name).write_text(content, "utf-8")
     files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}

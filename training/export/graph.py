@@ -86,6 +86,10 @@ class Graph:
         """The graph alone."""
         return helper.make_graph(self._nodes, self.name, self._inputs, self._outputs, self._initializers)
 
+    def serialized(self) -> bytes:
+        """The bytes of its file; equal graphs have equal bytes."""
+        return self.model().SerializeToString(deterministic=True)
+
     def model(self) -> onnx.ModelProto:
         """The graph as a checked ONNX model."""
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]

@@ -10,6 +10,7 @@ and the decoder's first state is that after the last chunk.
 
 from service.bundle.manifest import GraphSpec
 from training.config import Seq2SeqSection
+from training.export import attention
 from training.export.arithmetic import Arithmetic
 from training.export.decoder import DecoderGraphs
 from training.export.graph import Graph, Value
@@ -32,11 +33,14 @@ class Seq2SeqGraphs(DecoderGraphs):
         *,
         unknowns: bool = False,
         traces: bool = False,
+        shared: bool = False,
     ) -> None:
         super().__init__(model, section.decoder, numbers, unknowns=unknowns)
         self._model, self._traces = model, traces
         self._encoder = Stack(section.encoder.cell, model.encoder.recurrence)
         self._source = self._table(model.encoder.embedding)
+        if shared:
+            self._attention = attention.SharedLuong(model.decoder)
 
     def graphs(self) -> dict[str, tuple[Graph, GraphSpec]]:
         """All graphs by name."""

@@ -40,7 +40,7 @@ class Fit:
         if place.world > 1:
             self._parallel = DistributedDataParallel(self._objective)
         torch.manual_seed(recipe.seed + place.rank)  # every process drops other units
-        self._parameters = list(self._objective.parameters())
+        self._parameters = [weight for weight in self._objective.parameters() if weight.requires_grad]
         betas = self._section.betas
         self._optimizer = torch.optim.Adam(self._parameters, self._section.learning_rate, betas, fused=True)
         self._schedule = Schedule(self._section)

@@ -8,9 +8,11 @@ from pathlib import Path
 from training.config import Recipe, load_recipe
 from training.fit.devices import Place, barrier, placed
 from training.fit.folder import Folder
+from training.fit.lender import Lender
 from training.fit.loop import Fit
 from training.fit.progress import Reporter
 from training.fit.tasks import AnyTask, open_task
+from training.fit.tasks.translate import Translation
 
 
 def train(recipe_file: Path, data: Path, out: Path, max_minutes: float | None = None) -> bool:
@@ -21,7 +23,8 @@ def train(recipe_file: Path, data: Path, out: Path, max_minutes: float | None = 
         if place.is_first:
             folder.open(recipe_file)
         with Reporter(out, silent=not place.is_first) as reporter:
-            return _run(_open(recipe, data, folder, place), recipe, place, folder, reporter)
+            task = _open(recipe, data, folder, place, Lender.of(recipe, out))
+            return _run(task, recipe, place, folder, reporter)
 
 
 @contextmanager
@@ -46,14 +49,17 @@ def _within(recipe: Recipe, max_minutes: float | None) -> Recipe:
     return recipe.model_copy(update={"training": training})
 
 
-def _open(recipe: Recipe, data: Path, folder: Folder, place: Place) -> AnyTask:
-    """The first process learns the vocabulary, the others read it."""
+def _open(recipe: Recipe, data: Path, folder: Folder, place: Place, lender: Lender | None) -> AnyTask:
+    """The first process learns the vocabulary, or takes that of the lender; the others read it."""
     if not place.is_first:
         barrier(place)
-        return open_task(recipe, data, folder.read_vocabulary())
-    task = open_task(recipe, data, folder.read_vocabulary())
-    folder.write_vocabulary(task.vocabulary)
-    barrier(place)
+    given = lender.vocabulary if lender else folder.read_vocabulary()
+    task = open_task(recipe, data, given)
+    if isinstance(task, Translation) and lender:
+        task.take_encoder(lender.weights)
+    if place.is_first:
+        folder.write_vocabulary(task.vocabulary)
+        barrier(place)
     return task
 
 

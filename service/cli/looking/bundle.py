@@ -93,7 +93,7 @@ def _traces(manifest: Manifest) -> list[str]:
 def _graph(bundle: Bundle, name: str, graph: GraphSpec) -> "Table":
     from rich.table import Table
 
-    size = len(bundle.read_file(graph.file))
+    size = len(bundle.read_graph(name))
     table = Table(title=f"{name}  {graph.file}, {output.size(size)}", title_justify="left", box=None)
     for column in ("", "tensor", "role", "type", "shape"):
         table.add_column(column)

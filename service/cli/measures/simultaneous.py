@@ -12,7 +12,6 @@ from service.cli.stop import Stop
 
 if TYPE_CHECKING:
     from service.client import Client, Model, Session
-    from training.data.readers import Pair
 
 WHOLE = 100
 """The k that stands for the whole source: no policy waits longer."""
@@ -69,15 +68,15 @@ def interpret(session: "Session", source: str) -> Interpreted:
     return Interpreted(text, tuple(delays), tuple(seconds[:-1]))
 
 
-def _measured(client: "Client", model: "Model", pairs: "Sequence[Pair]", wait: int) -> WaitReport:
+def _measured(client: "Client", model: "Model", pairs: Sequence[tuple[str, str]], wait: int) -> WaitReport:
     from training.evaluate import score_translations
 
     with client.session(model=model.name, wait_k=wait) as session:
-        found = [interpret(session, pair.source) for pair in pairs]
-    bleu = score_translations([one.text for one in found], [pair.target for pair in pairs])
+        found = [interpret(session, source) for source, _ in pairs]
+    bleu = score_translations([one.text for one in found], [target for _, target in pairs])
     lags = [
-        lag_of(one.delays, len(pair.source.split()), len(pair.target.split()))
-        for one, pair in zip(found, pairs, strict=True)
+        lag_of(one.delays, len(source.split()), len(target.split()))
+        for one, (source, target) in zip(found, pairs, strict=True)
     ]
     return WaitReport(
         wait,

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic
 
@@ -37,6 +37,8 @@ class Facts:
     """How a text is cut into words, where they have a label each."""
     simultaneous: bool = False
     """Whether it was trained to write while its source comes in."""
+    taken: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Graphs that are another bundle's → its name and version."""
     evaluate_options: str = ""
     """Of `seqserve evaluate`, for the command on the card."""
 

@@ -31,8 +31,14 @@ class TranslationExport(Export[TranslationRecipe, Seq2Seq]):
     def graphs(self, numbers: Arithmetic) -> Graphs:
         recipe = self.run.recipe
         unknowns, traces = recipe.export.unknowns, recipe.export.traces
-        graphs = Seq2SeqGraphs(self.run.model, recipe.model, numbers, unknowns=unknowns, traces=traces)
-        return graphs.graphs()
+        return Seq2SeqGraphs(
+            self.run.model,
+            recipe.model,
+            numbers,
+            unknowns=unknowns,
+            traces=traces,
+            shared=recipe.shared is not None,
+        ).graphs()
 
     def check(self, runners: Runners, tolerance: float | None) -> float:
         unknowns = self.run.recipe.export.unknowns
@@ -47,6 +53,9 @@ class TranslationExport(Export[TranslationRecipe, Seq2Seq]):
             recipe.source,
             recipe.target,
             simultaneous=recipe.simultaneous is not None,
+            taken={"encode": (recipe.shared.encoder_of, recipe.shared.version)}
+            if recipe.shared and recipe.shared.encoder_of
+            else {},
             evaluate_options="--simultaneous" if recipe.simultaneous else "--beam 4",
         )
 

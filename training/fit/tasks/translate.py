@@ -1,5 +1,7 @@
 """Translation: a target written from a source, both of them text."""
 
+from collections.abc import Mapping
+from itertools import chain
 from operator import attrgetter
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from service.bundle.waiting import WHOLE, word_starts
 from training.config import SimultaneousSection, TranslationRecipe
 from training.data.batches import Batch, Example, Plan
 from training.data.readers import Pair, read_both, read_pairs
+from training.data.readers.files import lines
 from training.data.scores import score_translations
 from training.data.tokenizers import learn_tokenizer
 from training.data.vocabulary import Vocabulary
@@ -75,7 +78,11 @@ class Translation(Task[TranslationRecipe, Seq2Seq]):
             lambda files: read_pairs(root, files, data, *languages), data, attrgetter("source")
         )
         sides = (side for pair in pairs for side in pair)
-        self.vocabulary = Vocabulary(given.subwords or learn_tokenizer(sides, recipe.tokenizer))
+        others = (line for file in recipe.tokenizer.texts for line in lines(root / file))
+        self.vocabulary = Vocabulary(
+            given.subwords or learn_tokenizer(chain(sides, others), recipe.tokenizer)
+        )
+        self._encoder: Mapping[str, Tensor] = {}
         self._cuts = Cuts.of(recipe, self.vocabulary.tokenizer)
         self._pairs, self.train = kept_within(pairs, self._examples(pairs), data.max_length)
         self.dev = self._examples(self._dev)
@@ -93,9 +100,20 @@ class Translation(Task[TranslationRecipe, Seq2Seq]):
     def objective(self) -> TranslationObjective:
         recipe = self._recipe
         model, smoothing = Seq2Seq.from_recipe(recipe, self.vocabulary), recipe.training.label_smoothing
+        if self._encoder:
+            model.encoder.load_state_dict(self._encoder)
+            model.encoder.requires_grad_(False)
         if recipe.simultaneous is None:
             return TranslationObjective(model, smoothing)
         return SimultaneousObjective(model, smoothing, recipe.simultaneous, self.vocabulary.tokenizer)
+
+    def take_encoder(self, weights: Mapping[str, Tensor]) -> None:
+        """Models from now on have the encoder of another model, and do not train it."""
+        self._encoder = {
+            name.removeprefix("encoder."): weight
+            for name, weight in weights.items()
+            if name.startswith("encoder.")
+        }
 
     def scores(self, model: Seq2Seq, device: torch.device) -> dict[str, float]:
         """BLEU of greedy translations of evenly spaced dev pairs."""
