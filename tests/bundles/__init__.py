@@ -52,13 +52,15 @@ def write_interpreter(models: Path, name: str = "toy-live", seed: int = 0, **par
     return write_bundle(interpreter_run(name, seed, **parts), models, tell=lambda _: None)
 
 
-def write_sharers(models: Path, targets: Sequence[str] = ("de", "fr"), seed: int = 0) -> list[Path]:
+def write_sharers(
+    models: Path, targets: Sequence[str] = ("de", "fr"), seed: int = 0, prefix: str = "en-"
+) -> list[Path]:
     """Translators `en-…` from English with one encoder: the first target's, whose graph the others' bundles name."""
     places, encoder = [], None
     for number, target in enumerate(targets):
-        shared = {"encoder_of": f"en-{targets[0]}"} if encoder else {}
+        shared = {"encoder_of": f"{prefix}{targets[0]}"} if encoder else {}
         recipe = {
-            "name": f"en-{target}",
+            "name": f"{prefix}{target}",
             "task": "translate",
             "source": "en",
             "target": target,

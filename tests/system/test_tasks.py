@@ -33,8 +33,10 @@ def bundles() -> dict[str, Callable[[Path, str], object]]:
         write_classifier,
         write_deleter,
         write_hearer,
+        write_interpreter,
         write_language_model,
         write_predictor,
+        write_sharers,
         write_summarizer,
         write_tagger,
     )
@@ -52,6 +54,8 @@ def bundles() -> dict[str, Callable[[Path, str], object]]:
         "shapes": write_captioner,
         "tinyshakespeare": write_language_model,
         "task-dialogues": lambda models, name: write_language_model(models, name, task="chat", seed=1),
+        "tatoeba-es-en-simultaneous": write_interpreter,
+        "multi30k-en-": lambda models, name: write_sharers(models, ("de", "fr", "cs"), prefix=name),
     }
 
 
@@ -130,6 +134,8 @@ def test_every_command_of_the_page_is_one() -> None:
         ("caption", "shapes"),
         ("generate", "tinyshakespeare"),
         ("chat", "task-dialogues"),
+        ("interpret", "tatoeba-es-en-simultaneous"),
+        ("several", ""),
     ],
 )
 def test_an_example_runs(name: str, model: str, reader: Running, desk: Path) -> None:
