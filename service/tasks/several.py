@@ -35,7 +35,7 @@ class Text(NamedTuple):
 
     encoder: str
     """The hash of its graph."""
-    index: int
+    number: int
     tokens: tuple[int, ...]
 
 

@@ -58,7 +58,7 @@ def write_sharers(
     """Translators `en-…` from English with one encoder: the first target's, whose graph the others' bundles name."""
     places, encoder = [], None
     for number, target in enumerate(targets):
-        shared = {"encoder_of": f"{prefix}{targets[0]}"} if encoder else {}
+        shared: dict[str, str] = {"encoder_of": f"{prefix}{targets[0]}"} if encoder else {}
         recipe = {
             "name": f"{prefix}{target}",
             "task": "translate",

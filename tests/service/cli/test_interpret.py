@@ -9,7 +9,7 @@ import structlog
 
 from service import logs
 from tests.bundles import write_interpreter, write_translator
-from tests.fakes.real_thread import served_on_a_thread
+from tests.fakes.real_thread import real_on_a_thread
 from tests.service.cli.conftest import Seqserve
 from tests.service.cli.process import Process
 
@@ -22,7 +22,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     write_interpreter(models, "live", seed=3)
     write_translator(models, "whole")
     logs.configure("error", "json")
-    with served_on_a_thread(models) as address:
+    with real_on_a_thread(models) as address:
         yield address
     structlog.reset_defaults()
 

@@ -8,7 +8,7 @@ import structlog
 
 from service import logs
 from tests.bundles import write_sharers
-from tests.fakes.real_thread import served_on_a_thread
+from tests.fakes.real_thread import real_on_a_thread
 from tests.service.cli.conftest import Seqserve
 
 
@@ -17,7 +17,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     models = tmp_path_factory.mktemp("models")
     write_sharers(models, ("de", "fr"))
     logs.configure("error", "json")
-    with served_on_a_thread(models) as address:
+    with real_on_a_thread(models) as address:
         yield address
     structlog.reset_defaults()
 

@@ -14,7 +14,7 @@ from service.engine.onnx import GraphPool, OnnxEngine
 from service.errors import BundleRefused
 from service.server import Server
 from tests.bundles import write_sharers, write_translator
-from tests.fakes.real_thread import served_on_a_thread
+from tests.fakes.real_thread import real_on_a_thread
 
 TEXTS = ["the cat sits on the mat", "play some jazz music on the radio", "the cat sits on the mat"]
 TARGETS = ["de", "fr", "cs"]
@@ -148,7 +148,7 @@ def test_a_lender_is_a_name_and_no_path(tmp_path: Path, name: str) -> None:
 
 
 def test_clients_that_block_can_do_it_too(models: Path) -> None:
-    with served_on_a_thread(models) as address, Client(address) as client:
+    with real_on_a_thread(models) as address, Client(address) as client:
         found = client.translate_into("the cat sits", ["fr", "de"])
         assert list(found.by_target) == ["fr", "de"]
         assert found["de"][0].text == client.translate("the cat sits", target="de").text
