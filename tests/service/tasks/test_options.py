@@ -55,3 +55,28 @@ def test_what_cannot_be_is_refused_with_the_field_and_what_it_may_be(
 def test_the_shortest_output_is_not_longer_than_the_longest() -> None:
     with pytest.raises(InvalidInput, match=r"0 to 3 \(max_length\), not 4"):
         DecodingOptions.of(MANIFEST, max_length=3, min_length=4)
+
+
+def test_whoever_asks_for_what_only_draws_know_draws_from_all() -> None:
+    for asked in ({"seed": 1}, {"temperature": 0.5}, {"sampling_topp": 0.5}):
+        options = DecodingOptions.of(MANIFEST, **asked)
+        assert (options.sampling_topk, options.beam_size, options.draws) == (0, 1, True)
+    assert DecodingOptions.of(MANIFEST, seed=1, sampling_topk=1).beam_size == 4
+    assert DecodingOptions.of(MANIFEST, seed=1, sampling_topk=5).sampling_topk == 5
+
+
+def test_a_model_that_draws_by_itself_does_not_where_a_beam_is_asked_for() -> None:
+    generation = Generation(sampling_topk=40, sampling_topp=0.9, temperature=0.7, repetition_penalty=1.2)
+    manifest = MANIFEST.model_copy(update={"generation": generation})
+    options = DecodingOptions.of(manifest)
+    assert (options.sampling_topk, options.sampling_topp, options.temperature) == (40, 0.9, 0.7)
+    assert options.repetition_penalty == 1.2
+    assert DecodingOptions.of(manifest, temperature=2.0).sampling_topk == 40
+    assert not DecodingOptions.of(manifest, beam_size=2).draws
+
+
+def test_options_that_are_off_are_not_part_of_their_identity() -> None:
+    """Or a turn that was begun under an older version would be another request now."""
+    assert DecodingOptions(2, 2, 0.5, 9, 1).identity() == (2, 2, 0.5, 9, 1)
+    stopping = DecodingOptions(2, 2, 0.5, 9, 1, stop=("a",))
+    assert stopping.identity() == (2, 2, 0.5, 9, 1, ["stop", ("a",)])
