@@ -116,7 +116,7 @@ class Offer:
         """(ids, what they add, log-probabilities) of the best under the rules; the end where nothing else is left."""
         assert self.rules is not None
         everything = all_log_probs(self.plan, outputs)
-        worths = everything.copy()
+        worths = everything.astype(np.float64)
         self.rules.adjust(worths)
         if not may_end:
             worths[EOS] = -np.inf
