@@ -36,6 +36,7 @@ from training.data.scores import (
     BleuScore,
     score_deletions,
     score_labels,
+    score_sentence,
     score_spans,
     score_translations,
     word_error_rate,
@@ -56,8 +57,10 @@ __all__ = [
     "BleuScore",
     "Compared",
     "Evidence",
+    "columns_of",
     "compare",
     "label_tokens",
+    "nearest_to",
     "of_forecasts",
     "of_labels",
     "of_means",
@@ -97,6 +100,17 @@ def read_test_pairs(
         columns = known.columns if isinstance(known, PairData) else (source, target)
     data = PairData(columns=columns, train=("none",), dev=("none",))
     return read_pairs(file.parent, (file.name,), data, source, target)
+
+
+def columns_of(model: str) -> tuple[str, ...]:
+    """The languages of the columns in the recipe of a model of this name; none where there is no such recipe."""
+    known = _data_of(model)
+    return known.columns if isinstance(known, PairData) else ()
+
+
+def nearest_to(reference: str, outputs: Sequence[str]) -> str:
+    """The output with the highest BLEU of its own; the first of equal ones."""
+    return max(outputs, key=lambda text: score_sentence(text, reference))
 
 
 def read_test_texts(

@@ -9,6 +9,7 @@ from service.cli import (
     chat,
     classify,
     compare,
+    distill,
     doctor,
     evaluate,
     generate,
@@ -77,6 +78,7 @@ app.command("doctor", rich_help_panel=SERVING)(doctor.doctor)
 app.command("version", rich_help_panel=SERVING)(version.print_version)
 app.command("evaluate", rich_help_panel=TRAINING)(with_access(evaluate.evaluate))
 app.command("compare", rich_help_panel=TRAINING)(with_access(compare.compare))
+app.command("distill", rich_help_panel=TRAINING)(with_access(distill.distill))
 app.command("import", rich_help_panel=TRAINING)(import_model.import_model)
 for name, command in training.COMMANDS.items():
     app.command(name, rich_help_panel=TRAINING, add_help_option=False, context_settings=training.EVERYTHING)(

@@ -25,6 +25,11 @@ def score_translations(hypotheses: Sequence[str], references: Sequence[str]) -> 
     return BleuScore(score, str(metric.get_signature()))
 
 
+def score_sentence(hypothesis: str, reference: str) -> float:
+    """BLEU of one sentence, over the n-grams that it is long enough for (Chen & Cherry 2014)."""
+    return float(BLEU(effective_order=True).sentence_score(hypothesis, [reference]).score)
+
+
 def word_error_rate(hypotheses: Sequence[str], references: Sequence[str]) -> float:
     """Words that were put in, left out or replaced, in percent of the references' words (Levenshtein distance)."""
     pairs = [(one.split(), other.split()) for one, other in zip(hypotheses, references, strict=True)]
