@@ -57,6 +57,7 @@ __all__ = [
     "BleuScore",
     "Compared",
     "Evidence",
+    "Pair",
     "columns_of",
     "compare",
     "label_tokens",

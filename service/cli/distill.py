@@ -14,7 +14,7 @@ from service.cli.training import explained
 
 if TYPE_CHECKING:
     from service.client import Translation
-    from training.data.readers import Pair
+    from training.evaluate import Pair
 
 
 def distill(
