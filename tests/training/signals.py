@@ -21,8 +21,8 @@ target = "en"
 format = "digits"
 train = ["tones"]
 dev = ["tones"]
-num_strings = 80
-dev_strings = 20
+num_strings = 240
+dev_strings = 10
 shortest = 1
 longest = 3
 gap_seconds = [0.03, 0.1]
@@ -121,7 +121,7 @@ task = "caption"
 target = "en"
 
 [data]
-train = ["shapes/all.jsonl"]
+train = ["shapes/all.jsonl", "shapes/all.jsonl", "shapes/all.jsonl", "shapes/all.jsonl", "shapes/all.jsonl"]
 dev = ["shapes/all.jsonl"]
 
 [tokenizer]
@@ -137,9 +137,7 @@ decoder = {{ cell = "gru", hidden = 32, attention = "none" }}
 batch_tokens = 100
 learning_rate = 2e-2
 warmup_steps = 5
-max_epochs = 50
-patience = 50
-plateau_patience = 20
+max_epochs = 10
 label_smoothing = 0.0
 bf16 = false
 """

@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pytest
 
+from service.cli.run import run
 from service.client import Client
+from tests.service.cli.conftest import piped
+from tests.service.cli.process import Ran
 from tests.system.conftest import Running, serving
 from tests.training import signals
 
-HEARING = {"unit": "characters", "two_way": "false", "leave_out": "", "epochs": 28}
+HEARING = {"unit": "characters", "two_way": "false", "leave_out": "", "epochs": 11}
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +64,28 @@ def hears(signal_server: Running) -> Iterator[Client]:
     """A client of that server."""
     with Client(signal_server.address, timeout=60) as client:
         yield client
+
+
+class Seqserve(Protocol):
+    """Runs one command line in this process, against that server."""
+
+    def __call__(self, *arguments: str | Path, stdin: bytes = b"") -> Ran: ...
+
+
+@pytest.fixture
+def seqserve(
+    signal_server: Running, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Seqserve:
+    monkeypatch.setenv("SEQSERVE_ADDRESS", signal_server.address)
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def call(*arguments: str | Path, stdin: bytes = b"") -> Ran:
+        capfd.readouterr()
+        with piped(stdin):
+            code = run([str(argument) for argument in arguments])
+        return Ran(code, *capfd.readouterr())
+
+    return call
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,8 @@ import pytest
 from service.bundle import Bundle
 from service.client import AsyncClient, Client, InvalidRequest, NotPossible, Pcm
 from service.client.signals import Recording
-from tests.service.cli.process import Process, Ran
 from tests.system.conftest import Running
+from tests.system.signals.conftest import Seqserve
 from tests.system.signals.test_sessions import readings_of, samples_of
 from tests.training import signals
 
@@ -20,10 +20,6 @@ from tests.training import signals
 @pytest.fixture
 def recording(tmp_path: Path, spoken: Any) -> Path:
     return signals.write_wav(tmp_path / "said.wav", spoken)
-
-
-def seqserve(running: Running, *arguments: str | Path, stdin: bytes = b"") -> Ran:
-    return Process(running.address)(*map(str, arguments), stdin=stdin)
 
 
 def test_files_bytes_and_samples_are_heard_alike(hears: Client, recording: Path, spoken: Any) -> None:
@@ -127,54 +123,50 @@ def test_what_cannot_be_heard_or_read_is_refused_with_what_was_expected(hears: C
         session.feed_pcm(Pcm(samples_of(spoken), 16_000))
 
 
-def test_a_terminal_hears_files_and_a_microphone(
-    signal_server: Running, recording: Path, spoken: Any
-) -> None:
-    assert seqserve(signal_server, "transcribe", recording).out == "zero two one\n"
-    both = seqserve(signal_server, "transcribe", "--json", recording, recording).out.splitlines()
+def test_a_terminal_hears_files_and_a_microphone(seqserve: Seqserve, recording: Path, spoken: Any) -> None:
+    assert seqserve("transcribe", recording).out == "zero two one\n"
+    both = seqserve("transcribe", "--json", recording, recording).out.splitlines()
     assert [json.loads(line)["text"] for line in both] == ["zero two one"] * 2
     raw = samples_of(spoken)
     for stdin in (raw, recording.read_bytes(), raw + b"\0"):
-        assert seqserve(signal_server, "transcribe", "--live", stdin=stdin).out == "zero two one\n"
-    told = seqserve(signal_server, "transcribe", "--live", "--json", stdin=raw).out.splitlines()
+        assert seqserve("transcribe", "--live", stdin=stdin).out == "zero two one\n"
+    told = seqserve("transcribe", "--live", "--json", stdin=raw).out.splitlines()
     assert "".join(json.loads(line)["piece"] for line in told) == "zero two one"
 
 
-def test_a_terminal_says_what_it_cannot_hear(signal_server: Running, tmp_path: Path, spoken: Any) -> None:
+def test_a_terminal_says_what_it_cannot_hear(seqserve: Seqserve, tmp_path: Path, spoken: Any) -> None:
     fast = signals.write_wav(tmp_path / "fast.wav", spoken, 16_000)
-    ran = seqserve(signal_server, "transcribe", fast)
+    ran = seqserve("transcribe", fast)
     assert ran.code == 2
     assert ran.err.startswith(f"seqserve: {fast} has 16,000 samples a second; this model hears 8,000.")
-    live = seqserve(signal_server, "transcribe", "--live", stdin=fast.read_bytes())
+    live = seqserve("transcribe", "--live", stdin=fast.read_bytes())
     assert "arecord -f S16_LE -c 1 -r 8000" in live.err
-    assert seqserve(signal_server, "transcribe", tmp_path / "none.wav").code == 2
+    assert seqserve("transcribe", tmp_path / "none.wav").code == 2
 
 
-def test_a_terminal_reads_series(signal_server: Running, data: Path) -> None:
+def test_a_terminal_reads_series(seqserve: Seqserve, data: Path) -> None:
     file = data / "series" / "a.csv"
-    labels = seqserve(signal_server, "predict", "--model", "toy-occupancy", file).out.splitlines()
+    labels = seqserve("predict", "--model", "toy-occupancy", file).out.splitlines()
     assert len(labels) == 300
     assert {line.split("\t")[0] for line in labels} == {"high", "low"}
-    whole = seqserve(signal_server, "predict", "--model", "toy-waves", file).out
-    live = seqserve(signal_server, "predict", "--live", "--model", "toy-waves", stdin=file.read_bytes()).out
+    whole = seqserve("predict", "--model", "toy-waves", file).out
+    live = seqserve("predict", "--live", "--model", "toy-waves", stdin=file.read_bytes()).out
     assert live == whole
-    ahead = seqserve(signal_server, "predict", "--model", "toy-waves", "--horizon", "3", file).out
+    ahead = seqserve("predict", "--model", "toy-waves", "--horizon", "3", file).out
     assert ahead.splitlines()[0] == "level"
     assert len(ahead.splitlines()) == 4
-    wrong = seqserve(signal_server, "predict", "--model", "toy-waves", stdin=b"level\n1\nx\n")
+    wrong = seqserve("predict", "--model", "toy-waves", stdin=b"level\n1\nx\n")
     assert (wrong.code, wrong.err) == (2, "seqserve: line 3: level is 'x'; expected a number\n")
 
 
 def test_models_of_signals_are_measured(
-    signal_server: Running, data: Path, tmp_path: Path, recording: Path
+    seqserve: Seqserve, data: Path, tmp_path: Path, recording: Path
 ) -> None:
     listed = tmp_path / "list.tsv"
     listed.write_text(f"{recording.name}\tzero two two\n")
-    report = json.loads(seqserve(signal_server, "evaluate", "--json", "--model", "toy-digits", listed).out)
+    report = json.loads(seqserve("evaluate", "--json", "--model", "toy-digits", listed).out)
     assert (report["metric"], report["score"]) == ("WER", pytest.approx(100 / 3, abs=0.01))
-    waves = seqserve(signal_server, "evaluate", "--json", "--model", "toy-waves", data / "series" / "b.csv")
+    waves = seqserve("evaluate", "--json", "--model", "toy-waves", data / "series" / "b.csv")
     assert json.loads(waves.out)["score"] > 60
-    labels = seqserve(
-        signal_server, "evaluate", "--model", "toy-occupancy", "--label", "state", data / "series" / "b.csv"
-    )
+    labels = seqserve("evaluate", "--model", "toy-occupancy", "--label", "state", data / "series" / "b.csv")
     assert "the file's labels are 0, 1; the model's are high, low" in labels.err

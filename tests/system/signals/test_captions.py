@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from service.client import AsyncClient, Client, InvalidRequest, NotPossible
-from tests.service.cli.process import Process
 from tests.system.conftest import Running
+from tests.system.signals.conftest import Seqserve
 from tests.training.signals import shapes
 
 SCENES = shapes()[::4]
@@ -52,8 +52,7 @@ def test_what_is_not_one_vector_is_refused(hears: Client) -> None:
             session.feed_features(VECTORS[:1])
 
 
-def test_a_terminal_describes_lines_of_numbers_lists_and_objects(signal_server: Running, data: Path) -> None:
-    seqserve = Process(signal_server.address)
+def test_a_terminal_describes_lines_of_numbers_lists_and_objects(seqserve: Seqserve, data: Path) -> None:
     rows = [json.dumps({"vector": VECTORS[0]}), json.dumps(VECTORS[1]), ", ".join(map(str, VECTORS[2]))]
     ran = seqserve("caption", stdin="\n".join(rows).encode())
     assert (ran.err, ran.lines) == ("", TEXTS[:3])

@@ -36,7 +36,7 @@ def last_scores(out: Path) -> dict[str, float]:
 
 def test_strings_of_tones_are_learned_and_exported(data: Path, tmp_path: Path) -> None:
     recipe = signals.write_recipe(
-        tmp_path, signals.HEARING, unit="characters", two_way="false", leave_out="", epochs=45
+        tmp_path, signals.HEARING, unit="characters", two_way="false", leave_out="", epochs=11
     )
     assert train(recipe, data, tmp_path / "run")
     assert last_scores(tmp_path / "run")["words_right"] > 90
