@@ -161,9 +161,8 @@ async def _parsed(handler: Handler, requests: AsyncIterator[bytes], context: Con
 async def _parsed_stream(
     handler: Handler, requests: AsyncIterator[bytes], visit: Visit
 ) -> AsyncIterator[Any]:
-    visit.patience.begin(
-        visit.task, "sends"
-    )  # for the first one; how long a stream may be silent is its servicer's
+    # For the first one; how long a stream may be silent after it is its servicer's.
+    visit.patience.begin(visit.task, "opens")
     try:
         async for request in requests:
             visit.patience.end(visit.task)

@@ -242,20 +242,22 @@ async def until_empty(toys: Toys) -> None:
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.parametrize("method", [TRANSLATE, SESSION], ids=["one request", "a stream"])
-async def test_a_request_that_does_not_come_is_not_waited_for(tmp_path: Path, method: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "owes"), [(TRANSLATE, "sends"), (SESSION, "opens")], ids=["one request", "a stream"]
+)
+async def test_a_request_that_does_not_come_is_not_waited_for(tmp_path: Path, method: str, owes: str) -> None:
     async with attacked(tmp_path) as toys:
         await toys.server.visits.patience.sweep()
         with await aside(lambda: Peer(toys.server.port)) as peer:
             peer.call(1, method)
             peer.send(http2.DATA, 0, 1, b"\0\0\0\0\x10half")
-            await until_waiting(toys, "sends")
+            await until_waiting(toys, owes)
             await toys.server.visits.patience.sweep()  # no time has passed: nothing happens
-            assert slow_callers(toys, "sends") == 0
+            assert slow_callers(toys, owes) == 0
             later(toys)
             await toys.server.visits.patience.sweep()
             await aside(lambda: peer.until(http2.HEADERS, holding=b"the caller did not send"))
-        assert slow_callers(toys, "sends") == 1
+        assert slow_callers(toys, owes) == 1
         assert not len(toys.server._calls)
 
 
