@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from service.client import Client, Model, Score
 
 CHARACTERS = 40_000
-"""Of one text where no window is asked for: the state goes on for so long."""
+"""Of one text where no window is asked for: the state goes on for so long, or for as much as the model takes."""
 AT_ONCE = 16
 """Texts of one request."""
 DIGITS = 4
@@ -20,7 +20,7 @@ def measure_text(client: "Client", model: "Model", asked: Asked) -> Measured:
     """Nats per token and per character; the state begins anew every `window` characters, or hardly ever."""
     from training.evaluate import of_surprise, read_test_text, surprise_of, together
 
-    watch, size = Watch(model, asked), asked.window or CHARACTERS
+    watch, size = Watch(model, asked), min(asked.window or CHARACTERS, model.max_input_tokens)
     documents = read_test_text(asked.file, model.name)
     texts = [text[at : at + size] for text in documents for at in range(0, len(text), size)][: asked.limit]
     scores = _scored(client, watch, texts)
