@@ -93,8 +93,10 @@ def test_from_all_only_those_are_drawn_that_topp_leaves(
     log_probs = log_softmax(logits)
     [which] = drawn_from_all(log_probs[None], filled(topp), filled(temperature), filled(number))
     weights = np.exp(log_probs.astype(np.float64) / temperature)
-    better = weights[weights > weights[which]].sum() / weights.sum()
-    assert better < topp + 1e-9
+    better = (
+        weights[weights > weights[which] * (1 + 1e-5)].sum() / weights.sum()
+    )  # they are in single precision
+    assert better < topp + 1e-5
 
 
 @given(
