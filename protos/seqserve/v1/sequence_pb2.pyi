@@ -629,7 +629,9 @@ class GenerateRequest(_message.Message):
     def model(self) -> _model_pb2.ModelSelector: ...
     @_builtins.property
     def prompts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """1 to the server's max_texts; an empty one begins a text."""
+        """1 to the server's max_texts; an empty one begins a text. For TASK_CHAT the dialogue so far: a turn a line, the last to be
+        replied to; INVALID_ARGUMENT where it says nothing.
+        """
 
     @_builtins.property
     def options(self) -> _decoding_pb2.DecodingOptions: ...
@@ -1047,7 +1049,7 @@ class ScoredPair(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     TARGET_FIELD_NUMBER: _builtins.int
     source: _builtins.str
-    """For models that read a source; empty for language models."""
+    """For models that read a source. For language models: what stands before the target, or nothing; for TASK_CHAT a turn a line."""
     target: _builtins.str
     """What is scored."""
     def __init__(
