@@ -1,5 +1,6 @@
 """What a model says to what it was fed, as plain values, and as JSON for the log of a session's turns."""
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
@@ -77,10 +78,8 @@ class Said:
             "words": _rows(self.words),
             "heard": _rows(self.heard),
             "steps": [[_rows(s.labels), list(s.forecast), s.anomaly_score] for s in self.steps],
-            "tensors": [
-                [t.name, str(t.array.dtype), t.array.shape, t.array.ravel().tolist()] for t in self.tensors
-            ],
-            "traces": [[t.name, list(t.units), t.values.tolist()] for t in self.traces],
+            "tensors": [[t.name, str(t.array.dtype), t.array.shape, _text(t.array)] for t in self.tensors],
+            "traces": [[t.name, list(t.units), _text(t.values)] for t in self.traces],
         }
         return {name: rows for name, rows in kept.items() if rows}
 
@@ -96,12 +95,12 @@ class Said:
                 for labels, forecast, anomaly in kept.get("steps", ())
             ),
             tensors=tuple(
-                NamedTensor(name, np.array(values, dtype).reshape(shape))
-                for name, dtype, shape, values in kept.get("tensors", ())
+                NamedTensor(name, _array(text, dtype).reshape(shape))
+                for name, dtype, shape, text in kept.get("tensors", ())
             ),
             traces=tuple(
-                Trace(name, tuple(units), np.array(values, np.float32).reshape(-1, len(units)))
-                for name, units, values in kept.get("traces", ())
+                Trace(name, tuple(units), _array(text, "float32").reshape(-1, len(units)))
+                for name, units, text in kept.get("traces", ())
             ),
         )
 
@@ -122,3 +121,12 @@ def _rows(values: tuple[tuple[Any, ...], ...]) -> list[list[Any]]:
 
 def _labels(rows: Any) -> tuple[LabelScore, ...]:
     return tuple(LabelScore(*row) for row in rows)
+
+
+def _text(array: Array) -> str:
+    """Its bytes in base64: what is not a number comes back as it was, too."""
+    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
+
+
+def _array(text: str, dtype: str) -> Array:
+    return np.frombuffer(base64.b64decode(text), dtype)

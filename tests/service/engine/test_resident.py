@@ -150,7 +150,7 @@ def test_what_nobody_wants_is_not_fetched_and_what_one_wants_is_there_as_long_as
     assert resident.step(2, {}).wanted == (*few, "attention")
     resident.reseat([2], [])
     assert fetched() == list(few)
-    with pytest.raises(StepFailed, match="no output 'gates'; it gives attention, top_log_probs, top_tokens"):
+    with pytest.raises(StepFailed, match="no output 'gates'; it gives all_log_probs, attention"):
         resident.reseat([], [asking(reads[2], "gates")])
     assert len(fetched()) == 2
 
@@ -163,7 +163,7 @@ def test_a_step_is_answered_with_what_it_wants_whatever_the_others_want(engine: 
     names = [sorted(result.outputs) for result in together]
     assert names == [
         ["top_tokens"],
-        ["attention", "top_log_probs", "top_tokens"],
+        ["all_log_probs", "attention", "top_log_probs", "top_tokens"],
         [],
         ["attention", "top_tokens"],
     ]

@@ -105,4 +105,4 @@ def test_a_rollout_fetches_what_it_chooses_by_and_no_attention(
     finally:
         scheduler.close()
     assert fetched
-    assert all(names == given - {"attention"} for names in fetched)
+    assert all(names == given - {"attention", "all_log_probs"} for names in fetched)
