@@ -36,6 +36,7 @@ class Process:
             "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "protos"))),
             "TERM": "xterm",
             "NO_COLOR": "1",
+            "PYTHONFAULTHANDLER": "1",
         }
         if address:
             self.environment["SEQSERVE_ADDRESS"] = address

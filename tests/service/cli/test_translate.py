@@ -1,7 +1,10 @@
 import json
 import signal
+import subprocess
 from contextlib import suppress
 from pathlib import Path
+
+import pytest
 
 from seqserve.v1.sequence_pb2 import StreamTranslateRequest, TranslateRequest
 from tests.fakes.failures import REFUSED
@@ -125,7 +128,11 @@ def test_an_interrupt_is_quiet(process: Process, fake: FakeService) -> None:
     running.stdin.flush()
     running.stdout.readline()
     running.send_signal(signal.SIGINT)
-    assert running.wait(30) == 130
+    try:
+        assert running.wait(30) == 130
+    except subprocess.TimeoutExpired:
+        running.send_signal(signal.SIGABRT)  # it says where it hangs
+        pytest.fail(running.communicate()[1].decode())
     assert running.communicate()[1] == b""
 
 
