@@ -25,6 +25,12 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Arrays = dict[str, Array]
 
 
+NONE = np.array(0)
+"""Of a size that nobody asks for."""
+NEEDED = {"top_tokens", "top_log_probs", "log_probs"}
+"""Outputs that a greedy writer and a classifier need; the service fetches no others for them, either."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """What a loop did in a round."""
@@ -109,9 +115,13 @@ class BareLoop(Loop):
     def run(self, name: str, given: Arrays) -> Arrays:
         """One batch of one graph, tensors by the manifest's names."""
         spec = self.bundle.manifest.graphs[name]
-        feeds = {tensor.tensor: given[tensor.name] for tensor in spec.inputs}
-        found = self._sessions[name].run([tensor.tensor for tensor in spec.outputs], feeds)
-        return {tensor.name: array for tensor, array in zip(spec.outputs, found, strict=True)}
+        feeds = {
+            tensor.tensor: given.get(tensor.name, NONE) if tensor.optional else given[tensor.name]
+            for tensor in spec.inputs
+        }
+        wanted = [tensor for tensor in spec.outputs if tensor.role != "output" or tensor.name in NEEDED]
+        found = self._sessions[name].run([tensor.tensor for tensor in wanted], feeds)
+        return {tensor.name: array for tensor, array in zip(wanted, found, strict=True)}
 
     def bytes_per_session(self, texts: Sequence[Text]) -> float:
         """State and contexts of one text, on average."""
