@@ -99,7 +99,7 @@ def test_every_metric_of_the_autoscaler_is_a_gauge_of_the_server_with_these_labe
     assert {one["name"] for one in metrics} == {
         "seqserve_sessions",
         "seqserve_queue_depth",
-        "seqserve_jobs_active",
+        "seqserve_slots_taken",
     }
     assert {one["name"] for one in metrics} <= gauges.keys()
     (sessions,) = (one for one in metrics if one["name"] == "seqserve_sessions")
@@ -119,7 +119,7 @@ def test_the_autoscalers_numbers_follow_from_the_settings() -> None:
         for one in BASE.get("HorizontalPodAutoscaler")["spec"]["metrics"]
     }
     assert targets["seqserve_queue_depth"] == SETTINGS.scheduler.max_batch
-    assert targets["seqserve_jobs_active"] == SETTINGS.scheduler.max_queue // 2
+    assert targets["seqserve_slots_taken"] == SETTINGS.scheduler.max_batch * 3 // 4
     assert targets["seqserve_sessions"] < SETTINGS.sessions.max_sessions
 
 
