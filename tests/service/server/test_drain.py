@@ -122,7 +122,7 @@ def test_a_signal_drains_and_the_process_goes_on_to_its_end(
     tmp_path: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_toy_translator(tmp_path)
-    monkeypatch.setattr(server_module, "OnnxEngine", lambda bundle, settings: ToyEngine(bundle.manifest))
+    monkeypatch.setattr(server_module, "OnnxEngine", lambda bundle, *_: ToyEngine(bundle.manifest))
     started: list[str] = []
 
     def on_start(server: Server) -> None:
