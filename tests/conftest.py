@@ -1,12 +1,16 @@
 """What every test gets: settings of its own, no leftovers of the developer's environment, honest skips."""
 
 import os
+import signal
 from typing import NoReturn, Protocol
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before anything imports ONNX Runtime
+
+# A shell's background job is deaf to Ctrl-C, and so would be the programs that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 
