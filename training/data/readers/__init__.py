@@ -2,7 +2,7 @@
 
 from training.data.readers.documents import read_dialogues, read_text
 from training.data.readers.files import DataError
-from training.data.readers.held_out import read_both
+from training.data.readers.held_out import read_both, read_dev
 from training.data.readers.labelled import Labelled, read_labelled
 from training.data.readers.pairs import Pair, read_pairs
 from training.data.readers.sentences import Compressed, read_compressed
@@ -17,6 +17,7 @@ __all__ = [
     "Words",
     "read_both",
     "read_compressed",
+    "read_dev",
     "read_dialogues",
     "read_labelled",
     "read_pairs",

@@ -17,9 +17,18 @@ def read_both(
     train = read(data.train)
     if not data.hold_out:
         return train, read(data.dev)
-    held = [crc32(text(example).encode()) % data.hold_out == 0 for example in train]
-    sides = (
-        [each for each, is_held in zip(train, held, strict=True) if is_held is side] for side in (False, True)
-    )
-    kept, dev = sides
+    kept, dev = (_side(train, data, text, held=side) for side in (False, True))
     return kept, dev
+
+
+def read_dev(
+    read: Callable[[Files], list[Example]], data: DataSection, text: Callable[[Example], str]
+) -> list[Example]:
+    """Dev alone; the training files are read only where dev is a part of them."""
+    return _side(read(data.train), data, text, held=True) if data.hold_out else read(data.dev)
+
+
+def _side(
+    examples: list[Example], data: DataSection, text: Callable[[Example], str], *, held: bool
+) -> list[Example]:
+    return [one for one in examples if (crc32(text(one).encode()) % data.hold_out == 0) is held]

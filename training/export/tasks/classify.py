@@ -8,7 +8,7 @@ import numpy as np
 
 from service.bundle.tokenizer import EOS
 from training.config import ClassificationRecipe
-from training.data.readers import read_both, read_labelled
+from training.data.readers import read_dev, read_labelled
 from training.data.scores import score_labels
 from training.export.arithmetic import Arithmetic
 from training.export.check import Array
@@ -37,7 +37,7 @@ class ClassificationExport(Export[ClassificationRecipe, Classifier]):
 
     def dev(self, root: Path) -> Dev:
         data = self.run.recipe.data
-        _, dev = read_both(lambda files: read_labelled(root, files, data), data, attrgetter("text"))
+        dev = read_dev(lambda files: read_labelled(root, files, data), data, attrgetter("text"))
         return Dev.spaced(dev, self.run.recipe.export.gate_examples)
 
     def row(self, given: str) -> Array:

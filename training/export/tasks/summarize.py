@@ -8,7 +8,7 @@ import numpy as np
 
 from service.bundle.tokenizer import EOS
 from training.config import SummaryRecipe
-from training.data.readers import read_both, read_pairs
+from training.data.readers import read_dev, read_pairs
 from training.data.rouge import score_rouge
 from training.export.arithmetic import Arithmetic
 from training.export.check import Array
@@ -37,7 +37,7 @@ class SummaryExport(Export[SummaryRecipe, CopyingSeq2Seq]):
 
     def dev(self, root: Path) -> Dev:
         data = self.run.recipe.data
-        _, dev = read_both(
+        dev = read_dev(
             lambda files: read_pairs(root, files, data, data.text, data.summary), data, attrgetter("source")
         )
         return Dev.spaced(dev, self.run.recipe.export.gate_examples)

@@ -13,7 +13,7 @@ from service.bundle.manifest import Task
 from service.bundle.words import subwords_of, words_of
 from training.config import CompressionRecipe, TagRecipe
 from training.data.deletion import KEEP
-from training.data.readers import Compressed, Tagged, read_both, read_compressed, read_tagged
+from training.data.readers import Compressed, Tagged, read_compressed, read_dev, read_tagged
 from training.data.scores import score_deletions, score_spans
 from training.export.arithmetic import Arithmetic
 from training.export.check import Array
@@ -69,7 +69,7 @@ class TagExport(WordLabelsExport[TagRecipe]):
 
     def dev(self, root: Path) -> Dev:
         data = self.run.recipe.data
-        return self._dev(read_both(lambda files: read_tagged(root, files, data), data, attrgetter("text"))[1])
+        return self._dev(read_dev(lambda files: read_tagged(root, files, data), data, attrgetter("text")))
 
     def words(self, given: Tagged) -> list[str]:
         return given.words(self.run.recipe.data.words).words
@@ -91,9 +91,7 @@ class CompressionExport(WordLabelsExport[CompressionRecipe]):
 
     def dev(self, root: Path) -> Dev:
         data = self.run.recipe.data
-        return self._dev(
-            read_both(lambda files: read_compressed(root, files, data), data, attrgetter("text"))[1]
-        )
+        return self._dev(read_dev(lambda files: read_compressed(root, files, data), data, attrgetter("text")))
 
     def words(self, given: Compressed) -> list[str]:
         return [word.text for word in words_of(given.text, self.run.recipe.data.words)]

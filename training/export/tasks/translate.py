@@ -9,7 +9,7 @@ import numpy as np
 
 from service.bundle.tokenizer import BOS, EOS
 from training.config import TranslationRecipe
-from training.data.readers import read_both, read_pairs
+from training.data.readers import read_dev, read_pairs
 from training.data.scores import score_translations
 from training.export.arithmetic import Arithmetic
 from training.export.check import Array, Arrays
@@ -62,9 +62,7 @@ class TranslationExport(Export[TranslationRecipe, Seq2Seq]):
     def dev(self, root: Path) -> Dev:
         recipe = self.run.recipe
         data, languages = recipe.data, (recipe.source, recipe.target)
-        _, dev = read_both(
-            lambda files: read_pairs(root, files, data, *languages), data, attrgetter("source")
-        )
+        dev = read_dev(lambda files: read_pairs(root, files, data, *languages), data, attrgetter("source"))
         return Dev.spaced(dev, recipe.export.gate_examples)
 
     def row(self, given: str) -> Array:
