@@ -26,14 +26,6 @@ class Running:
         """Processor time of it and its children so far, where /proc tells; else 0."""
         return sum(map(_cpu_s, _tree(self.process.pid)))
 
-    def thread_cpu_s(self) -> dict[str, float]:
-        """Processor time by thread id, over it and its children."""
-        return {
-            thread.name: _cpu_s_of(thread / "stat")
-            for pid in _tree(self.process.pid)
-            for thread in Path(f"/proc/{pid}/task").glob("*")
-        }
-
 
 @contextmanager
 def running_server(

@@ -120,10 +120,6 @@ class Replay:
         """Whether every turn since the session was opened is still kept here."""
         return self.durable and self._first() == 0
 
-    def start_anew(self) -> None:
-        """The session begins again under a new id."""
-        self.durable_turn = 0
-
     def _settle(self, next_turn: int, positions: Positions) -> None:
         if self._given_up and self.pending is not None:
             if next_turn > self.pending.number:

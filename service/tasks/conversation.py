@@ -43,6 +43,8 @@ class Conversation:
         self._on_repeated = on_repeated
         self._served = session.served
         self._kind = kind_of(session.served, limits, session.manner)
+        # Asked once: the check of a protocol looks at every member of it, too much for each feed.
+        self._follows = self._kind if isinstance(self._kind, Follows) else None
         inspect = session.manner.get("inspect")
         self._look = Look.from_json(inspect) if inspect else None
 
@@ -64,8 +66,8 @@ class Conversation:
             said = replace(said, traces=self._look.traces(outputs))
         standing = standing.read(reading, pending)
         answer, found = self._answer(standing, said), None
-        if isinstance(self._kind, Follows):
-            followed = await run(self._served.scheduler, self._kind.follow(standing, taken, ends))
+        if self._follows is not None:
+            followed = await run(self._served.scheduler, self._follows.follow(standing, taken, ends))
             standing, found = followed.standing, followed.found
             answer = self._followed(self._answer(standing, said), followed)
         log = to_log(answer, [found] if found else ())

@@ -5,9 +5,6 @@ from typing import Protocol
 
 from service.errors import Overloaded
 
-MAX_SUMMARY_BYTES = 4096
-"""UTF-8 bytes of a session's summary."""
-
 REMEMBER_S = 3600.0
 """How long a deleted session is remembered as such, where the caller does not say."""
 
