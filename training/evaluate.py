@@ -39,6 +39,7 @@ from training.data.scores import (
     score_sentence,
     score_spans,
     score_translations,
+    score_whole,
     word_error_rate,
 )
 from training.data.significance import (
@@ -60,6 +61,7 @@ __all__ = [
     "Pair",
     "columns_of",
     "compare",
+    "gathered",
     "label_tokens",
     "nearest_to",
     "of_forecasts",
@@ -83,6 +85,7 @@ __all__ = [
     "score_rouge",
     "score_spans",
     "score_translations",
+    "score_whole",
     "surprise_of",
     "surprise_of_replies",
     "together",
@@ -101,6 +104,14 @@ def read_test_pairs(
         columns = known.columns if isinstance(known, PairData) else (source, target)
     data = PairData(columns=columns, train=("none",), dev=("none",))
     return read_pairs(file.parent, (file.name,), data, source, target)
+
+
+def gathered(pairs: Sequence[Pair]) -> dict[str, list[str]]:
+    """Each source once, with all its targets: lines with the same source are alternatives."""
+    found: dict[str, list[str]] = {}
+    for pair in pairs:
+        found.setdefault(pair.source, []).append(pair.target)
+    return found
 
 
 def columns_of(model: str) -> tuple[str, ...]:

@@ -197,6 +197,7 @@ def description_to_proto(served: Served) -> model_pb2.ModelDescription:
         max_output_tokens=manifest.limits.max_output_tokens,
         generation=_defaults_to_proto(manifest),
         simultaneous=manifest.simultaneous,
+        measure=manifest.measure,
         inspectable=any(graph.traces for graph in manifest.graphs.values()),
         input_kind=_INPUT_KINDS.get(manifest.task, "text"),
         sample_rate=spec.sample_rate if isinstance(spec, SoundSpec) else 0,

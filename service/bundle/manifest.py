@@ -31,6 +31,7 @@ Task = Literal[
     "caption",
     "tensors",
 ]
+Measure = Literal["", "exact"]
 DType = Literal[
     "float32",
     "float64",
@@ -161,6 +162,8 @@ class Manifest(Part):
     """Whether its graph offers the unknown token, which stands for a source word (replace_unknowns)."""
     simultaneous: bool = False
     """Whether it was trained to write while its source comes in."""
+    measure: Measure = ""
+    """What outputs are measured by, where it is not what the task is measured by; exact: right or wrong as wholes."""
     why_not_streaming: str = ""
     """Where it cannot: the reason, for people."""
     graphs: dict[str, GraphSpec]

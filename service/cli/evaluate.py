@@ -9,14 +9,14 @@ import typer
 
 from service.cli import output
 from service.cli.completion import model_names
-from service.cli.measures import MEASURES, Asked, Measured, Report
-from service.cli.measures.simultaneous import WHOLE, WaitReport, measure_waits
+from service.cli.measures import MEASURES, OTHERS, Asked, Measure, Measured, Report
+from service.cli.measures.simultaneous import WHOLE, measure_waits
 from service.cli.options import DEFAULT_ADDRESS, Address, Json, Timeout, connect
 from service.cli.stop import USAGE, Stop
 from service.cli.training import explained
 
 if TYPE_CHECKING:
-    from service.client import Client
+    from service.client import Client, Model
 
 
 def evaluate(
@@ -53,6 +53,10 @@ def evaluate(
         int | None,
         typer.Option(min=1, metavar="N", help="Let a language model's state begin anew every N characters."),
     ] = None,
+    measure: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="exact: whole outputs that are wrong. [default: the model's own]"),
+    ] = "",
     save: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Save the model's answers, one a line.")
     ] = None,
@@ -60,7 +64,7 @@ def evaluate(
     address: Address = DEFAULT_ADDRESS,
     timeout: Timeout = 300.0,
 ) -> None:
-    """Measure a served model on a test set: BLEU with its signature, or accuracy; and its speed.
+    """Measure a served model on a test set: the score that its task is measured with, how it was counted, its speed.
 
     What the columns and fields are called is taken from the recipe of the model's name, if there is one.
 
@@ -71,7 +75,7 @@ def evaluate(
     seqserve evaluate --model mine --columns en,es news.tsv
     """
     names = tuple(name.strip() for name in columns.split(",") if name.strip())
-    asked = Asked(test_file, names, text, label, beam, limit, window)
+    asked = Asked(test_file, names, text, label, beam, limit, window, measure)
     with connect(address, timeout) as client:
         if simultaneous:
             _print_waits(_lags(client, model, asked, _waits(waits)), json)
@@ -90,10 +94,23 @@ def measured(client: "Client", name: str, asked: Asked) -> Measured:
     model = client.model(name)
     if model.task not in MEASURES:
         raise Stop(f"a model of task {model.task} cannot be measured here; there are: {', '.join(MEASURES)}")
+    measure = _another(model, asked.measure or model.measure) or MEASURES[model.task]
     try:
-        return MEASURES[model.task](client, model, asked)
+        return measure(client, model, asked)
     except ModuleNotFoundError as error:
         raise explained(error) from None
+
+
+def _another(model: "Model", measure: str) -> Measure | None:
+    """Another measure than the task's, where one is asked for."""
+    if not measure:
+        return None
+    known = OTHERS.get(model.task, {})
+    if measure not in known:
+        raise Stop(
+            f"no measure {measure!r} for task {model.task}; there are: {', '.join(known) or 'none'}", USAGE
+        )
+    return known[measure]
 
 
 def _waits(text: str) -> list[int]:
@@ -103,14 +120,14 @@ def _waits(text: str) -> list[int]:
         raise Stop(f"--wait is a list of numbers such as 1,3,inf, not {text!r}", USAGE) from None
 
 
-def _lags(client: "Client", name: str, asked: Asked, waits: list[int]) -> list[WaitReport]:
+def _lags(client: "Client", name: str, asked: Asked, waits: list[int]) -> list[Report]:
     try:
         return measure_waits(client, client.model(name), asked, waits)
     except ModuleNotFoundError as error:
         raise explained(error) from None
 
 
-def _print_waits(reports: list[WaitReport], json: bool) -> None:
+def _print_waits(reports: list[Report], json: bool) -> None:
     for report in reports if json else ():
         output.json_line(asdict(report))
     if json:
@@ -118,20 +135,22 @@ def _print_waits(reports: list[WaitReport], json: bool) -> None:
     output.line("k    BLEU   LAAL   DAL    ms per word")
     for one in reports:
         wait = "inf" if one.wait_k == WHOLE else str(one.wait_k)
-        output.line(f"{wait:<4} {one.bleu:<6.2f} {one.laal:<6.2f} {one.dal:<6.2f} {one.ms_per_word:.2f}")
+        laal, dal, ms_per_word = one.more.values()
+        output.line(f"{wait:<4} {one.score:<6.2f} {laal:<6.2f} {dal:<6.2f} {ms_per_word:.2f}")
     if reports:
-        output.line(f"{reports[0].num_texts:,} texts; {reports[0].signature}; delays in source words")
+        output.line(f"{reports[0].num_examples:,} texts; {reports[0].signature}")
 
 
 def _print(report: Report) -> None:
     beam = f", beam {report.beam_size}" if report.beam_size else ""
-    output.line(f"{report.model} on {report.file}: {report.num_texts:,} texts{beam}")
-    output.line(
-        f"{report.metric} {report.score:.{report.digits}f} {report.unit or report.signature}".rstrip()
-    )
+    output.line(f"{report.model} on {report.file}: {report.num_examples:,} {report.examples}{beam}")
+    score = f"{report.metric} {report.score:.{report.digits}f} {report.unit}".rstrip()
+    output.line(f"{score} {report.signature}")
     if report.more:
         output.line(", ".join(f"{name} {value:.{report.digits}f}" for name, value in report.more.items()))
-    output.line(f"{report.seconds} s: {report.texts_per_s:,} texts/s, {report.tokens_per_s:,} tokens/s")
+    output.line(
+        f"{report.seconds} s: {report.examples_per_s:,} {report.examples}/s, {report.tokens_per_s:,} tokens/s"
+    )
 
 
 def _save(path: Path, answers: Iterable[str]) -> None:

@@ -120,6 +120,7 @@ def model(one: model_pb2.ModelDescription) -> Model:
         feature_names=tuple(one.feature_names),
         simultaneous=one.simultaneous,
         inspectable=one.inspectable,
+        measure=one.measure,
     )
 
 

@@ -253,3 +253,5 @@ class Model:
     """Of whole texts, where `labels` are those of words."""
     inspectable: bool = False
     """Whether a session can be opened with `inspect`."""
+    measure: str = ""
+    """What its outputs are measured by, where it is not what its task is measured by."""

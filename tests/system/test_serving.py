@@ -187,6 +187,6 @@ def test_a_served_model_is_measured_through_the_server(running: Running, tmp_pat
     )
     assert (ran.code, ran.err) == (0, "")
     report = json.loads(ran.out)
-    assert (report["metric"], report["num_texts"], report["model"]) == ("BLEU", 2, f"{TRANSLATOR}/1")
+    assert (report["metric"], report["num_examples"], report["model"]) == ("BLEU", 2, f"{TRANSLATOR}/1")
     assert "tok:13a" in report["signature"]
     assert len(saved.read_text(encoding="utf-8").splitlines()) == 2

@@ -39,6 +39,7 @@ def bundles() -> dict[str, Callable[[Path, str], object]]:
         write_sharers,
         write_summarizer,
         write_tagger,
+        write_translator,
     )
 
     two_way = {"hidden": 24, "bidirectional": True}
@@ -51,6 +52,7 @@ def bundles() -> dict[str, Callable[[Path, str], object]]:
         "fsdd-digits": write_hearer,
         "occupancy": lambda models, name: write_predictor(models, name, names=ROOM, labels=True),
         "nab": lambda models, name: write_predictor(models, name, names=("value",)),
+        "cmudict": write_translator,
         "shapes": write_captioner,
         "tinyshakespeare": write_language_model,
         "task-dialogues": lambda models, name: write_language_model(models, name, task="chat", seed=1),
@@ -131,6 +133,7 @@ def test_every_command_of_the_page_is_one() -> None:
         ("summarize", "sentence-compression"),
         ("transcribe", "fsdd-digits"),
         ("predict", "nab"),
+        ("pronounce", "cmudict"),
         ("caption", "shapes"),
         ("generate", "tinyshakespeare"),
         ("chat", "task-dialogues"),
@@ -197,7 +200,7 @@ def test_a_model_that_summarizes_agrees_with_its_own_answers(
     ]
     (tmp_path / file).write_text("".join(f"{row}\n" for row in rows), "utf-8")
     found = measured(reader, model, tmp_path / file)
-    assert (found["metric"], found["score"], found["num_texts"]) == (metric, 100, len(pairs))
+    assert (found["metric"], found["score"], found["num_examples"]) == (metric, 100, len(pairs))
 
 
 def test_lines_of_a_pipe_are_answered_in_order(reader: Running) -> None:

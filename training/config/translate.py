@@ -5,7 +5,15 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from training.config.recipe import TextRecipe
-from training.config.sections import DataSection, DecoderSection, EncoderSection, Fraction, Positive, Section
+from training.config.sections import (
+    DataSection,
+    DecoderSection,
+    EncoderSection,
+    ExportSection,
+    Fraction,
+    Positive,
+    Section,
+)
 
 
 class PairData(DataSection):
@@ -81,6 +89,13 @@ class Seq2SeqSection(Section):
         return self
 
 
+class TranslationExportSection(ExportSection):
+    """What the bundle of a translator says."""
+
+    measure: Literal["", "exact"] = ""
+    """Of `seqserve evaluate`, where BLEU is not what counts: exact, whole outputs are right or wrong."""
+
+
 class TranslationRecipe(TextRecipe):
     """A recipe with `task = "translate"`."""
 
@@ -94,6 +109,8 @@ class TranslationRecipe(TextRecipe):
     """What to train."""
     simultaneous: SimultaneousSection | None = None
     """Present: the model learns to write while the source still comes in."""
+    export: TranslationExportSection = TranslationExportSection()
+    """What its bundle says."""
     shared: SharedSection | None = None
     """Present: the encoder is, or can be, that of several models."""
 

@@ -37,6 +37,26 @@ def word_error_rate(hypotheses: Sequence[str], references: Sequence[str]) -> flo
     return 100 * sum(word_distance(*pair) for pair in pairs) / num_words
 
 
+class WholeScore(NamedTuple):
+    """Errors in percent: of outputs, and of their tokens."""
+
+    whole: float
+    tokens: float
+
+
+def score_whole(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> WholeScore:
+    """Outputs that equal none of their references; the distance in tokens to the nearest, to its length.
+
+    How grapheme to phoneme is measured where dictionaries know several pronunciations (Yao and Zweig 2015, section 4).
+    """
+    wrong = distance = length = 0
+    for output, known in zip(outputs, references, strict=True):
+        ours, theirs = output.split(), [one.split() for one in known]
+        nearest, size = min((word_distance(ours, one), len(one)) for one in theirs)
+        wrong, distance, length = wrong + (ours not in theirs), distance + nearest, length + size
+    return WholeScore(100 * wrong / len(outputs), 100 * distance / max(length, 1))
+
+
 def score_labels(labels: Sequence[str], references: Sequence[str]) -> float:
     """Accuracy in percent."""
     right = sum(label == reference for label, reference in zip(labels, references, strict=True))

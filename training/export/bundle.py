@@ -153,6 +153,7 @@ def _manifest(run: AnyRun, graphs: dict[str, GraphSpec], facts: Facts, files: di
             repetition_penalty=wanted.repetition_penalty,
         ),
         writes_unknowns=wanted.unknowns,
+        measure=facts.measure,
         limits=Limits(**longest),
         files=files,
     )

@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17seqserve/v1/model.proto\x12\x0bseqserve.v1\x1a\x1egoogle/protobuf/duration.proto\"`\n\rModelSelector\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x17\n\x0fsource_language\x18\x03 \x01(\t\x12\x17\n\x0ftarget_language\x18\x04 \x01(\t\"-\n\x0cModelVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"4\n\x11ListModelsRequest\x12\x1f\n\x04task\x18\x01 \x01(\x0e\x32\x11.seqserve.v1.Task\"C\n\x12ListModelsResponse\x12-\n\x06models\x18\x01 \x03(\x0b\x32\x1d.seqserve.v1.ModelDescription\"A\n\x14\x44\x65scribeModelRequest\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x1a.seqserve.v1.ModelSelector\"E\n\x15\x44\x65scribeModelResponse\x12,\n\x05model\x18\x01 \x01(\x0b\x32\x1d.seqserve.v1.ModelDescription\"\xa2\x04\n\x10ModelDescription\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x19.seqserve.v1.ModelVersion\x12\x1f\n\x04task\x18\x02 \x01(\x0e\x32\x11.seqserve.v1.Task\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x17\n\x0fsource_language\x18\x04 \x01(\t\x12\x17\n\x0ftarget_language\x18\x05 \x01(\t\x12\x11\n\tprecision\x18\x06 \x01(\t\x12\x16\n\x0enum_parameters\x18\x07 \x01(\x03\x12\x12\n\nsize_bytes\x18\x08 \x01(\x03\x12\x0f\n\x07streams\x18\t \x01(\x08\x12\x19\n\x11why_not_streaming\x18\n \x01(\t\x12\x0e\n\x06labels\x18\x0b \x03(\t\x12\x17\n\x0fvocabulary_size\x18\x0c \x01(\x05\x12\x18\n\x10max_input_tokens\x18\r \x01(\x05\x12\x19\n\x11max_output_tokens\x18\x0e \x01(\x05\x12\x33\n\ngeneration\x18\x0f \x01(\x0b\x32\x1f.seqserve.v1.GenerationDefaults\x12\x12\n\ninput_kind\x18\x10 \x01(\t\x12\x13\n\x0bsample_rate\x18\x11 \x01(\x05\x12\x15\n\rfeature_names\x18\x12 \x03(\t\x12\x14\n\x0csimultaneous\x18\x13 \x01(\x08\x12\x13\n\x0binspectable\x18\x14 \x01(\x08\x12\x13\n\x0btext_labels\x18\x15 \x03(\t\"\xb2\x01\n\x12GenerationDefaults\x12\x11\n\tbeam_size\x18\x01 \x01(\x05\x12\x16\n\x0elength_penalty\x18\x02 \x01(\x02\x12\x12\n\nmax_length\x18\x03 \x01(\x05\x12\x15\n\rsampling_topk\x18\x04 \x01(\x05\x12\x15\n\rsampling_topp\x18\x05 \x01(\x02\x12\x13\n\x0btemperature\x18\x06 \x01(\x02\x12\x1a\n\x12repetition_penalty\x18\x07 \x01(\x02\"1\n\x10LoadModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"A\n\x11LoadModelResponse\x12,\n\x05model\x18\x01 \x01(\x0b\x32\x1d.seqserve.v1.ModelDescription\"`\n\x12UnloadModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12+\n\x08\x64\x65\x61\x64line\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"+\n\x13UnloadModelResponse\x12\x14\n\x0cnum_sessions\x18\x01 \x01(\x05*\xd2\x01\n\x04Task\x12\x14\n\x10TASK_UNSPECIFIED\x10\x00\x12\x12\n\x0eTASK_TRANSLATE\x10\x01\x12\x11\n\rTASK_CLASSIFY\x10\x02\x12\x12\n\x0eTASK_SUMMARIZE\x10\x03\x12\x0c\n\x08TASK_TAG\x10\x04\x12\x11\n\rTASK_GENERATE\x10\x05\x12\r\n\tTASK_CHAT\x10\x06\x12\x13\n\x0fTASK_TRANSCRIBE\x10\x07\x12\x10\n\x0cTASK_PREDICT\x10\x08\x12\x10\n\x0cTASK_CAPTION\x10\t\x12\x10\n\x0cTASK_TENSORS\x10\n2\xd3\x02\n\x0cModelService\x12M\n\nListModels\x12\x1e.seqserve.v1.ListModelsRequest\x1a\x1f.seqserve.v1.ListModelsResponse\x12V\n\rDescribeModel\x12!.seqserve.v1.DescribeModelRequest\x1a\".seqserve.v1.DescribeModelResponse\x12J\n\tLoadModel\x12\x1d.seqserve.v1.LoadModelRequest\x1a\x1e.seqserve.v1.LoadModelResponse\x12P\n\x0bUnloadModel\x12\x1f.seqserve.v1.UnloadModelRequest\x1a .seqserve.v1.UnloadModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17seqserve/v1/model.proto\x12\x0bseqserve.v1\x1a\x1egoogle/protobuf/duration.proto\"`\n\rModelSelector\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x17\n\x0fsource_language\x18\x03 \x01(\t\x12\x17\n\x0ftarget_language\x18\x04 \x01(\t\"-\n\x0cModelVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"4\n\x11ListModelsRequest\x12\x1f\n\x04task\x18\x01 \x01(\x0e\x32\x11.seqserve.v1.Task\"C\n\x12ListModelsResponse\x12-\n\x06models\x18\x01 \x03(\x0b\x32\x1d.seqserve.v1.ModelDescription\"A\n\x14\x44\x65scribeModelRequest\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x1a.seqserve.v1.ModelSelector\"E\n\x15\x44\x65scribeModelResponse\x12,\n\x05model\x18\x01 \x01(\x0b\x32\x1d.seqserve.v1.ModelDescription\"\xb3\x04\n\x10ModelDescription\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x19.seqserve.v1.ModelVersion\x12\x1f\n\x04task\x18\x02 \x01(\x0e\x32\x11.seqserve.v1.Task\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x17\n\x0fsource_language\x18\x04 \x01(\t\x12\x17\n\x0ftarget_language\x18\x05 \x01(\t\x12\x11\n\tprecision\x18\x06 \x01(\t\x12\x16\n\x0enum_parameters\x18\x07 \x01(\x03\x12\x12\n\nsize_bytes\x18\x08 \x01(\x03\x12\x0f\n\x07streams\x18\t \x01(\x08\x12\x19\n\x11why_not_streaming\x18\n \x01(\t\x12\x0e\n\x06labels\x18\x0b \x03(\t\x12\x17\n\x0fvocabulary_size\x18\x0c \x01(\x05\x12\x18\n\x10max_input_tokens\x18\r \x01(\x05\x12\x19\n\x11max_output_tokens\x18\x0e \x01(\x05\x12\x33\n\ngeneration\x18\x0f \x01(\x0b\x32\x1f.seqserve.v1.GenerationDefaults\x12\x12\n\ninput_kind\x18\x10 \x01(\t\x12\x13\n\x0bsample_rate\x18\x11 \x01(\x05\x12\x15\n\rfeature_names\x18\x12 \x03(\t\x12\x14\n\x0csimultaneous\x18\x13 \x01(\x08\x12\x13\n\x0binspectable\x18\x14 \x01(\x08\x12\x13\n\x0btext_labels\x18\x15 \x03(\t\x12\x0f\n\x07measure\x18\x16 \x01(\t\"\xb2\x01\n\x12GenerationDefaults\x12\x11\n\tbeam_size\x18\x01 \x01(\x05\x12\x16\n\x0elength_penalty\x18\x02 \x01(\x02\x12\x12\n\nmax_length\x18\x03 \x01(\x05\x12\x15\n\rsampling_topk\x18\x04 \x01(\x05\x12\x15\n\rsampling_topp\x18\x05 \x01(\x02\x12\x13\n\x0btemperature\x18\x06 \x01(\x02\x12\x1a\n\x12repetition_penalty\x18\x07 \x01(\x02\"1\n\x10LoadModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"A\n\x11LoadModelResponse\x12,\n\x05model\x18\x01 \x01(\x0b\x32\x1d.seqserve.v1.ModelDescription\"`\n\x12UnloadModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12+\n\x08\x64\x65\x61\x64line\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"+\n\x13UnloadModelResponse\x12\x14\n\x0cnum_sessions\x18\x01 \x01(\x05*\xd2\x01\n\x04Task\x12\x14\n\x10TASK_UNSPECIFIED\x10\x00\x12\x12\n\x0eTASK_TRANSLATE\x10\x01\x12\x11\n\rTASK_CLASSIFY\x10\x02\x12\x12\n\x0eTASK_SUMMARIZE\x10\x03\x12\x0c\n\x08TASK_TAG\x10\x04\x12\x11\n\rTASK_GENERATE\x10\x05\x12\r\n\tTASK_CHAT\x10\x06\x12\x13\n\x0fTASK_TRANSCRIBE\x10\x07\x12\x10\n\x0cTASK_PREDICT\x10\x08\x12\x10\n\x0cTASK_CAPTION\x10\t\x12\x10\n\x0cTASK_TENSORS\x10\n2\xd3\x02\n\x0cModelService\x12M\n\nListModels\x12\x1e.seqserve.v1.ListModelsRequest\x1a\x1f.seqserve.v1.ListModelsResponse\x12V\n\rDescribeModel\x12!.seqserve.v1.DescribeModelRequest\x1a\".seqserve.v1.DescribeModelResponse\x12J\n\tLoadModel\x12\x1d.seqserve.v1.LoadModelRequest\x1a\x1e.seqserve.v1.LoadModelResponse\x12P\n\x0bUnloadModel\x12\x1f.seqserve.v1.UnloadModelRequest\x1a .seqserve.v1.UnloadModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'seqserve.v1.model_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TASK']._serialized_start=1470
-  _globals['_TASK']._serialized_end=1680
+  _globals['_TASK']._serialized_start=1487
+  _globals['_TASK']._serialized_end=1697
   _globals['_MODELSELECTOR']._serialized_start=72
   _globals['_MODELSELECTOR']._serialized_end=168
   _globals['_MODELVERSION']._serialized_start=170
@@ -47,17 +47,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DESCRIBEMODELRESPONSE']._serialized_start=407
   _globals['_DESCRIBEMODELRESPONSE']._serialized_end=476
   _globals['_MODELDESCRIPTION']._serialized_start=479
-  _globals['_MODELDESCRIPTION']._serialized_end=1025
-  _globals['_GENERATIONDEFAULTS']._serialized_start=1028
-  _globals['_GENERATIONDEFAULTS']._serialized_end=1206
-  _globals['_LOADMODELREQUEST']._serialized_start=1208
-  _globals['_LOADMODELREQUEST']._serialized_end=1257
-  _globals['_LOADMODELRESPONSE']._serialized_start=1259
-  _globals['_LOADMODELRESPONSE']._serialized_end=1324
-  _globals['_UNLOADMODELREQUEST']._serialized_start=1326
-  _globals['_UNLOADMODELREQUEST']._serialized_end=1422
-  _globals['_UNLOADMODELRESPONSE']._serialized_start=1424
-  _globals['_UNLOADMODELRESPONSE']._serialized_end=1467
-  _globals['_MODELSERVICE']._serialized_start=1683
-  _globals['_MODELSERVICE']._serialized_end=2022
+  _globals['_MODELDESCRIPTION']._serialized_end=1042
+  _globals['_GENERATIONDEFAULTS']._serialized_start=1045
+  _globals['_GENERATIONDEFAULTS']._serialized_end=1223
+  _globals['_LOADMODELREQUEST']._serialized_start=1225
+  _globals['_LOADMODELREQUEST']._serialized_end=1274
+  _globals['_LOADMODELRESPONSE']._serialized_start=1276
+  _globals['_LOADMODELRESPONSE']._serialized_end=1341
+  _globals['_UNLOADMODELREQUEST']._serialized_start=1343
+  _globals['_UNLOADMODELREQUEST']._serialized_end=1439
+  _globals['_UNLOADMODELRESPONSE']._serialized_start=1441
+  _globals['_UNLOADMODELRESPONSE']._serialized_end=1484
+  _globals['_MODELSERVICE']._serialized_start=1700
+  _globals['_MODELSERVICE']._serialized_end=2039
 # @@protoc_insertion_point(module_scope)

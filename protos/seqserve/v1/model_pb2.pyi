@@ -226,6 +226,7 @@ class ModelDescription(_message.Message):
     SIMULTANEOUS_FIELD_NUMBER: _builtins.int
     INSPECTABLE_FIELD_NUMBER: _builtins.int
     TEXT_LABELS_FIELD_NUMBER: _builtins.int
+    MEASURE_FIELD_NUMBER: _builtins.int
     task: Global___Task.ValueType
     description: _builtins.str
     source_language: _builtins.str
@@ -250,6 +251,8 @@ class ModelDescription(_message.Message):
     """Whether it follows a wait-k policy in a Session (SimultaneousPolicy)."""
     inspectable: _builtins.bool
     """Whether its gates and cells can be looked at (Open.inspect)."""
+    measure: _builtins.str
+    """What its outputs are measured by, where it is not what its task is measured by: "exact", right or wrong as wholes."""
     @_builtins.property
     def model(self) -> Global___ModelVersion: ...
     @_builtins.property
@@ -292,10 +295,11 @@ class ModelDescription(_message.Message):
         simultaneous: _builtins.bool = ...,
         inspectable: _builtins.bool = ...,
         text_labels: _abc.Iterable[_builtins.str] | None = ...,
+        measure: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation", "model", b"model"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "feature_names", b"feature_names", "generation", b"generation", "input_kind", b"input_kind", "inspectable", b"inspectable", "labels", b"labels", "max_input_tokens", b"max_input_tokens", "max_output_tokens", b"max_output_tokens", "model", b"model", "num_parameters", b"num_parameters", "precision", b"precision", "sample_rate", b"sample_rate", "simultaneous", b"simultaneous", "size_bytes", b"size_bytes", "source_language", b"source_language", "streams", b"streams", "target_language", b"target_language", "task", b"task", "text_labels", b"text_labels", "vocabulary_size", b"vocabulary_size", "why_not_streaming", b"why_not_streaming"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "feature_names", b"feature_names", "generation", b"generation", "input_kind", b"input_kind", "inspectable", b"inspectable", "labels", b"labels", "max_input_tokens", b"max_input_tokens", "max_output_tokens", b"max_output_tokens", "measure", b"measure", "model", b"model", "num_parameters", b"num_parameters", "precision", b"precision", "sample_rate", b"sample_rate", "simultaneous", b"simultaneous", "size_bytes", b"size_bytes", "source_language", b"source_language", "streams", b"streams", "target_language", b"target_language", "task", b"task", "text_labels", b"text_labels", "vocabulary_size", b"vocabulary_size", "why_not_streaming", b"why_not_streaming"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from service.cli.measures import labels, language, signals, translations, words
+from service.cli.measures import exact, labels, language, signals, translations, words
 from service.cli.measures.report import Asked, Measured, Report
 
 if TYPE_CHECKING:
     from service.client import Client, Model
 
-MEASURES: "dict[str, Callable[[Client, Model, Asked], Measured]]" = {
+Measure = Callable[["Client", "Model", Asked], Measured]
+
+MEASURES: dict[str, Measure] = {
     "translate": translations.measure,
     "classify": labels.measure,
     "generate": language.measure_text,
@@ -22,4 +24,7 @@ MEASURES: "dict[str, Callable[[Client, Model, Asked], Measured]]" = {
 }
 """What is not here cannot be measured by `seqserve evaluate`."""
 
-__all__ = ["MEASURES", "Asked", "Measured", "Report"]
+OTHERS: dict[str, dict[str, Measure]] = {"translate": {"bleu": translations.measure, "exact": exact.measure}}
+"""Those that a bundle's manifest or `--measure` may name."""
+
+__all__ = ["MEASURES", "OTHERS", "Asked", "Measure", "Measured", "Report"]

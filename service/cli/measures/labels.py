@@ -21,5 +21,5 @@ def measure(client: "Client", model: "Model", asked: Asked) -> Measured:
     found = [answer.label for answer in answers]
     wanted = [example.label for example in examples]
     num_tokens = sum(answer.num_tokens for answer in answers)
-    report = watch.report("accuracy", score_labels(found, wanted), len(examples), num_tokens)
+    report = watch.report("accuracy", score_labels(found, wanted), len(examples), num_tokens, "labels:all")
     return Measured(report, found, of_labels(found, wanted))

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from service.cli.measures.report import Asked, Measured, Report, Watch
 
@@ -31,7 +31,8 @@ def measure_text(client: "Client", model: "Model", asked: Asked) -> Measured:
         "bits per character": found.per_character / math.log(2),
         "perplexity": found.perplexity,
     }
-    report = _report(watch, "nats per token", found.per_token, scores, more)
+    rest: Any = {"more": more, "signature": f"log:e|ends:no|window:{size} characters"}
+    report = _report(watch, "nats per token", found.per_token, scores, **rest)
     return Measured(report, _answers(scores), of_surprise(each, is_perplexity=False))
 
 
@@ -45,7 +46,12 @@ def measure_dialogues(client: "Client", model: "Model", asked: Asked) -> Measure
     each = [surprise_of_replies(*pair) for pair in zip(dialogues, _tokens(scores), strict=True)]
     found = together(each)
     more = {"nats per token": found.per_token, "nats per character": found.per_character}
-    report = _report(watch, "perplexity of replies", found.perplexity, scores, more)
+    rest: Any = {
+        "more": more,
+        "signature": "replies:all|ends:yes|after:the dialogue",
+        "examples": "dialogues",
+    }
+    report = _report(watch, "perplexity of replies", found.perplexity, scores, **rest)
     return Measured(report, _answers(scores), of_surprise(each, is_perplexity=True))
 
 
@@ -59,11 +65,9 @@ def _tokens(scores: "Sequence[Score]") -> list[list[tuple[int, float]]]:
     return [[(token.id, token.log_prob) for token in score.tokens] for score in scores]
 
 
-def _report(
-    watch: Watch, metric: str, value: float, scores: "Sequence[Score]", more: dict[str, float]
-) -> Report:
+def _report(watch: Watch, metric: str, value: float, scores: "Sequence[Score]", **rest: Any) -> Report:
     num_tokens = sum(len(score.tokens) for score in scores)
-    return watch.report(metric, value, len(scores), num_tokens, unit="", more=more, digits=DIGITS)
+    return watch.report(metric, value, len(scores), num_tokens, unit="", digits=DIGITS, **rest)
 
 
 def _answers(scores: "Sequence[Score]") -> list[str]:

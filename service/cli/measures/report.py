@@ -26,31 +26,37 @@ class Asked:
     limit: int | None = None
     window: int | None = None
     """Characters after which the state of a language model begins anew."""
+    measure: str = ""
+    """Another measure than the model's own."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What was measured."""
+    """What was measured: the same names for every task."""
 
     model: str
     file: str
-    num_texts: int
+    num_examples: int
+    examples: str
+    """What they are: texts, recordings, readings, …"""
     metric: str
     """Of `score`, such as BLEU or accuracy."""
     score: float
     unit: str
     """Such as %; empty where the metric is one of its own."""
     signature: str
-    """sacreBLEU's, which says how the score was computed."""
+    """The protocol, in the manner of sacreBLEU: what was counted, and how."""
     beam_size: int | None
     seconds: float
-    texts_per_s: float
+    examples_per_s: float
     tokens_per_s: float
     """Tokens written by a model that writes, read by one that labels."""
     more: dict[str, float] = field(default_factory=dict)
     """Other scores, by name."""
     digits: int = 2
     """Behind the point of all scores."""
+    wait_k: int | None = None
+    """Of a translation that was written while its source came in."""
 
 
 @dataclass(frozen=True)
@@ -87,28 +93,32 @@ class Watch:
         self,
         metric: str,
         score: float,
-        num_texts: int,
+        num_examples: int,
         num_tokens: int,
+        signature: str,
         *,
+        examples: str = "texts",
         unit: str = "%",
-        signature: str = "",
         beam_size: int | None = None,
         more: dict[str, float] | None = None,
         digits: int = 2,
+        wait_k: int | None = None,
     ) -> Report:
         """The report on these answers."""
         return Report(
             model=f"{self.model.name}/{self.model.version}",
             file=str(self.asked.file),
-            num_texts=num_texts,
+            num_examples=num_examples,
+            examples=examples,
             metric=metric,
             score=round(score, digits),
             unit=unit,
             signature=signature,
             beam_size=beam_size,
             seconds=round(self.seconds, 2),
-            texts_per_s=round(num_texts / self.seconds, 1),
+            examples_per_s=round(num_examples / self.seconds, 1),
             tokens_per_s=round(num_tokens / self.seconds, 1),
             more={name: round(value, digits) for name, value in (more or {}).items()},
             digits=digits,
+            wait_k=wait_k,
         )

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from service.cli.measures.report import Asked, Measured, Watch
 from service.cli.stop import Stop
 
 PART = 64
 """Vectors of one request."""
+WORDS = "words:levenshtein|case:mixed|marks:yes"
+SKILL = "errors:squared|against:no change|step:1"
 
 if TYPE_CHECKING:
     from service.client import Client, Model, Prediction, Transcription
@@ -31,8 +33,9 @@ def transcripts(client: "Client", model: "Model", asked: Asked) -> Measured:
     texts, wanted = [one.text for one in found], [one.text for one in said]
     exact = 100 * sum(a == b for a, b in zip(texts, wanted, strict=True)) / len(said)
     more = {"whole texts right, %": exact, "seconds of sound": sum(one.seconds for one in found)}
+    rest: Any = {"examples": "recordings", "more": more}
     num_tokens = sum(len(one.tokens) for one in found)
-    report = watch.report("WER", word_error_rate(texts, wanted), len(said), num_tokens, more=more)
+    report = watch.report("WER", word_error_rate(texts, wanted), len(said), num_tokens, WORDS, **rest)
     return Measured(report, texts, of_words(texts, wanted))
 
 
@@ -52,15 +55,19 @@ def predictions(client: "Client", model: "Model", asked: Asked) -> Measured:
         yield client.predict(values, model=model.name)
 
     [found] = watch.all(answers(), 1)
+    rest: Any = {"examples": "readings"}
     if model.labels:
         labels = [one.label for one in found.labels]
         wanted = series.labels[: asked.limit]
-        report = watch.report("accuracy", score_labels(labels, wanted), 1, len(values))
+        report = watch.report(
+            "accuracy", score_labels(labels, wanted), len(values), len(values), "labels:all", **rest
+        )
         return Measured(report, labels, of_labels(labels, wanted))
     forecasts = [step.forecast for step in found.steps]
     answers_as_text = [" ".join(f"{number:g}" for number in one) for one in forecasts]
     evidence = of_forecasts(values, forecasts)
-    return Measured(watch.report("skill", evidence.whole, 1, len(values)), answers_as_text, evidence)
+    report = watch.report("skill", evidence.whole, len(values), len(values), SKILL, **rest)
+    return Measured(report, answers_as_text, evidence)
 
 
 def captions(client: "Client", model: "Model", asked: Asked) -> Measured:
@@ -84,8 +91,9 @@ def captions(client: "Client", model: "Model", asked: Asked) -> Measured:
         bleu.score,
         len(texts),
         num_tokens,
+        bleu.signature,
+        examples="vectors",
         unit="",
-        signature=bleu.signature,
         beam_size=asked.beam or model.beam_size,
         more={"whole texts right, %": exact},
     )

@@ -7,7 +7,7 @@ from statistics import mean, median
 from typing import TYPE_CHECKING
 
 from service.cli.measures.lag import lag_of
-from service.cli.measures.report import Asked
+from service.cli.measures.report import Asked, Report, Watch
 from service.cli.stop import Stop
 
 if TYPE_CHECKING:
@@ -15,21 +15,6 @@ if TYPE_CHECKING:
 
 WHOLE = 100
 """The k that stands for the whole source: no policy waits longer."""
-
-
-@dataclass(frozen=True)
-class WaitReport:
-    """What one k gave."""
-
-    wait_k: int
-    bleu: float
-    laal: float
-    """Both in source words, the mean over the texts."""
-    dal: float
-    ms_per_word: float
-    """From a source word's feed to its answer, the median."""
-    num_texts: int
-    signature: str
 
 
 @dataclass(frozen=True)
@@ -43,7 +28,7 @@ class Interpreted:
     """Of each feed."""
 
 
-def measure_waits(client: "Client", model: "Model", asked: Asked, waits: Sequence[int]) -> list[WaitReport]:
+def measure_waits(client: "Client", model: "Model", asked: Asked, waits: Sequence[int]) -> list[Report]:
     """Of the test set's pairs, one after the other, fed word by word to a session for each k."""
     from training.evaluate import read_test_pairs
 
@@ -51,7 +36,7 @@ def measure_waits(client: "Client", model: "Model", asked: Asked, waits: Sequenc
         raise Stop(f"{model.name} was not trained to write while its source comes in; see: seqserve models")
     languages = (model.source_language, model.target_language)
     pairs = read_test_pairs(asked.file, model.name, *languages, asked.columns)[: asked.limit]
-    return [_measured(client, model, pairs, wait) for wait in waits]
+    return [_measured(client, Watch(model, asked), pairs, wait) for wait in waits]
 
 
 def interpret(session: "Session", source: str) -> Interpreted:
@@ -68,22 +53,22 @@ def interpret(session: "Session", source: str) -> Interpreted:
     return Interpreted(text, tuple(delays), tuple(seconds[:-1]))
 
 
-def _measured(client: "Client", model: "Model", pairs: Sequence[tuple[str, str]], wait: int) -> WaitReport:
+def _measured(client: "Client", watch: Watch, pairs: Sequence[tuple[str, str]], wait: int) -> Report:
+    """BLEU; beside it the lags in source words, means over the texts, and the median time from a word to its answer."""
     from training.evaluate import score_translations
 
-    with client.session(model=model.name, wait_k=wait) as session:
-        found = [interpret(session, source) for source, _ in pairs]
+    with client.session(model=watch.model.name, wait_k=wait) as session:
+        found = watch.all((interpret(session, source) for source, _ in pairs), len(pairs))
     bleu = score_translations([one.text for one in found], [target for _, target in pairs])
     lags = [
         lag_of(one.delays, len(source.split()), len(target.split()))
         for one, (source, target) in zip(found, pairs, strict=True)
     ]
-    return WaitReport(
-        wait,
-        round(bleu.score, 2),
-        round(mean(lag.laal for lag in lags), 2),
-        round(mean(lag.dal for lag in lags), 2),
-        round(1000 * median(second for one in found for second in one.seconds), 2),
-        len(pairs),
-        bleu.signature,
-    )
+    more = {
+        "LAAL": mean(lag.laal for lag in lags),
+        "DAL": mean(lag.dal for lag in lags),
+        "ms per word": 1000 * median(second for one in found for second in one.seconds),
+    }
+    num_words = sum(len(one.delays) for one in found)
+    signature = f"{bleu.signature}|lag:source words"
+    return watch.report("BLEU", bleu.score, len(pairs), num_words, signature, unit="", more=more, wait_k=wait)

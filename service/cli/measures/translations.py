@@ -22,7 +22,5 @@ def measure(client: "Client", model: "Model", asked: Asked) -> Measured:
     wanted = [pair.target for pair in pairs]
     bleu = score_translations(found, wanted)
     num_tokens, beam = sum(len(answer.tokens) for answer in answers), asked.beam or model.beam_size
-    report = watch.report(
-        "BLEU", bleu.score, len(pairs), num_tokens, unit="", signature=bleu.signature, beam_size=beam
-    )
+    report = watch.report("BLEU", bleu.score, len(pairs), num_tokens, bleu.signature, unit="", beam_size=beam)
     return Measured(report, found, of_translations(found, wanted))

@@ -7,6 +7,10 @@ from service.cli.measures.report import Asked, Measured, Watch
 if TYPE_CHECKING:
     from service.client import Client, Model
 
+SPANS = "spans:conlleval|avg:micro"
+DELETIONS = "words:clipped|case:lower|marks:no|avg:macro"
+ROUGE = "F1|case:lower|marks:no|stem:no|avg:macro"
+
 
 def measure_tags(client: "Client", model: "Model", asked: Asked) -> Measured:
     """F1 of the spans; the accuracy of the texts' labels beside it, where there are any."""
@@ -27,7 +31,7 @@ def measure_tags(client: "Client", model: "Model", asked: Asked) -> Measured:
         labels = [answer.label for answer in answers]
         more["text label"] = score_labels(labels, [example.text_label for example in examples])
     num_tokens = sum(answer.num_tokens for answer in answers)
-    report = watch.report("F1", score.f1, len(examples), num_tokens, more=more)
+    report = watch.report("F1", score.f1, len(examples), num_tokens, SPANS, more=more)
     return Measured(report, [" ".join(labels) for labels in found], of_spans(found, wanted))
 
 
@@ -46,7 +50,7 @@ def measure_summaries(client: "Client", model: "Model", asked: Asked) -> Measure
         deletion = score_deletions(found, wanted, [example.source for example in examples])
         more = {"exact": deletion.exact, "left of the text": 100 * deletion.ratio}
         num_read = sum(answer.num_source_tokens for answer in answers)
-        report = watch.report("F1", deletion.f1, len(examples), num_read, more=more)
+        report = watch.report("F1", deletion.f1, len(examples), num_read, DELETIONS, more=more)
         rows = zip(found, wanted, (example.source for example in examples), strict=True)
         each = [score_deletions([ours], [theirs], [text]).f1 for ours, theirs, text in rows]
         return Measured(report, found, of_means(each))
@@ -55,5 +59,7 @@ def measure_summaries(client: "Client", model: "Model", asked: Asked) -> Measure
     num_written = sum(len(answer.hypotheses[0].tokens) for answer in answers)
     beam = asked.beam or model.beam_size
     each = [score_rouge([ours], [theirs]).longest for ours, theirs in zip(found, wanted, strict=True)]
-    report = watch.report("ROUGE-L", rouge.longest, len(examples), num_written, beam_size=beam, more=more)
+    report = watch.report(
+        "ROUGE-L", rouge.longest, len(examples), num_written, ROUGE, beam_size=beam, more=more
+    )
     return Measured(report, found, of_means(each))

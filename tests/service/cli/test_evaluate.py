@@ -36,6 +36,30 @@ def test_the_languages_of_the_columns_say_which_is_the_source(
     assert asked[0].options.beam_size == 2
 
 
+def test_outputs_are_right_as_wholes_where_any_line_of_their_source_has_them(
+    seqserve: Seqserve, tmp_path: Path
+) -> None:
+    path = tmp_path / "said.tsv"
+    path.write_text("read\tRED\nread\tREAD\nlead it\tLED\nlead it\tLEED IT\n", "utf-8")
+    asked = ("evaluate", "--model", "capitals", "--columns", "es,en", "--measure", "exact", str(path))
+    found = json.loads(seqserve(*asked, "--json").out)
+    assert (found["metric"], found["score"], found["num_examples"], found["examples"]) == (
+        "WER",
+        50,
+        2,
+        "words",
+    )
+    assert found["more"] == {"token error rate": pytest.approx(33.33)}
+    assert "refs:any" in found["signature"]
+    assert seqserve(*asked).lines[1].startswith("WER 50.00 % outputs:whole|")
+
+
+def test_a_measure_that_the_task_has_not_is_refused(seqserve: Seqserve, pairs: str) -> None:
+    ran = seqserve("evaluate", "--model", "capitals", "--measure", "speed", pairs)
+    assert (ran.code, ran.out) == (2, "")
+    assert "there are: bleu, exact" in ran.err
+
+
 def test_a_classifier_is_measured_in_accuracy(seqserve: Seqserve, tmp_path: Path) -> None:
     path = tmp_path / "test.jsonl"
     rows = [("is it ?", "question"), ("it is", "statement"), ("it was", "question"), ("is ?", "question")]
@@ -54,7 +78,7 @@ def test_a_classifier_is_measured_in_accuracy(seqserve: Seqserve, tmp_path: Path
         str(saved),
         str(path),
     )
-    assert ran.lines[1] == "accuracy 75.00 %"
+    assert ran.lines[1] == "accuracy 75.00 % labels:all"
     assert saved.read_text(encoding="utf-8").split() == ["question", "statement", "statement", "question"]
 
 

@@ -71,7 +71,7 @@ def test_bleu_and_lag_are_told_for_each_k(seqserve: Seqserve, tmp_path: Path) ->
     asked = ("evaluate", "-m", "live", "--simultaneous", "--columns", "es,en", "--wait", "1,3,inf", str(path))
     rows = [json.loads(line) for line in seqserve(*asked, "--json").lines]
     assert [row["wait_k"] for row in rows] == [1, 3, 100]
-    lags = [(row["laal"], row["dal"]) for row in rows]
+    lags = [(row["more"]["LAAL"], row["more"]["DAL"]) for row in rows]
     assert lags == sorted(lags)
     assert lags[-1] == (7.0, 7.0), "who waits for the end is behind by the whole source"
     told = seqserve(*asked)

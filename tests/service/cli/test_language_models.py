@@ -111,7 +111,7 @@ def test_a_language_model_is_measured_in_nats(run: Seqserve, client: Client, tmp
     assert report["score"] == pytest.approx(-score.log_prob / len(text), abs=1e-4)
     assert report["more"]["perplexity"] == pytest.approx(math.exp(report["score"]), rel=1e-3)
     windows = ("evaluate", "--model", "toy-text", "--window", "20", str(tmp_path / "test.txt"))
-    assert json.loads(run(*windows, "--json").out)["num_texts"] == math.ceil(len(text) / 20)
+    assert json.loads(run(*windows, "--json").out)["num_examples"] == math.ceil(len(text) / 20)
     assert run(*windows).lines[1].startswith("nats per token ")
 
 

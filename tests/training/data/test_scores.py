@@ -4,7 +4,7 @@ import pytest
 
 from training.data.deletion import kept_words
 from training.data.rouge import score_rouge
-from training.data.scores import score_deletions, score_spans
+from training.data.scores import score_deletions, score_spans, score_whole
 
 
 def test_spans_count_where_beginning_end_and_label_are_right() -> None:
@@ -29,6 +29,13 @@ def test_rouge_by_hand() -> None:
     assert score.two == pytest.approx(100 * 1 / 5)
     assert score.longest == pytest.approx(100 * 4 / 6)
     assert score_rouge(["..."], ["a"]) == (0, 0, 0)
+
+
+def test_any_reference_makes_an_output_right_and_the_nearest_counts_its_tokens() -> None:
+    assert score_whole(["a b"], [["x", "a b"]]) == (0, 0)
+    found = score_whole(["a b", "a b c d"], [["a b"], ["a b c", "x y z d"]])
+    assert found.whole == 50
+    assert found.tokens == pytest.approx(100 * 1 / 5)
 
 
 @pytest.mark.parametrize(

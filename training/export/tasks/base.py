@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic
 
-from service.bundle.manifest import GraphSpec, Task
+from service.bundle.manifest import GraphSpec, Measure, Task
 from service.bundle.words import Cut
 from training.export.arithmetic import Arithmetic
 from training.export.check import Array, Runner
@@ -37,6 +37,8 @@ class Facts:
     """How a text is cut into words, where they have a label each."""
     simultaneous: bool = False
     """Whether it was trained to write while its source comes in."""
+    measure: Measure = ""
+    """Where it is not what the task is measured by."""
     taken: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """Graphs that are another bundle's → its name and version."""
     evaluate_options: str = ""

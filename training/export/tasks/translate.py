@@ -53,6 +53,7 @@ class TranslationExport(Export[TranslationRecipe, Seq2Seq]):
             recipe.source,
             recipe.target,
             simultaneous=recipe.simultaneous is not None,
+            measure=recipe.export.measure,
             taken={"encode": (recipe.shared.encoder_of, recipe.shared.version)}
             if recipe.shared and recipe.shared.encoder_of
             else {},
