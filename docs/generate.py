@@ -35,6 +35,7 @@ ROOMS = (
     ),
     ("service/registry.py", "service/scheduler", "service/engine", "service/bundle"),
     (
+        "service/parts.py",
         "service/config.py",
         "service/keyfiles.py",
         "service/metrics.py",

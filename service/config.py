@@ -147,6 +147,8 @@ class SchedulerSettings(Piece):
     """Rows of one batch."""
     max_queue: int = Field(1024, ge=1)
     """Jobs of one model accepted and not finished; past it, requests are refused at once."""
+    max_run_s: float = Field(60.0, gt=0)
+    """How long one batch may run; past it, it is ended, and those who are in it are told that it failed."""
     max_encode_tokens: int = Field(1024, ge=1)
     """Padded tokens (rows × longest) of one batch of a graph that reads sequences: bounds how long running streams
     wait for a new one to be read. A longer row runs alone."""

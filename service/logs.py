@@ -5,8 +5,9 @@ find it, not enough to take it up.
 """
 
 import logging
+import os
+import select
 import sys
-from contextlib import suppress
 from typing import Literal, TextIO, cast
 
 import structlog
@@ -14,6 +15,8 @@ import structlog
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
+ROOM_WITHIN_MS = 20
+"""How long a line waits for its reader. Then it is left out, and so are those after it, until there is room."""
 TAIL = 8
 """Characters of a session's id that are shown."""
 shows_texts = False
@@ -37,7 +40,7 @@ def configure(
             *(_json() if format == "json" else _console()),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Stderr())),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _STDERR)),
         cache_logger_on_first_use=False,
     )
 
@@ -63,12 +66,56 @@ def _console() -> list[structlog.typing.Processor]:
 
 
 class _Stderr:
-    """What stderr is at the moment. A log that cannot be written (nobody reads it, the disk is full) harms nobody."""
+    """What stderr is at the moment. A log that cannot be written (nobody reads it, the disk is full) holds nobody up.
+
+    A line that would have to wait for its reader is left out: a pipe that nobody empties would stop the whole server.
+    """
+
+    def __init__(self) -> None:
+        self.trouble = ""
+        """Why the last line could not be written."""
+        self.num_left_out = 0
 
     def write(self, text: str) -> None:
-        with suppress(OSError, ValueError):
-            sys.stderr.write(text)
+        try:
+            self._write(text)
+            self.trouble = ""
+        except (OSError, ValueError, AttributeError) as error:
+            self.trouble = str(error) or type(error).__name__
+            self.num_left_out += 1
 
     def flush(self) -> None:
-        with suppress(OSError, ValueError):
-            sys.stderr.flush()
+        """Nothing stays behind."""
+
+    def _write(self, text: str) -> None:
+        try:
+            number = sys.stderr.fileno()
+        except (OSError, ValueError, AttributeError):  # what stands in its place waits for nobody
+            sys.stderr.write(text)
+            return
+        data = text.encode(sys.stderr.encoding or "utf-8", "backslashreplace")
+        for start in range(0, len(data), select.PIPE_BUF):
+            piece = memoryview(data)[start : start + select.PIPE_BUF]
+            while piece:
+                _wait_for_room(number, 0 if self.trouble else ROOM_WITHIN_MS)
+                piece = piece[os.write(number, piece) :]
+
+
+def _wait_for_room(number: int, within_ms: int) -> None:
+    """Return when so much as a pipe takes at once can be written without waiting."""
+    poll = select.poll()
+    poll.register(number, select.POLLOUT)
+    if not poll.poll(within_ms):
+        raise BlockingIOError("nobody reads what is written to stderr")
+
+
+_STDERR = _Stderr()
+
+
+def trouble() -> str:
+    """Why lines are left out of the log at the moment; empty where none are. What was left out is told afterwards."""
+    if _STDERR.trouble:
+        before = _STDERR.num_left_out
+        structlog.get_logger("seqserve.log").warning("lines were left out before this one", lines=before)
+        _STDERR.num_left_out = before if _STDERR.trouble else 0
+    return _STDERR.trouble

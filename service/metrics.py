@@ -106,6 +106,12 @@ class Metrics:
             registry=r,
         )
         self.calls_active = Gauge("seqserve_calls_active", "Requests that are under way.", registry=r)
+        self.part_up = Gauge(
+            "seqserve_part_up",
+            "1 where a part of the server works, 0 where it does not; the rest serves on.",
+            ["part"],
+            registry=r,
+        )
         self.loop_seconds = Histogram(
             "seqserve_loop_seconds",
             "One turn of the event loop, looked at once a second: how long a message waits for its turn.",

@@ -30,6 +30,11 @@ class Served:
         """What it is."""
         return self.bundle.manifest
 
+    @property
+    def label(self) -> str:
+        """`<name>/<version>`: what it is called in metrics, health and the log."""
+        return f"{self.manifest.name}/{self.manifest.version}"
+
     def close(self) -> None:
         """End its thread, then its engine."""
         self.scheduler.close()
@@ -73,6 +78,7 @@ class Registry:
             if (served.manifest.name, served.manifest.version) == (name, version):
                 raise NotPossible(f"{name}/{version} is served already, or its last sessions are")
         served = self._load(name, version, found[version])
+        self.refused.pop(f"{name}/{version}", None)
         self._served = _sorted([*self._served, served])
         return served
 
@@ -121,6 +127,22 @@ class Registry:
     def all(self) -> list[Served]:
         """All served versions, by name, the newest of each first."""
         return list(self._served)
+
+    def labels(self) -> set[str]:
+        """`<name>/<version>` of all that is served, if only to its last sessions, or was meant to be."""
+        return {*self.refused, *(served.label for served in (*self._served, *self._retired))}
+
+    def trouble(self, label: str) -> str:
+        """Why a version does not work, or is not served at all; empty where it works."""
+        for served in (*self._served, *self._retired):
+            if served.label == label:
+                return served.scheduler.trouble
+        return self.refused.get(label, "")
+
+    def tend(self) -> None:
+        """To be called every second: end runs that do not end, try again what fails."""
+        for served in (*self._served, *self._retired):
+            served.scheduler.tend()
 
     def drain(self, timeout: float) -> bool:
         """Drain all schedulers within `timeout` seconds together; blocks. Whether all ended by themselves."""

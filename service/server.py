@@ -6,10 +6,11 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 
 import grpc
 import structlog
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from seqserve.inference import grpc_service_pb2, grpc_service_pb2_grpc
@@ -26,11 +27,13 @@ from service.api import CallInterceptor, Calls, ModelServicer, Owners, SequenceS
 from service.api.door import Door
 from service.api.expected import count_from_zero
 from service.api.exposure import check_exposure
+from service.api.health import SERVICE_NAME as HEALTH
+from service.api.health import Health
 from service.api.inference import Administration, InferenceServicer
 from service.api.listening import bind, check_free, options
 from service.api.patience import Patience
 from service.api.quotas import Quotas
-from service.api.tls import certificates
+from service.api.tls import Certificates, certificates
 from service.api.tracing import Tracing
 from service.api.visits import Visits
 from service.bundle import Bundle
@@ -40,6 +43,7 @@ from service.engine.devices import check_device
 from service.engine.onnx import GraphPool, OnnxEngine
 from service.errors import ConfigRefused, StoreAway
 from service.metrics import Metrics
+from service.parts import Parts
 from service.registry import Registry, Served
 from service.scheduler import Scheduler
 from service.sessions import Directory, Sessions, SessionTable
@@ -62,9 +66,11 @@ SWITCH_S = 0.0002
 SWEEP_EVERY_S = 10.0
 """How often the store is swept, where it does not do so by itself, and its sessions are counted."""
 UPKEEP_EVERY_S = 1.0
-"""How often the store is asked whether it is there, and told which sessions streams hold."""
+"""How often the store is asked whether it is there, and told which sessions streams hold; and all parts are asked."""
 STORE = "store"
-"""The name by which health tells of the store, where there is one."""
+"""The part that keeps sessions, where there is one."""
+LOG = "log"
+CERTIFICATES = "certificates"
 LAST_WORDS_S = 1.0
 """For the statuses of what is turned out at the end of the grace period, and for watchers of the health."""
 
@@ -105,7 +111,8 @@ class Server:
         self.metrics.calls_active.set_function(lambda: len(self._calls))
         count_from_zero(self.metrics)
         self._tracing = Tracing.of(settings.trace)
-        self._health = health.aio.HealthServicer()
+        self.parts = Parts(self.metrics)
+        self._health = Health(self.parts)
         self._tasks: list[asyncio.Task[None]] = []
         self._stop_metrics: Callable[[], None] = lambda: None
 
@@ -131,12 +138,15 @@ class Server:
             await self._end_parts()
             raise
         await self._grpc.start()
-        await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        self._watch_parts(tls)
+        await self._health.serve("", *SERVICES)
+        await self._health.look()
         for work, every_s in (
             (self.sessions.tidy, TIDY_EVERY_S),
             (self.visits.patience.sweep, TIDY_EVERY_S),
             (self._sweep, SWEEP_EVERY_S),
             (self._upkeep, UPKEEP_EVERY_S),
+            (self._look_after_parts, UPKEEP_EVERY_S),
             (self._time_the_loop, UPKEEP_EVERY_S),
         ):
             self._tasks.append(asyncio.create_task(self._repeat(work, every_s)))
@@ -202,7 +212,7 @@ class Server:
         )
         grpc_service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(inference, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        names = (*SERVICES, HEALTH, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
         return server
 
@@ -217,8 +227,7 @@ class Server:
             )
 
     def _serve_bundle(self, bundle: Bundle) -> Served:
-        manifest = bundle.manifest
-        engine = self._engine_of(bundle)
+        engine, manifest = self._engine_of(bundle), bundle.manifest
         engine.warm_up()
         name = f"{manifest.name}/{manifest.version}"
         return Served(bundle, engine, Scheduler(engine, self.settings.scheduler, self.metrics, name))
@@ -228,10 +237,6 @@ class Server:
         if port:
             check_free(host, port, "metrics_port")
             self._stop_metrics = self.metrics.expose(host, port)
-
-    async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
-        for service in ("", *SERVICES):
-            await self._health.set(service, status)
 
     async def _repeat(self, work: Callable[[], Awaitable[None]], every_s: float) -> None:
         """For as long as the server runs, whatever fails."""
@@ -252,11 +257,28 @@ class Server:
                     self.metrics.sessions.labels("cold").set(num_cold)
 
     async def _upkeep(self) -> None:
-        """Keep up with the store, and say in health whether it is there."""
+        """Keep up with the store."""
         await self.sessions.upkeep()
-        if self._keeper is not None:
-            status = health_pb2.HealthCheckResponse
-            await self._health.set(STORE, status.NOT_SERVING if self._keeper.is_away else status.SERVING)
+
+    def _watch_parts(self, tls: Certificates | None) -> None:
+        """What may fail while the rest serves; models come and go."""
+        self.parts.watch(LOG, logs.trouble)
+        if (keeper := self._keeper) is not None:
+            self.parts.watch(STORE, lambda: keeper.trouble)
+        if tls is not None:
+            self.parts.watch(CERTIFICATES, tls.trouble)
+        for name, check in self.visits.door.parts().items():
+            self.parts.watch(name, check)
+
+    async def _look_after_parts(self) -> None:
+        """Try what does not work again, and say in health, metrics and log what works."""
+        self.registry.tend()
+        models = self.registry.labels()
+        for gone in [name for name in self.parts.names if "/" in name and name not in models]:
+            self.parts.forget(gone)
+        for name in models - self.parts.names:
+            self.parts.watch(name, partial(self.registry.trouble, name))
+        await self._health.look()
 
     async def _time_the_loop(self) -> None:
         began = time.perf_counter()
@@ -272,7 +294,7 @@ class Server:
         await asyncio.to_thread(self._stop_metrics)
 
     def _names(self) -> list[str]:
-        return [f"{served.manifest.name}/{served.manifest.version}" for served in self.registry.all()]
+        return [served.label for served in self.registry.all()]
 
 
 def serve(settings: Settings, on_start: Callable[[Server], None] | None = None) -> None:

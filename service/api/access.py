@@ -24,6 +24,7 @@ NEEDS: Mapping[str, Role] = {
     "/inference.GRPCInferenceService/RepositoryModelLoad": Role.ADMIN,
     "/inference.GRPCInferenceService/RepositoryModelUnload": Role.ADMIN,
     "/grpc.health.v1.Health/": Role.NONE,
+    "/grpc.health.v1.Health/List": Role.USE,
     "/grpc.reflection.v1alpha.ServerReflection/": Role.NONE,
 }
 """A method, or a whole service with a slash behind its name. What does not stand here takes ADMIN."""

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import grpc
@@ -71,6 +72,15 @@ class Door:
             for watched in (self._keys, self._tokens):
                 if watched is not None:
                     watched.look()
+
+    def parts(self) -> dict[str, Callable[[], str]]:
+        """What of it can fail: part → what says why its file, as it is now, was left alone."""
+        watched = {"access_keys": self._keys, "issuer_keys": self._tokens}
+        return {name: partial(self._trouble, one) for name, one in watched.items() if one is not None}
+
+    def _trouble(self, watched: Watched[Any]) -> str:
+        self.look()
+        return watched.trouble
 
     @property
     def generation(self) -> int:

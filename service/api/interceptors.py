@@ -3,7 +3,7 @@
     door ─▶ quota ─▶ parse ─▶ servicer ─▶ responses ─▶ write
       └───────┴─────────┴─────────┴───────────┴──▶ error ─▶ status (service.api.statuses) ─▶ abort
 
-Health and reflection speak for the server, not for its models: they pass untouched.
+Health and reflection speak for the server, not for its models: they pass untouched, but for the list of its parts.
 """
 
 import asyncio
@@ -21,6 +21,8 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import DecodeError
 
 from service import logs
+from service.api.access import needed
+from service.api.callers import Role
 from service.api.calls import Calls, this_task
 from service.api.statuses import STATUSES, to_status
 from service.api.visits import Visit, Visits
@@ -53,7 +55,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler:
         handler, method = await continuation(handler_call_details), handler_call_details.method
-        if handler is None or method.startswith("/grpc."):
+        if handler is None or (method.startswith("/grpc.") and needed(method) is Role.NONE):
             return handler
         behavior = (
             self._streaming(handler, method) if handler.response_streaming else self._single(handler, method)

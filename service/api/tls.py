@@ -1,5 +1,6 @@
 """TLS on the port: certificates from files, which are taken up anew when they change while the server runs."""
 
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ class Certificates:
         self._ca_file = settings.client_ca_file
         files = [file for file in (self._cert_file, self._key_file, self._ca_file) if file]
         self._watched = Watched("certificates", files, self._read)
+        self._shown = 0
+        """The generation that gRPC has."""
 
     @property
     def expires_at(self) -> float:
@@ -45,7 +48,15 @@ class Certificates:
 
     def changed(self) -> grpc.ServerCertificateConfiguration | None:
         """The files as they are now, where they have changed and are good; None otherwise. Raises nothing."""
-        return self._watched.value[0] if self._watched.look() else None
+        self._watched.look()
+        before, self._shown = self._shown, self._watched.generation
+        return self._watched.value[0] if self._shown != before else None
+
+    def trouble(self) -> str:
+        """Why the files are left alone, or that what is shown is out of date; empty where all is well."""
+        self._watched.look()
+        is_over = self.expires_at <= time.time()
+        return self._watched.trouble or (f"{self._cert_file} is out of date" if is_over else "")
 
     def _read(self) -> tuple[grpc.ServerCertificateConfiguration, float]:
         chain = _read_public(self._cert_file)

@@ -35,6 +35,8 @@ class Watched(Generic[T]):
         self.value = read()
         self.generation = 0
         """How often the value has changed."""
+        self.trouble = ""
+        """Why the files, as they are now, were left alone; empty where they were not."""
 
     def look(self) -> bool:
         """Look at the files; whether the value has changed. Raises nothing; a refusal is logged once."""
@@ -43,16 +45,17 @@ class Watched(Generic[T]):
             try:
                 stamp = self._stamp()
                 if stamp == self._seen:
+                    self.trouble, self._refused = "", ()
                     return False
                 self.value = self._read()
             except (ConfigRefused, OSError) as error:
-                if stamp != self._refused or not stamp:
+                if stamp != self._refused or str(error) != self.trouble:
                     log.error(
                         "a file was left alone: what it said before holds", what=self._what, why=str(error)
                     )
-                self._refused = stamp
+                self._refused, self.trouble = stamp, str(error)
                 return False
-            self._seen = stamp
+            self._seen, self.trouble = stamp, ""
             self.generation += 1
         log.info("a file has changed and was taken up", what=self._what)
         return True

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Unpack, overload
 
-from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse, HealthListRequest
 
 from seqserve.v1.sequence_pb2 import ClassifyResponse, TranslateResponse
 from seqserve.v1.sequence_pb2_grpc import SequenceServiceStub
@@ -152,6 +152,15 @@ class AsyncClient(AsyncWords, AsyncSignals, AsyncLanguage):
         request = HealthCheckRequest(service=service)
         answer = await self._asked(lambda: self._health.Check(request, timeout=self._within(timeout)))
         return bool(answer.status == HealthCheckResponse.SERVING)
+
+    async def parts(self, *, timeout: float | None = None) -> dict[str, bool]:
+        """Whether each part of the server works by which others may go on: models as `name/version`, `store`, …; ""
+        is the server as a whole.
+        """
+        request = HealthListRequest()
+        answer = await self._asked(lambda: self._health.List(request, timeout=self._within(timeout)))
+        serving = HealthCheckResponse.SERVING
+        return {name: one.status == serving for name, one in sorted(answer.statuses.items())}
 
     async def _score(self, pairs: Sequence[tuple[str, str]], options: ScoreOptions) -> list[Score]:
         request, timeout = requests.score(pairs, options), self._within(options.get("timeout"))

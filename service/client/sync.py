@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Unpack, overload
 
-from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse, HealthListRequest
 
 from seqserve.v1.sequence_pb2 import ClassifyResponse, MultiTranslateResponse, TranslateResponse
 from seqserve.v1.session_pb2 import SessionRequest
@@ -157,6 +157,15 @@ class Client(Words, Signals, Language):
         request = HealthCheckRequest(service=service)
         answer = self._asked(lambda: self._health.Check(request, timeout=self._within(timeout)))
         return bool(answer.status == HealthCheckResponse.SERVING)
+
+    def parts(self, *, timeout: float | None = None) -> dict[str, bool]:
+        """Whether each part of the server works by which others may go on: models as `name/version`, `store`, …; ""
+        is the server as a whole.
+        """
+        request = HealthListRequest()
+        answer = self._asked(lambda: self._health.List(request, timeout=self._within(timeout)))
+        serving = HealthCheckResponse.SERVING
+        return {name: one.status == serving for name, one in sorted(answer.statuses.items())}
 
     def _score(self, pairs: Sequence[tuple[str, str]], options: ScoreOptions) -> list[Score]:
         request, timeout = requests.score(pairs, options), self._within(options.get("timeout"))

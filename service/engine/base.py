@@ -64,6 +64,10 @@ class Engine(Protocol):
         """Run every graph as the first requests will, so that they do not pay for it."""
         ...
 
+    def interrupt(self) -> None:
+        """End what is being run, from any thread: it fails, as soon as the engine can be stopped; then all goes on."""
+        ...
+
     def close(self) -> None:
         """Give back what it holds."""
         ...

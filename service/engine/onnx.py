@@ -9,10 +9,12 @@ import numpy as np
 import onnxruntime
 
 from service.bundle import Bundle
-from service.bundle.manifest import GraphSpec, Manifest, TensorSpec
+from service.bundle.manifest import Manifest, TensorSpec
 from service.bundle.rules import ragged
 from service.config import EngineSettings
+from service.engine.blank import blank_step
 from service.engine.devices import session_on
+from service.engine.numbers import check_rows, holds_nan
 from service.engine.onnx_file import Damaged, has_external_data
 from service.engine.products import make_exact
 from service.engine.resident import ResidentRows
@@ -26,10 +28,9 @@ ONNX_TYPES = {"float32": "tensor(float)", "float64": "tensor(double)"} | {
         *("float16", "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8", "bool"),
     )
 }
-ERRORS_ONLY = 3
+FATAL_ONLY = 4
+"""What fails is told by an exception. A line that nobody reads could hold up the thread that writes it."""
 WARM_ROWS = (1, 16)
-WARM_LENGTH = 16
-"""Of every ragged axis."""
 
 
 class OnnxEngine:
@@ -39,7 +40,8 @@ class OnnxEngine:
         """Load every graph that is not in the pool; BundleRefused where a file is not what the manifest says."""
         self._manifest = bundle.manifest
         pool = GraphPool(settings) if pool is None else pool
-        self._graphs = {name: _Graph(bundle, name, pool) for name in bundle.manifest.graphs}
+        self._brake = _Brake()
+        self._graphs = {name: _Graph(bundle, name, pool, self._brake) for name in bundle.manifest.graphs}
 
     @property
     def manifest(self) -> Manifest:
@@ -54,6 +56,9 @@ class OnnxEngine:
     def warm_up(self) -> None:
         for graph in self._graphs.values():
             graph.warm_up()
+
+    def interrupt(self) -> None:
+        self._brake.pull()
 
     def close(self) -> None:
         self._graphs = {}
@@ -83,11 +88,31 @@ class GraphPool:
         return len(self._sessions)
 
 
+class _Brake:
+    """Ends what an engine runs, from another thread. What is run next is not held up."""
+
+    def __init__(self) -> None:
+        self._options = onnxruntime.RunOptions()
+
+    def options(self) -> Any:
+        """For the next run."""
+        if self._options.terminate:
+            self._options = onnxruntime.RunOptions()
+        return self._options
+
+    def pull(self) -> None:
+        """ONNX Runtime looks at it between any two nodes, in the bodies of loops as well."""
+        self._options.terminate = True
+
+
 class _Graph:
     """One graph: its session and the layout of its batches."""
 
-    def __init__(self, bundle: Bundle, name: str, pool: GraphPool) -> None:
+    def __init__(self, bundle: Bundle, name: str, pool: GraphPool, brake: _Brake) -> None:
         self._name = name
+        self._brake = brake
+        self._checks_numbers = bundle.manifest.task != "tensors"
+        """Whether NaN is a fault: what foreign graphs mean by it is their callers' affair."""
         self._spec = bundle.manifest.graphs[name]
         self._rows = Rows(name, self._spec)
         self._session = pool.session(bundle, name)
@@ -114,7 +139,7 @@ class _Graph:
     def warm_up(self) -> None:
         """Run blank steps, alone and together, as they come and as they stay; none of them is kept."""
         for num in sorted({min(num, self._spec.max_rows or num) for num in WARM_ROWS}):
-            steps = [_blank(self._spec)] * num
+            steps = [blank_step(self._spec)] * num
             self._run(Rows(self._name, self._spec), steps)
             rows = (t for t in self._spec.inputs if t.role in ("input", "state"))
             if not self._moved and not any(map(ragged, rows)):
@@ -124,10 +149,16 @@ class _Graph:
         batch = rows.stack(steps)
         feeds = self._to_file(batch.feeds) if self._moved else dict(batch.feeds)
         with _failing(self._name):
-            arrays: list[Array] = self._session.run(batch.fetched, feeds)
+            arrays: list[Array] = self._session.run(batch.fetched, feeds, self._brake.options())
         if self._moved:
             arrays = self._from_file(batch.fetched, arrays)
-        return rows.split(batch, arrays)
+        results = rows.split(batch, arrays)
+        if self._checks_numbers and any(
+            tensor.role == "output" and holds_nan(array)
+            for tensor, array in zip(batch.answers, arrays, strict=True)
+        ):
+            check_rows(self._name, (result.outputs for result in results))
+        return results
 
     def _to_file(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """The tensors with the batch where the file has it."""
@@ -157,15 +188,17 @@ class _Graph:
             raise StepFailed(
                 f"graph {self._name} has a batch that does not come first; its rows cannot stay in it"
             )
-        return ResidentRows(self._name, self._spec, _Binding(self._name, self._session))
+        binding = _Binding(self._name, self._session, self._brake)
+        return ResidentRows(self._name, self._spec, binding, checks_numbers=self._checks_numbers)
 
 
 class _Binding:
     """One IO binding of a graph. What is bound is kept alive here."""
 
-    def __init__(self, graph: str, session: Any) -> None:
+    def __init__(self, graph: str, session: Any, brake: _Brake) -> None:
         self._graph = graph
         self._session = session
+        self._brake = brake
         self._io = session.io_binding()
         self._bound: dict[str, Array] = {}
         self._fetched: list[str] = []
@@ -184,7 +217,7 @@ class _Binding:
             else:
                 self._io.bind_output(tensor, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
         with _failing(self._graph):
-            self._session.run_with_iobinding(self._io)
+            self._session.run_with_iobinding(self._io, self._brake.options())
         return [
             value.numpy() if array is None else array
             for array, value in zip(outputs.values(), self._io.get_outputs(), strict=True)
@@ -229,7 +262,7 @@ def _options(settings: EngineSettings) -> Any:
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.enable_cpu_mem_arena = False
-    options.log_severity_level = ERRORS_ONLY
+    options.log_severity_level = FATAL_ONLY
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     make_exact(options)
     return options
@@ -274,26 +307,6 @@ def _same(shape: Sequence[object], axes: Sequence[str | int], *, single: bool, l
         return (single and size == 1) if axis == "batch" else (loose and isinstance(axis, str))
 
     return len(shape) == len(axes) and all(map(fits, shape, axes))
-
-
-def _blank(spec: GraphSpec) -> Step:
-    """Make a step of zeros that asks for one of each size."""
-    arrays = {
-        role: {
-            t.name: np.full(
-                [
-                    min(WARM_LENGTH, spec.chunk or WARM_LENGTH) if isinstance(a, str) else a
-                    for a in t.axes[1:]
-                ],
-                role == "size",
-                t.dtype,
-            )
-            for t in spec.inputs
-            if t.role == role
-        }
-        for role in ("input", "size", "context")
-    }
-    return Step("", {**arrays["input"], **arrays["size"]}, context=arrays["context"])
 
 
 def _first_line(error: Exception) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from service.bundle.manifest import GraphSpec, TensorSpec
 from service.bundle.rules import ragged
 from service.engine.answers import Answers
+from service.engine.numbers import check_outputs
 from service.engine.rows import Rows
 from service.errors import StepFailed
 from service.step import Array, Arrays, Step, Wanted
@@ -33,9 +34,10 @@ class Binding(Protocol):
 class ResidentRows:
     """See `service.engine.Resident`. Every run writes its states to new arrays, so what it gave stays as it is."""
 
-    def __init__(self, graph: str, spec: GraphSpec, binding: Binding) -> None:
+    def __init__(self, graph: str, spec: GraphSpec, binding: Binding, *, checks_numbers: bool = True) -> None:
         self._graph = graph
         self._spec = spec
+        self._checks_numbers = checks_numbers
         self._binding = binding
         self._rows = Rows(graph, spec)
         self._answers = Answers(graph, spec)
@@ -104,6 +106,8 @@ class ResidentRows:
                     f"graph {self._graph}: answers {tensor.name} in shape {array.shape} to {self._num} rows"
                 )
             (states if tensor.role == "state" else outputs)[tensor.name] = array
+        if self._checks_numbers:
+            check_outputs(self._graph, self._fetched, found)
         self._now = states
         return outputs, states
 

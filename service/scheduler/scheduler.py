@@ -16,6 +16,7 @@ from service.config import SchedulerSettings
 from service.engine import Engine
 from service.errors import Draining, Overloaded, SeqserveError, StepFailed
 from service.metrics import Metrics
+from service.scheduler.faults import Faults
 from service.scheduler.mailbox import Mailbox, Post
 from service.scheduler.meter import Meter, stage_of
 from service.scheduler.queues import Queues, Waiting
@@ -27,6 +28,8 @@ from service.step import Ask, Job, Result, Rolled, Rollout, Step
 
 LAST_BATCH_S = 5.0
 """How long an engine may take over the batch that is running when everything is to end."""
+INTERRUPTED_S = 2.0
+"""How long it may take to end then, when it has been interrupted."""
 
 # `except BaseException` stands here on purpose: nothing is above this thread that could do anything about it.
 
@@ -47,6 +50,7 @@ class Scheduler:
         self._rollouts = Rollouts(engine, settings)
         self._turns = Turns()
         self._meter = Meter(metrics, name, list(engine.manifest.graphs))
+        self._faults = Faults(engine, settings.max_run_s)
         self._post = Post()
         self._changed = threading.Condition()
         # What follows is guarded by `_changed`.
@@ -89,6 +93,20 @@ class Scheduler:
         if run is not None and self._claim(run):
             self._forget(run, "cancelled")
 
+    @property
+    def trouble(self) -> str:
+        """Why the model does not work at the moment; empty while it does."""
+        return self._faults.why
+
+    def tend(self) -> None:
+        """To be called every second: end a run that does not end, and try graphs again that fail."""
+        self._faults.interrupt()
+        for trial in self._faults.trials():
+            try:
+                self.submit(trial)
+            except SeqserveError:  # full, or going away
+                self._faults.drop(trial)
+
     def mailbox(self, loop: asyncio.AbstractEventLoop) -> Mailbox[Any]:
         """Make a mailbox through which a job's methods reach `loop`."""
         return Mailbox(self._post, loop)
@@ -109,7 +127,9 @@ class Scheduler:
                 return True
             self._stopping = True
             self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._active, LAST_BATCH_S)
+            if not self._changed.wait_for(lambda: not self._active, LAST_BATCH_S):
+                self._engine.interrupt()
+                self._changed.wait_for(lambda: not self._active, INTERRUPTED_S)
             return False
 
     def close(self) -> None:
@@ -119,6 +139,9 @@ class Scheduler:
             self._stopping = self._closing = True
             self._changed.notify_all()
         self._thread.join(LAST_BATCH_S)
+        if self._thread.is_alive():
+            self._engine.interrupt()
+            self._thread.join(INTERRUPTED_S)
         self._meter.watch(lambda: 0, lambda: 0, lambda: 0)
 
     # The loop, on the scheduler's own thread.
@@ -155,7 +178,9 @@ class Scheduler:
         if bench is None or not len(bench):
             return
         began, num, graph = time.monotonic(), len(bench), bench.wiring.graph
+        self._faults.begin(graph)
         over = bench.run(self._post, self._run_apart)
+        self._faults.end(graph, ran=len(over) < num or any(isinstance(told, Rolled) for _, told in over))
         self._meter.ran(graph, num, began)
         self._meter.wrote(*bench.wrote(time.monotonic()))
         self._turns.rolled(time.monotonic() - began)
@@ -210,6 +235,7 @@ class Scheduler:
         self._meter.started([waiting.run for waiting in batch], stage_of(graph))
         began = time.monotonic()
         outcomes = self._try(graph, [waiting.step for waiting in batch])
+        self._faults.end(graph, ran=any(isinstance(outcome, Result) for outcome in outcomes))
         self._meter.ran(graph, len(batch), began)
         num_tokens = len(batch) * max(waiting.length for waiting in batch)
         self._turns.ran(graph, num_tokens, time.monotonic() - began)
@@ -217,6 +243,7 @@ class Scheduler:
 
     def _try(self, graph: str, steps: Sequence[Step]) -> list[Result | SeqserveError]:
         """Run the steps; where they fail, halve them until only those that are to blame fail."""
+        self._faults.begin(graph)
         try:
             results = self._engine.run(graph, steps)
             if len(results) != len(steps):
@@ -228,8 +255,10 @@ class Scheduler:
     def _run_apart(
         self, graph: str, steps: Sequence[Step], error: BaseException
     ) -> list[Result | SeqserveError]:
-        """Run the halves of what failed."""
+        """Run the halves of what failed; what did not end is not tried again."""
         self._meter.batch_failed(graph, len(steps), error)
+        if self._faults.is_past_its_time():
+            return [StepFailed(f"graph {graph} did not come to an end; its batch was given up")] * len(steps)
         if len(steps) == 1:
             return [_as_seqserve(error, f"a step of graph {graph} could not be run")]
         half = len(steps) // 2

@@ -65,8 +65,18 @@ class Keeper:
         """Sessions whose save is under way or has failed, and since when; the longest first."""
         self.is_away = False
         """Whether the last operation found no store."""
+        self._why_away = ""
+        """What it said then."""
         metrics.sessions_unsaved.set_function(lambda: len(self._failed))
         metrics.save_lag_seconds.set_function(self._lag_s)
+
+    @property
+    def trouble(self) -> str:
+        """Why sessions are not kept at the moment: the store is away, or does not take what is written."""
+        if self.is_away or self._failed:
+            waiting = f"; {len(self._failed)} sessions wait to be saved" if self._failed else ""
+            return f"{self._why_away or 'the store does not take what is written'}{waiting}"
+        return ""
 
     def notice(self, session: Session) -> None:
         """A session has moved on: begin to save it if it is time."""
@@ -89,8 +99,10 @@ class Keeper:
 
     async def upkeep(self, held: Iterable[Session]) -> None:
         """To be called every second: try again what failed, and keep alive in the store what streams hold."""
-        self.is_away = not (await self.store.health()).serving
+        health = await self.store.health()
+        self.is_away = not health.serving
         if self.is_away:
+            self._why_away = health.detail
             return
         for session in list(self._failed.values())[:MAX_RETRIES]:
             self._save(session)
@@ -177,6 +189,7 @@ class Keeper:
         error = task.exception()
         self.is_away = isinstance(error, StoreAway)
         if self.is_away:
+            self._why_away = str(error)
             self._failed[session.id] = session
             return
         self._failed.pop(session.id, None)

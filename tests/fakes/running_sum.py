@@ -99,6 +99,8 @@ class RunningSum:
 
     def warm_up(self) -> None: ...
 
+    def interrupt(self) -> None: ...
+
     def close(self) -> None:
         self.resume()
 

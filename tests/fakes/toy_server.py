@@ -10,7 +10,9 @@ import grpc
 
 from seqserve.v1 import model_pb2_grpc, sequence_pb2_grpc, session_pb2_grpc
 from service.bundle import Bundle
-from service.config import SchedulerSettings, Settings
+from service.config import EngineSettings, SchedulerSettings, Settings
+from service.engine import Engine
+from service.engine.onnx import OnnxEngine
 from service.metrics import Metrics
 from service.registry import Served
 from service.scheduler import Scheduler
@@ -75,14 +77,22 @@ def write_toys(models: Path) -> None:
 
 @asynccontextmanager
 async def serve_toys(
-    models: Path, write: Callable[[Path], None] = write_toys, **pieces: dict[str, Any]
+    models: Path,
+    write: Callable[[Path], None] = write_toys,
+    *,
+    real: tuple[str, ...] = (),
+    **pieces: dict[str, Any],
 ) -> AsyncIterator[Toys]:
-    """`pieces` are settings, such as `limits={"max_texts": 2}`."""
+    """`pieces` are settings, such as `limits={"max_texts": 2}`; the models named in `real` run on ONNX Runtime."""
     write(models)
     pieces["server"] = {"port": 0, "grace_s": 5.0} | pieces.get("server", {})
     flags = {**pieces, "models": {"repository": str(models)}}
     engines = ToyEngines()
-    server = Server(Settings.load(flags=flags, environment={}), engines)
+
+    def engine_of(bundle: Bundle) -> Engine:
+        return OnnxEngine(bundle, EngineSettings()) if bundle.manifest.name in real else engines(bundle)
+
+    server = Server(Settings.load(flags=flags, environment={}), engine_of)
     await server.start()
     try:
         async with grpc.aio.insecure_channel(server.address) as channel:

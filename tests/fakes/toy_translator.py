@@ -43,6 +43,7 @@ class ToyEngine:
         """Set as soon as a batch waits to be let go."""
         self._may_run = threading.Semaphore(0)
         self._held = False
+        self._interrupted = False
 
     def hold(self) -> None:
         """Let no batch run but those that `let` allows."""
@@ -65,6 +66,9 @@ class ToyEngine:
             may_run = self._may_run
             self.running.set()
             assert may_run.acquire(timeout=30)
+        if self._interrupted:
+            self._interrupted = False
+            raise StepFailed("interrupted")
         self.on_batch(graph, len(steps))
         run = write_unknown if graph == "step" and self.manifest.writes_unknowns else _GRAPHS[graph]
         results = [run(step) for step in steps]
@@ -77,6 +81,11 @@ class ToyEngine:
 
     def warm_up(self) -> None:
         pass
+
+    def interrupt(self) -> None:
+        """A batch that waits fails."""
+        self._interrupted = self._held
+        self.let()
 
     def close(self) -> None:
         self.let_go()

@@ -147,14 +147,14 @@ class Watched:
     def __init__(self, name: str, session: Any, seen: list[tuple[str, int]]) -> None:
         self._name, self._session, self._seen = name, session, seen
 
-    def run(self, outputs: Any, feeds: dict[str, Array]) -> Any:
+    def run(self, outputs: Any, feeds: dict[str, Array], options: Any) -> Any:
         self._seen.append((self._name, len(feeds[next(iter(feeds))])))
         return self._session.run(outputs, feeds)
 
     def io_binding(self) -> Any:
         return self._session.io_binding()
 
-    def run_with_iobinding(self, binding: Any) -> None:
+    def run_with_iobinding(self, binding: Any, options: Any) -> None:
         self._session.run_with_iobinding(binding)
         self._seen.append((f"resident {self._name}", binding.get_outputs()[0].shape()[0]))
 
