@@ -120,6 +120,8 @@ class QuotaSettings(Piece):
     """How many seconds' worth of both may be used at once, after a pause."""
     max_calls: int = Field(0, ge=0, le=1_000_000)
     """Calls at once, streams among them."""
+    max_priority: Literal["high", "normal", "low"] = "high"
+    """The highest priority that callers may ask for; who asks for more gets this one."""
     max_owners: int = Field(100_000, ge=1)
     """Owners whose use is remembered; past it, whoever was away for longest begins anew."""
 

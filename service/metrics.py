@@ -42,8 +42,8 @@ class Metrics:
         self.queue_depth = Gauge("seqserve_queue_depth", "Steps that wait.", ["model"], registry=r)
         self.queue_wait_seconds = Histogram(
             "seqserve_queue_wait_seconds",
-            "From a job's arrival to its first batch.",
-            ["model"],
+            "From a job's arrival to its first batch; priority: high, normal or low.",
+            ["model", "priority"],
             buckets=SECONDS,
             registry=r,
         )

@@ -35,6 +35,7 @@ from service.api.patience import Patience
 from service.api.quotas import Quotas
 from service.api.tls import Certificates, certificates
 from service.api.tracing import Tracing
+from service.api.urgency import Urgency
 from service.api.visits import Visits
 from service.bundle import Bundle
 from service.config import Settings
@@ -106,6 +107,7 @@ class Server:
         self.visits = Visits(
             Door(settings, self.metrics),
             Quotas(settings.quotas, self.metrics),
+            Urgency(settings.quotas.max_priority),
             Patience(settings.server, self.metrics),
         )
         self.metrics.calls_active.set_function(lambda: len(self._calls))

@@ -11,6 +11,7 @@ from service.api.calls import this_task
 from service.api.door import Door
 from service.api.patience import Patience
 from service.api.quotas import Account, Quotas
+from service.api.urgency import Urgency
 from service.api.usage import Usage
 from service.errors import Unauthenticated
 
@@ -20,8 +21,9 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class Visits:
     """Lets calls in, one by one; for whatever service."""
 
-    def __init__(self, door: Door, quotas: Quotas, patience: Patience) -> None:
+    def __init__(self, door: Door, quotas: Quotas, urgency: Urgency, patience: Patience) -> None:
         self.door = door
+        self.urgency = urgency
         self.quotas = quotas
         self.patience = patience
 
@@ -33,7 +35,7 @@ class Visits:
         account = self.quotas.account(caller.owner)
         token = THIS_CALL.set(caller)
         try:
-            with account.call() if account else nullcontext():
+            with self.urgency.of_call(context), account.call() if account else nullcontext():
                 yield Visit(self, method, context, caller, generation, account, streams)
         finally:
             THIS_CALL.reset(token)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from service.metrics import Metrics
+from service.priority import Priority
 from service.scheduler.run import Run
 
 log = structlog.get_logger(__name__)
@@ -24,7 +25,9 @@ class Meter:
         self._batch_size = {graph: metrics.batch_size.labels(model, graph) for graph in graphs}
         self._run_seconds = {graph: metrics.run_seconds.labels(model, graph) for graph in graphs}
         self._steps = {graph: metrics.steps.labels(model, graph) for graph in graphs}
-        self._wait = metrics.queue_wait_seconds.labels(model)
+        self._wait = {
+            priority: metrics.queue_wait_seconds.labels(model, priority.name.lower()) for priority in Priority
+        }
         self._first_token = metrics.first_token_seconds.labels(model)
         self._between_tokens = metrics.token_seconds.labels(model)
         self._outcomes = {
@@ -52,7 +55,7 @@ class Meter:
                 run.stages.enter(stage)
             if not run.started:
                 run.started = True
-                self._wait.observe(time.monotonic() - run.submitted_at)
+                self._wait[run.priority].observe(time.monotonic() - run.submitted_at)
 
     def ran(self, graph: str, num_rows: int, began: float) -> None:
         """A batch has been run since `began`."""

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from service.bundle.manifest import GraphSpec
 from service.config import SchedulerSettings
 from service.errors import StepFailed
+from service.priority import Priority
 from service.scheduler.run import Run
+from service.scheduler.shares import Shares
 from service.step import Step
 
 
@@ -21,12 +23,21 @@ class Waiting:
     length: int
     """Its padded length, where its graph has a ragged axis; else 1."""
 
+    @property
+    def priority(self) -> Priority:
+        return self.run.priority
+
+
+FAR = 2**40
+"""Longer than any step."""
+
 
 class Queue:
     """The waiting steps of one graph, oldest first."""
 
     def __init__(self, spec: GraphSpec, settings: SchedulerSettings) -> None:
         self._waiting: list[Waiting] = []
+        self._shares = Shares()
         self._max_batch = min(settings.max_batch, spec.max_rows or settings.max_batch)
         self._rulers = _rulers(spec, "input") or _rulers(spec, "context")
         self._pad = spec.pad
@@ -47,29 +58,38 @@ class Queue:
     def take(self, max_tokens: float = float("inf")) -> list[Waiting]:
         """Take the next batch; `max_tokens` bounds it further where sequences are read.
 
-        The oldest step is always in it, so that nobody starves; then those of the most similar length, so that
-        little is padded, as many as `max_batch` rows and the limit of padded tokens allow.
+        Where not all go, the oldest step of the priority whose turn it is is always in it, so that nobody starves; then
+        the others of its priority, then those of the others: of each the oldest, or, where their lengths differ, the
+        most similar, so that little is padded; as many as `max_batch` rows and the limit of padded tokens allow.
         """
         limit = min(self._max_tokens, max_tokens) if self._reads else self._max_tokens
         if self._fits(self._waiting, limit):
             batch, self._waiting = self._waiting, []
-        elif not self._rulers:
-            batch, self._waiting = self._waiting[: self._max_batch], self._waiting[self._max_batch :]
-        else:
-            batch = self._similar(limit)
-            taken = set(map(id, batch))
-            self._waiting = [waiting for waiting in self._waiting if id(waiting) not in taken]
+            return batch
+        ranks = self._ranks()
+        ordered = sorted(self._waiting, key=lambda w: ranks[w.priority]) if len(ranks) > 1 else self._waiting
+        batch = self._similar(ordered, ranks, limit) if self._rulers else ordered[: self._max_batch]
+        taken = set(map(id, batch))
+        self._waiting = [waiting for waiting in self._waiting if id(waiting) not in taken]
         return batch
+
+    def _ranks(self) -> dict[Priority, int]:
+        """How far each priority that is there is from its turn."""
+        there = {waiting.priority for waiting in self._waiting}
+        first = self._shares.next(there)
+        return {priority: 0 if priority is first else priority * FAR for priority in there}
 
     def _fits(self, batch: Sequence[Waiting], max_tokens: float) -> bool:
         if len(batch) > self._max_batch:
             return False
         return not self._rulers or len(batch) * max(w.length for w in batch) <= max_tokens
 
-    def _similar(self, max_tokens: float) -> list[Waiting]:
-        oldest = self._waiting[0]
+    def _similar(
+        self, ordered: Sequence[Waiting], ranks: Mapping[Priority, int], max_tokens: float
+    ) -> list[Waiting]:
+        oldest = ordered[0]
         batch, longest = [oldest], oldest.length
-        for waiting in sorted(self._waiting[1:], key=lambda w: abs(w.length - oldest.length)):
+        for waiting in sorted(ordered[1:], key=lambda w: ranks[w.priority] + abs(w.length - oldest.length)):
             if len(batch) == self._max_batch:
                 break
             padded = max(longest, waiting.length)

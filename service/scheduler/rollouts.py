@@ -13,9 +13,11 @@ import numpy as np
 from service.config import SchedulerSettings
 from service.engine import Engine, Resident
 from service.errors import SeqserveError, StepFailed
+from service.priority import Priority
 from service.scheduler.columns import Columns, Entry
 from service.scheduler.mailbox import Post
 from service.scheduler.run import Run
+from service.scheduler.shares import Shares
 from service.step import Array, Arrays, Chosen, Result, Rolled, Rollout, Row, Step, Wiring
 
 Outcome = Rolled | SeqserveError
@@ -44,6 +46,11 @@ class Member:
         return cls(run, rollout, length, Entry.of(rollout))
 
     @property
+    def kind(self) -> tuple[Wiring, Priority]:
+        """Who sits on one bench has the same."""
+        return self.rollout.wiring, self.run.priority
+
+    @property
     def wants_outputs(self) -> bool:
         """Whether it is told more than what was chosen."""
         return self.rollout.num_told > 0 or bool(self.rollout.tells)
@@ -55,10 +62,11 @@ class Member:
 
 
 class Bench:
-    """The members that run in one batch, each in a slot."""
+    """The members that run in one batch, each in a slot; all of one priority."""
 
-    def __init__(self, wiring: Wiring, resident: Resident) -> None:
+    def __init__(self, wiring: Wiring, priority: Priority, resident: Resident) -> None:
         self.wiring = wiring
+        self.priority = priority
         self.members: list[Member] = []
         self._leaving: list[int] = []
         """Slots of those who have ended, and are still seated."""
@@ -73,6 +81,10 @@ class Bench:
 
     def __len__(self) -> int:
         return len(self.members) - len(self._leaving)
+
+    @property
+    def kind(self) -> tuple[Wiring, Priority]:
+        return self.wiring, self.priority
 
     def lengths(self) -> list[int]:
         """The lengths of the contexts of those who stay."""
@@ -188,6 +200,7 @@ class Rollouts:
         self._waiting: list[Member] = []
         self._benches: list[Bench] = []
         self._checked: set[Wiring] = set()
+        self._shares = Shares()
 
     def __len__(self) -> int:
         return len(self._waiting) + sum(map(len, self._benches))
@@ -226,24 +239,31 @@ class Rollouts:
         return seated, refused
 
     def next(self) -> Bench | None:
-        """The bench whose turn it is, settled; None where nobody sits."""
-        if not self._benches:
+        """The bench whose turn it is, settled; None where nobody sits. Benches of one priority take turns."""
+        taken = [bench for bench in self._benches if len(bench)]
+        if not taken:
             return None
-        bench = self._benches.pop(0)
+        first = self._shares.next({bench.priority for bench in taken})
+        bench = next(bench for bench in taken if bench.priority is first)
+        self._benches.remove(bench)
         self._benches.append(bench)
         bench.settle()
         return bench
 
+    def outrank(self, priority: Priority) -> bool:
+        """Whether somebody sits whose priority is higher."""
+        return any(bench.priority < priority for bench in self._benches if len(bench))
+
     def _group(self, waiting: Sequence[Member]) -> tuple[Bench, list[Member]]:
         """The bench for the first of those who wait, and who follows onto it."""
-        wiring = waiting[0].rollout.wiring
-        bench = next((b for b in self._benches if b.wiring == wiring and self._fits(b, waiting[:1])), None)
+        kind = waiting[0].kind
+        bench = next((b for b in self._benches if b.kind == kind and self._fits(b, waiting[:1])), None)
         if bench is None:
-            bench = Bench(wiring, self._engine.resident(wiring.graph))
+            bench = Bench(*kind, self._engine.resident(kind[0].graph))
             self._benches.append(bench)
         group = [waiting[0]]
         for member in waiting[1:]:
-            if member.rollout.wiring != wiring or not self._fits(bench, [*group, member]):
+            if member.kind != kind or not self._fits(bench, [*group, member]):
                 break
             group.append(member)
         return bench, group

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 
+from service.priority import Priority
 from service.spans import Stages
 from service.step import Job, Result, Step
 
@@ -10,10 +11,11 @@ from service.step import Job, Result, Step
 class Run:
     """A job, its current steps, and what has come back of them."""
 
-    __slots__ = ("_missing", "_results", "ended", "job", "stages", "started", "submitted_at")
+    __slots__ = ("_missing", "_results", "ended", "job", "priority", "stages", "started", "submitted_at")
 
-    def __init__(self, job: Job, stages: Stages | None = None) -> None:
+    def __init__(self, job: Job, stages: Stages | None = None, priority: Priority = Priority.NORMAL) -> None:
         self.job = job
+        self.priority = priority
         self.stages = stages
         """Where its call is traced."""
         self.ended = False

@@ -16,6 +16,7 @@ from service.config import SchedulerSettings
 from service.engine import Engine
 from service.errors import Draining, Overloaded, SeqserveError, StepFailed
 from service.metrics import Metrics
+from service.priority import CURRENT
 from service.scheduler.faults import Faults
 from service.scheduler.mailbox import Mailbox, Post
 from service.scheduler.meter import Meter, stage_of
@@ -70,7 +71,7 @@ class Scheduler:
         self._thread.start()
 
     def submit(self, job: Job) -> None:
-        """Accept a job, from any thread; it joins the next batch. Overloaded at once when full; Draining."""
+        """Accept a job, with the present priority, from any thread. Overloaded at once when full; Draining."""
         with self._changed:
             if not self._accepting:
                 raise Draining("the server is going away; ask another, or this one again in a while")
@@ -79,7 +80,7 @@ class Scheduler:
                 raise Overloaded(message, retry_after_s=self._meter.retry_after_s())
             if id(job) in self._active:
                 raise ValueError("this job is under way already")
-            run = self._active[id(job)] = Run(job, Stages.begin("wait", model=self._name))
+            run = self._active[id(job)] = Run(job, Stages.begin("wait", model=self._name), CURRENT.get())
             self._arrivals.append(run)
             self._changed.notify_all()
 
@@ -175,7 +176,7 @@ class Scheduler:
         """One step of the bench whose turn it is."""
         bench = self._rollouts.next()
         self._post.flush()
-        if bench is None or not len(bench):
+        if bench is None:
             return
         began, num, graph = time.monotonic(), len(bench), bench.wiring.graph
         self._faults.begin(graph)
@@ -236,9 +237,10 @@ class Scheduler:
         began = time.monotonic()
         outcomes = self._try(graph, [waiting.step for waiting in batch])
         self._faults.end(graph, ran=any(isinstance(outcome, Result) for outcome in outcomes))
+        outranked = self._rollouts.outrank(min(waiting.priority for waiting in batch))
         self._meter.ran(graph, len(batch), began)
         num_tokens = len(batch) * max(waiting.length for waiting in batch)
-        self._turns.ran(graph, num_tokens, time.monotonic() - began)
+        self._turns.ran(graph, num_tokens, time.monotonic() - began, outranked=outranked)
         return outcomes
 
     def _try(self, graph: str, steps: Sequence[Step]) -> list[Result | SeqserveError]:

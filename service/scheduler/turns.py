@@ -2,7 +2,8 @@
 
 Reading a text takes as long as many steps of writing. So that those who write do not wait for every text that comes,
 reading gets four fifths of the time at most while somebody writes, in portions about as long as four steps of writing;
-in larger ones where many wait beside few who write, since texts are read faster together.
+in larger ones where many wait beside few who write, since texts are read faster together. After texts that are all of
+lower priority than one who writes, it is the other way round: writing gets four fifths.
 """
 
 READING_SHARE = 0.8
@@ -39,8 +40,9 @@ class Turns:
         self._roll_s += (seconds - self._roll_s) * (FORGETTING if self._roll_s else 1.0)
         self._owed_s = max(0.0, self._owed_s - seconds)
 
-    def ran(self, graph: str, num_tokens: int, seconds: float) -> None:
-        """A batch of so many padded tokens took so long."""
+    def ran(self, graph: str, num_tokens: int, seconds: float, *, outranked: bool = False) -> None:
+        """A batch of so many padded tokens took so long; `outranked`: somebody who writes is of higher priority."""
         each, mean = seconds / num_tokens, self._s_per_token.get(graph, 0.0)
         self._s_per_token[graph] = mean + (each - mean) * (FORGETTING if mean else 1.0)
-        self._owed_s = seconds * (1 - READING_SHARE) / READING_SHARE
+        share = 1 - READING_SHARE if outranked else READING_SHARE
+        self._owed_s = seconds * (1 - share) / share

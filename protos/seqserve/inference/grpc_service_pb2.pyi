@@ -503,7 +503,7 @@ class ModelInferRequest(_message.Message):
     @_builtins.property
     def parameters(self) -> _containers.MessageMap[_builtins.str, Global___InferParameter]:
         """sequence_id (int64, uint64 or string; 0 and "" mean none), sequence_start, sequence_end, timeout (microseconds),
-        priority (read, and without effect), and options of the model's task.
+        priority (1, 2 or 3: high, normal, low; 0 or another: as the call says), and options of the model's task.
         """
 
     @_builtins.property

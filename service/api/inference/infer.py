@@ -1,8 +1,8 @@
 """One request of the Open Inference Protocol, however it came, and its answer."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from typing import NamedTuple
 
 from seqserve.inference import grpc_service_pb2 as wire
@@ -15,6 +15,7 @@ from service.api.inference.texts import answer_next_text, answer_texts
 from service.api.usage import NUM_TOKENS
 from service.config import LimitSettings
 from service.errors import InvalidInput, NotPossible, TimedOut
+from service.priority import CURRENT, Priority, asked_for
 from service.registry import Registry, Served
 from service.sessions import Session
 from service.step import Array
@@ -57,12 +58,19 @@ class Inference:
         """The answer; what fails changes nothing, a request that was given up in time included."""
         with self._statistics.measured() as measured:
             parameters = Parameters.from_proto(request.parameters)
-            async with _within(parameters.timeout_s) if parameters.timeout_s else UNBOUNDED:
-                if parameters.sequence is None:
-                    answered = await self._alone(request, parameters, measured)
-                else:
-                    answered = await self._next(request, parameters, parameters.sequence, caller, measured)
+            with _at(parameters.priority):
+                answered = await self._answered(request, parameters, caller, measured)
         return _response(request, answered)
+
+    async def _answered(
+        self, request: wire.ModelInferRequest, parameters: Parameters, caller: Caller, measured: Measured
+    ) -> Answered:
+        async with _within(parameters.timeout_s) if parameters.timeout_s else UNBOUNDED:
+            if parameters.sequence is None:
+                answered = await self._alone(request, parameters, measured)
+            else:
+                answered = await self._next(request, parameters, parameters.sequence, caller, measured)
+        return answered
 
     async def _alone(
         self, request: wire.ModelInferRequest, parameters: Parameters, measured: Measured
@@ -127,6 +135,19 @@ def _tensors(request: wire.ModelInferRequest, max_rows: int, measured: Measured)
             f"{measured.num_rows} rows are too many: {max_rows} at most, and 1 in a sequence", field="inputs"
         )
     return tensors
+
+
+@contextmanager
+def _at(priority: Priority | None) -> Iterator[None]:
+    """What is submitted inside has this priority, where the caller may ask for it."""
+    if priority is None:
+        yield
+        return
+    token = CURRENT.set(asked_for(priority))
+    try:
+        yield
+    finally:
+        CURRENT.reset(token)
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ from seqserve.inference import model_config_pb2 as config
 from service.api.inference.tensors import BYTES, datatype_of
 from service.bundle.manifest import TensorSpec
 from service.errors import InvalidInput, ModelNotFound
+from service.priority import Priority
 from service.registry import Registry, Served
 from service.tasks.tensors import answers_of, optional_inputs
 
@@ -115,7 +116,8 @@ def config_to_proto(offer: Offer, max_rows: int, max_sequences: int, ttl_s: floa
         found.sequence_batching.max_sequence_idle_microseconds = round(ttl_s * 1e6)
         found.sequence_batching.state.extend(_states(offer))
     else:
-        found.dynamic_batching.SetInParent()
+        found.dynamic_batching.priority_levels = len(Priority)
+        found.dynamic_batching.default_priority_level = Priority.NORMAL
     manifest = offer.served.manifest
     for name, value in (
         ("task", manifest.task),

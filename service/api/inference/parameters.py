@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from seqserve.inference import grpc_service_pb2 as wire
 from service.errors import InvalidInput
+from service.priority import Priority
 
 MAX_ID_CHARS = 128
 RESERVED = "triton_"
@@ -23,6 +24,8 @@ class Parameters:
     starts: bool = False
     ends: bool = False
     timeout_s: float | None = None
+    priority: Priority | None = None
+    """None: as the call says."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """What is left: options of the model's task, by name."""
 
@@ -39,8 +42,8 @@ class Parameters:
                 field="parameters.sequence_id",
             )
         timeout_s = _timeout(values.pop("timeout", 0))
-        _whole(values.pop("priority", 0), "priority")
-        return cls(sequence, starts, ends, timeout_s, values)
+        priority = _priority(values.pop("priority", 0))
+        return cls(sequence, starts, ends, timeout_s, priority, values)
 
 
 def _value(parameter: wire.InferParameter) -> Any:
@@ -70,6 +73,12 @@ def _timeout(value: Any) -> float | None:
     if microseconds < 0:
         raise InvalidInput("timeout is a number of microseconds, 0 for none", field="parameters.timeout")
     return microseconds / 1e6 or None
+
+
+def _priority(value: Any) -> Priority | None:
+    """1 is the highest; 0, and levels that there are not, are the default, as Triton takes them."""
+    level = _whole(value, "priority")
+    return Priority(level) if level in tuple(Priority) else None
 
 
 def _whole(value: Any, name: str) -> int:
