@@ -32,6 +32,10 @@ class SequenceServiceStub(object):
     Errors are gRPC statuses with google.rpc details: INVALID_ARGUMENT (BadRequest names the field), NOT_FOUND
     (ResourceInfo), FAILED_PRECONDITION (the model or the session cannot do this), RESOURCE_EXHAUSTED (RetryInfo says when),
     UNAVAILABLE (the server is going away), ABORTED (another stream holds the session); ErrorInfo.reason is a constant.
+
+    The header seqserve-priority (high, normal or low; normal where it is left out) says who goes first where not all can
+    at once; of a Session stream it is that of all its requests. Answers are the same whatever it says. A server may allow
+    less than high (quotas.max_priority), and then gives what it allows.
     """
 
     def __init__(self, channel):
@@ -118,6 +122,10 @@ class SequenceServiceServicer(object):
     Errors are gRPC statuses with google.rpc details: INVALID_ARGUMENT (BadRequest names the field), NOT_FOUND
     (ResourceInfo), FAILED_PRECONDITION (the model or the session cannot do this), RESOURCE_EXHAUSTED (RetryInfo says when),
     UNAVAILABLE (the server is going away), ABORTED (another stream holds the session); ErrorInfo.reason is a constant.
+
+    The header seqserve-priority (high, normal or low; normal where it is left out) says who goes first where not all can
+    at once; of a Session stream it is that of all its requests. Answers are the same whatever it says. A server may allow
+    less than high (quotas.max_priority), and then gives what it allows.
     """
 
     def Translate(self, request, context):
@@ -325,6 +333,10 @@ class SequenceService(object):
     Errors are gRPC statuses with google.rpc details: INVALID_ARGUMENT (BadRequest names the field), NOT_FOUND
     (ResourceInfo), FAILED_PRECONDITION (the model or the session cannot do this), RESOURCE_EXHAUSTED (RetryInfo says when),
     UNAVAILABLE (the server is going away), ABORTED (another stream holds the session); ErrorInfo.reason is a constant.
+
+    The header seqserve-priority (high, normal or low; normal where it is left out) says who goes first where not all can
+    at once; of a Session stream it is that of all its requests. Answers are the same whatever it says. A server may allow
+    less than high (quotas.max_priority), and then gives what it allows.
     """
 
     @staticmethod

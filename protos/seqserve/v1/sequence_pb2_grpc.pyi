@@ -33,6 +33,10 @@ class SequenceServiceStub:
     Errors are gRPC statuses with google.rpc details: INVALID_ARGUMENT (BadRequest names the field), NOT_FOUND
     (ResourceInfo), FAILED_PRECONDITION (the model or the session cannot do this), RESOURCE_EXHAUSTED (RetryInfo says when),
     UNAVAILABLE (the server is going away), ABORTED (another stream holds the session); ErrorInfo.reason is a constant.
+
+    The header seqserve-priority (high, normal or low; normal where it is left out) says who goes first where not all can
+    at once; of a Session stream it is that of all its requests. Answers are the same whatever it says. A server may allow
+    less than high (quotas.max_priority), and then gives what it allows.
     """
 
     @_typing.overload
@@ -98,6 +102,10 @@ class SequenceServiceAsyncStub(SequenceServiceStub):
     Errors are gRPC statuses with google.rpc details: INVALID_ARGUMENT (BadRequest names the field), NOT_FOUND
     (ResourceInfo), FAILED_PRECONDITION (the model or the session cannot do this), RESOURCE_EXHAUSTED (RetryInfo says when),
     UNAVAILABLE (the server is going away), ABORTED (another stream holds the session); ErrorInfo.reason is a constant.
+
+    The header seqserve-priority (high, normal or low; normal where it is left out) says who goes first where not all can
+    at once; of a Session stream it is that of all its requests. Answers are the same whatever it says. A server may allow
+    less than high (quotas.max_priority), and then gives what it allows.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -159,6 +167,10 @@ class SequenceServiceServicer:
     Errors are gRPC statuses with google.rpc details: INVALID_ARGUMENT (BadRequest names the field), NOT_FOUND
     (ResourceInfo), FAILED_PRECONDITION (the model or the session cannot do this), RESOURCE_EXHAUSTED (RetryInfo says when),
     UNAVAILABLE (the server is going away), ABORTED (another stream holds the session); ErrorInfo.reason is a constant.
+
+    The header seqserve-priority (high, normal or low; normal where it is left out) says who goes first where not all can
+    at once; of a Session stream it is that of all its requests. Answers are the same whatever it says. A server may allow
+    less than high (quotas.max_priority), and then gives what it allows.
     """
 
     def Translate(

@@ -294,7 +294,3 @@ async def test_start_and_end_want_an_id(toys: Toys) -> None:
     for nothing in (0, ""):
         async with denied("INVALID_ARGUMENT", "belong to a sequence"):
             await best(toys, [4], **in_sequence(nothing, starts=True))
-
-
-async def test_priority_is_read_and_without_effect(toys: Toys) -> None:
-    assert await best(toys, [4], priority=3) == label(4)
