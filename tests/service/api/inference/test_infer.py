@@ -264,8 +264,9 @@ async def test_requests_of_a_sequence_are_worked_off_in_their_order(toys: Toys) 
     calls = []
     for index, token in enumerate(ids):
         calls.append(asyncio.ensure_future(best(toys, [token], **in_sequence(42, starts=index == 0))))
-        while len(toys.server._calls) <= index:
-            await asyncio.sleep(0.001)
+        async with asyncio.timeout(10):
+            while len(toys.server._calls) <= index:  # noqa: ASYNC110  (it is the server that moves on)
+                await asyncio.sleep(0.001)
         await asyncio.sleep(0.01)  # from the door to the sequence
     toys.engine("toy-intents").let_go()
     sums = [label(*ids[: index + 1]) for index in range(len(ids))]
