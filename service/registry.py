@@ -111,10 +111,16 @@ class Registry:
         task: Task | None = None,
         source_language: str = "",
         target_language: str = "",
+        simultaneous: bool = False,
     ) -> Served:
-        """Return the newest version that fits; ModelNotFound lists what there is, InvalidInput an open choice."""
+        """Return the newest version that fits; ModelNotFound lists what there is, InvalidInput an open choice.
+
+        Where no name is given and several fit, those that write while a source comes in are for whoever wants that.
+        """
         asked = _Asked(name, version, task, source_language, target_language)
         fitting = [served for served in self._served if asked.fits(served.manifest)]
+        if not name:
+            fitting = [one for one in fitting if one.manifest.simultaneous == simultaneous] or fitting
         if not fitting:
             raise ModelNotFound(asked.missing([s.manifest for s in self._served]), name=asked.label)
         names = sorted({served.manifest.name for served in fitting})

@@ -99,7 +99,8 @@ class SessionStream:
         raise NotPossible(f"a stream begins with open or resume, not with {kind or 'an empty request'}")
 
     async def _open(self, request: session_pb2.Open) -> Session:
-        served = self._registry.find(**selection_from_proto(request.model))
+        follows = request.HasField("simultaneous")
+        served = self._registry.find(**selection_from_proto(request.model), simultaneous=follows)
         check_streams(served.manifest)
         durability = durability_from_proto(request.durability, self._sessions.default_durability)
         ttl_s = ttl_from_proto(request)

@@ -19,6 +19,7 @@ from service.cli import (
     keys,
     models,
     predict,
+    score,
     serve,
     sessions,
     summarize,
@@ -66,6 +67,7 @@ app.command("tag", rich_help_panel=SERVING)(tag.tag)
 app.command("summarize", rich_help_panel=SERVING)(summarize.summarize)
 app.command("generate", rich_help_panel=SERVING)(with_access(generate.generate))
 app.command("chat", rich_help_panel=SERVING)(with_access(chat.chat))
+app.command("score", rich_help_panel=SERVING)(with_access(score.score))
 app.command("transcribe", rich_help_panel=SERVING)(with_access(transcribe.transcribe))
 app.command("caption", rich_help_panel=SERVING)(with_access(caption.caption))
 app.command("predict", rich_help_panel=SERVING)(with_access(predict.predict))

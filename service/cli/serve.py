@@ -1,20 +1,17 @@
 """`seqserve serve`."""
 
-import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.cli import import_model, output, version
-from service.cli.options import DEFAULT_ADDRESS
+from service.cli import import_model
 from service.cli.stop import USAGE, Stop
+from service.cli.welcome import welcome
 
 if TYPE_CHECKING:
     from service.config import Settings
-    from service.registry import Served
-    from service.server import Server
 
 
 AllowPlaintext = Annotated[
@@ -27,20 +24,6 @@ AllowAnonymous = Annotated[
 AllowOpenAdmin = Annotated[
     bool | None, typer.Option("--allow-open-admin", help="Let everybody load and unload models there.")
 ]
-
-
-TRY = {
-    "translate": ("translate", "--from {source} --to {target} {example}"),
-    "classify": ("classify", "--live"),
-    "tag": ("tag", "{example}"),
-    "summarize": ("summarize", "{example}"),
-    "transcribe": ("transcribe", "FILE.wav"),
-    "predict": ("predict", "FILE.csv"),
-    "caption": ("caption", "VECTORS.jsonl"),
-    "generate": ("generate", "--temperature 0.8 {example}"),
-    "chat": ("chat", ""),
-}
-"""Task → the command to try it with, and its arguments."""
 
 
 def serve(
@@ -134,23 +117,6 @@ def _serve(config: Path | None, flags: dict[str, Any]) -> None:
     server.serve(settings, on_start=welcome if settings.log.format == "console" else None)
 
 
-def welcome(server: "Server") -> None:
-    """Tell people where it listens, what it serves and what to type next."""
-    from rich.table import Table
-
-    served = server.registry.all()
-    rows = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("model", "version", "task", "languages", "size"):
-        rows.add_column(title)
-    for one in served:
-        rows.add_row(*_row(one))
-    output.line(
-        f"\nseqserve {version.number()} serves {len(served)} models on {server.address} as process {os.getpid()}\n"
-    )
-    output.table(rows)
-    output.line("\n" + "\n".join(_next_lines(server.address, served)) + "\nCtrl-C ends.\n")
-
-
 def store_flags(given: str | None) -> dict[str, Any]:
     """The settings that `--store` stands for."""
     if given is None:
@@ -171,33 +137,3 @@ def _settings(config: Path | None, flags: dict[str, Any]) -> "Settings":
         return Settings.load(config, flags)
     except ConfigRefused as refused:
         raise Stop(str(refused), USAGE) from None
-
-
-def _row(served: "Served") -> tuple[str, ...]:
-    manifest = served.manifest
-    languages = " → ".join(filter(None, (manifest.source_language, manifest.target_language)))
-    return manifest.name, manifest.version, manifest.task, languages, output.size(served.bundle.size_bytes)
-
-
-def _next_lines(address: str, served: "list[Served]") -> list[str]:
-    """A command for each task, in another terminal."""
-    where = "" if address == DEFAULT_ADDRESS else f" --address {address}"
-    lines: dict[str, str] = {}
-    for manifest in (one.manifest for one in served):
-        if manifest.task in TRY:
-            command, arguments = TRY[manifest.task]
-            filled = arguments.format(
-                source=manifest.source_language,
-                target=manifest.target_language,
-                example=_example(manifest.source_language),
-            )
-            lines.setdefault(command, f"seqserve {command}{where} {filled}")
-    return [
-        "Next, in another terminal:",
-        *(f"  {line}" for line in lines.values()),
-        f"  seqserve models{where}",
-    ]
-
-
-def _example(language: str) -> str:
-    return {"es": '"¿Dónde está la biblioteca?"', "en": '"Where is the library?"'}.get(language, "")

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 
 from service.bundle import Bundle
+from service.bundle.manifest import Manifest
 from service.cli import output
 from service.cli.checks.finding import Finding, problem
 from service.cli.checks.selftest import tried
@@ -63,7 +64,7 @@ def _facts(about: str, served: Served, seconds: float) -> Finding:
     text = (
         f"{manifest.task}, {size} {manifest.precision}, format {manifest.format}: "
         f"{len(manifest.files)} files as hashed, tokenizer of {bundle.vocabulary_size:,}, "
-        f"{len(manifest.graphs)} graphs loaded in {seconds:.2f} s"
+        f"{len(manifest.graphs)} graphs loaded in {seconds:.2f} s{_more(manifest)}"
     )
     facts = {
         "task": manifest.task,
@@ -76,3 +77,14 @@ def _facts(about: str, served: Served, seconds: float) -> Finding:
         "load_s": round(seconds, 3),
     }
     return Finding(about, text, facts=facts)
+
+
+def _more(manifest: Manifest) -> str:
+    """What not every model can, and which of its graphs lie in another bundle."""
+    taken = [
+        f"{name} is that of {graph.taken_from.model}/{graph.taken_from.version}"
+        for name, graph in manifest.graphs.items()
+        if graph.taken_from
+    ]
+    live = ["writes while its source comes in (translate --live)"] if manifest.simultaneous else []
+    return "".join(f"; {each}" for each in [*taken, *live])

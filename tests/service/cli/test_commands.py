@@ -15,6 +15,7 @@ COMMANDS = (
     "translate",
     "classify",
     "models",
+    "score",
     "sessions",
     "version",
     "train",

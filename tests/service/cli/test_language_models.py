@@ -102,6 +102,37 @@ def test_nothing_to_talk_with_is_told(seqserve: Seqserve) -> None:
     assert "no model of task chat" in ran.err
 
 
+def test_a_text_is_scored_and_its_tokens_stand_on_colours(run: Seqserve, real: str, client: Client) -> None:
+    [score] = client.score([("the ", "cat sits")], model="toy-text")
+    asked = ("score", "--model", "toy-text", "--source", "the ", "cat sits")
+    found = json.loads(run(*asked, "--json").out)
+    assert (found["log_prob"], found["model"]) == (score.log_prob, "toy-text/1")
+    assert [token["piece"] for token in found["tokens"]] == list("cat sits")
+    assert found["perplexity"] == pytest.approx(math.exp(-score.log_prob / 8))
+    [told] = run(*asked).lines
+    assert told.startswith(f"log-probability {score.log_prob:.3f}, ")
+    shown = Process(real).at_terminal(*asked).out.replace("\r\n", "\n")
+    letters = re.sub(r"\x1b\[[0-9;]*m", "", shown)
+    assert letters.startswith("cat sits\nlog-probability")
+    assert len(set(re.findall(r"48;2;[0-9;]*m", shown))) > 1, "tokens are not all as likely"
+
+
+def test_a_file_of_pairs_is_scored_line_by_line(run: Seqserve, client: Client, tmp_path: Path) -> None:
+    pairs = [("the ", "cat"), ("", "the dog"), ("a ", "dog")]
+    lines = [f"{before}\t{text}" if before else text for before, text in pairs]
+    ran = run("score", "--model", "toy-text", stdin="\n".join([*lines, "", ""]).encode())
+    scores = client.score(pairs, model="toy-text")
+    rows = [line.split("\t") for line in ran.lines]
+    assert [(row[0], row[2]) for row in rows[:-1]] == [
+        (f"{score.log_prob:.3f}", text) for score, (_, text) in zip(scores, pairs, strict=True)
+    ]
+    nats = -sum(score.log_prob for score in scores) / 13
+    assert rows[-1] == [f"perplexity {math.exp(nats):.2f}: 3 outputs, 13 tokens"]
+    refused = run("score", "--model", "toy-text", stdin=b"a\tb\tc\n")
+    assert (refused.code, refused.out) == (2, "")
+    assert "line 1 has more than two columns" in refused.err
+
+
 def test_a_language_model_is_measured_in_nats(run: Seqserve, client: Client, tmp_path: Path) -> None:
     text = "\n".join(SENTENCES)
     (tmp_path / "test.txt").write_text(text)

@@ -1,5 +1,6 @@
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,22 @@ def test_an_open_choice_lists_the_names(three: Registry) -> None:
     with pytest.raises(InvalidInput, match="en-es, es-en") as error:
         three.find(task="translate")
     assert error.value.field == "model.name"
+
+
+def test_who_asks_by_languages_gets_a_simultaneous_model_only_where_that_is_wanted(
+    tmp_path: Path, load: Load
+) -> None:
+    def serve_one(bundle: Bundle) -> Served:
+        follows = bundle.manifest.name == "live"
+        return serve(replace(bundle, manifest=bundle.manifest.model_copy(update={"simultaneous": follows})))
+
+    write_toy_translator(tmp_path, "live")
+    write_toy_translator(tmp_path, "whole")
+    registry = load(serve_one)
+    pair = {"source_language": "es", "target_language": "en"}
+    assert found(registry, **pair) == "whole/1"
+    assert found(registry, **pair, simultaneous=True) == "live/1"
+    assert found(registry, "live") == "live/1"
 
 
 def test_an_empty_registry_says_so(load: Load) -> None:
