@@ -96,13 +96,17 @@ RECIPES = Path(__file__).with_name("recipes")
 
 
 def read_test_pairs(
-    file: Path, model: str, source: str, target: str, columns: tuple[str, ...] = ()
+    file: Path, model: str | Path, source: str, target: str, columns: tuple[str, ...] = ()
 ) -> list[Pair]:
-    """The pairs of a TSV file; `columns` are the languages left to right, by default those of the model's recipe."""
+    """The pairs of a TSV file; `columns` are the languages left to right, by default those of the model's recipe.
+
+    A name with `{language}` stands for two files, one for each side.
+    """
     known = _data_of(model)
     if not columns:
         columns = known.columns if isinstance(known, PairData) else (source, target)
-    data = PairData(columns=columns, train=("none",), dev=("none",))
+    format: Literal["parallel", "tsv"] = "parallel" if "{language}" in file.name else "tsv"
+    data = PairData(format=format, columns=columns, train=("none",), dev=("none",))
     return read_pairs(file.parent, (file.name,), data, source, target)
 
 
@@ -126,7 +130,7 @@ def nearest_to(reference: str, outputs: Sequence[str]) -> str:
 
 
 def read_test_texts(
-    file: Path, model: str, columns: tuple[str, ...] = (), text: str = "", label: str = ""
+    file: Path, model: str | Path, columns: tuple[str, ...] = (), text: str = "", label: str = ""
 ) -> list[Labelled]:
     """The labelled texts of a TSV or JSONL file; what is left out is as in the model's recipe."""
     known = _data_of(model)
@@ -138,7 +142,7 @@ def read_test_texts(
     return read_labelled(file.parent, (file.name,), known.model_copy(update=changed | {"format": format}))
 
 
-def read_test_text(file: Path, model: str) -> list[str]:
+def read_test_text(file: Path, model: str | Path) -> list[str]:
     """The documents of a text; of a file that the model was trained on, the part that its recipe keeps for tests."""
     known = _data_of(model)
     if not isinstance(known, TextData):
@@ -147,7 +151,7 @@ def read_test_text(file: Path, model: str) -> list[str]:
     return read_text(file.parent, (file.name,), known, known.test_part if is_split else (0.0, 1.0))
 
 
-def read_test_dialogues(file: Path, model: str) -> list[list[str]]:
+def read_test_dialogues(file: Path, model: str | Path) -> list[list[str]]:
     """The turns of each dialogue of a JSONL file; what its field is called is as in the model's recipe."""
     known = _data_of(model)
     if not isinstance(known, DialogueData):
@@ -155,7 +159,7 @@ def read_test_dialogues(file: Path, model: str) -> list[list[str]]:
     return read_dialogues(file.parent, (file.name,), known)
 
 
-def read_test_tags(file: Path, model: str) -> list[Tagged]:
+def read_test_tags(file: Path, model: str | Path) -> list[Tagged]:
     """The labelled words of a JSONL or column file; what fields are called is as in the model's recipe."""
     known = _data_of(model)
     if not isinstance(known, TaggedData):
@@ -173,7 +177,7 @@ def label_tokens(tokens: Sequence[str], found: Sequence[tuple[int, str]]) -> lis
     return all_labels
 
 
-def read_test_summaries(file: Path, model: str) -> list[Pair]:
+def read_test_summaries(file: Path, model: str | Path) -> list[Pair]:
     """Texts with their summaries, of a TSV or JSONL file; what fields are called is as in the model's recipe."""
     known = _data_of(model)
     names = (known.text, known.summary) if isinstance(known, SummaryData) else ("text", "summary")
@@ -183,7 +187,7 @@ def read_test_summaries(file: Path, model: str) -> list[Pair]:
     return read_pairs(file.parent, (file.name,), data, *names)
 
 
-def read_test_recordings(file: Path, model: str, sample_rate: int) -> list[Utterance]:
+def read_test_recordings(file: Path, model: str | Path, sample_rate: int) -> list[Utterance]:
     """The recordings of a list (TSV: file and text); or of a folder, what the model's recipe makes its test of."""
     known = _data_of(model)
     if file.is_dir() and isinstance(known, RecordedData):
@@ -192,14 +196,14 @@ def read_test_recordings(file: Path, model: str, sample_rate: int) -> list[Utter
     return read_utterances(file.parent, (file.name,), sample_rate)
 
 
-def read_test_descriptions(file: Path, model: str) -> list[Described]:
+def read_test_descriptions(file: Path, model: str | Path) -> list[Described]:
     """Vectors with their descriptions, of a JSONL file; what fields are called is as in the model's recipe."""
     known = _data_of(model)
     data = known if isinstance(known, DescribedData) else DescribedData(train=("none",), dev=("none",))
     return read_described(file.parent, (file.name,), data)
 
 
-def read_test_series(file: Path, model: str, columns: tuple[str, ...], label: str = "") -> Series:
+def read_test_series(file: Path, model: str | Path, columns: tuple[str, ...], label: str = "") -> Series:
     """The series of a CSV file; the column of labels is that of the model's recipe, if there is one."""
     known = _data_of(model)
     if not isinstance(known, SeriesData):
@@ -208,7 +212,9 @@ def read_test_series(file: Path, model: str, columns: tuple[str, ...], label: st
     return read_series(file.parent, (file.name,), data)[0]
 
 
-def _data_of(model: str) -> DataSection | None:
-    """Where the recipe of this name, if there is one, finds what in its files."""
+def _data_of(model: str | Path) -> DataSection | None:
+    """Where the recipe in this file, or the shipped one of this name, if there is one, finds what in its files."""
+    if isinstance(model, Path):
+        return load_recipe(model).data
     path = RECIPES / f"{model}.toml"
     return load_recipe(path).data if path.exists() else None

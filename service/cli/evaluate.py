@@ -57,6 +57,12 @@ def evaluate(
         str,
         typer.Option(metavar="NAME", help="exact: whole outputs that are wrong. [default: the model's own]"),
     ] = "",
+    recipe: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Read the file as this recipe says. [default: of the model's name]"
+        ),
+    ] = None,
     save: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Save the model's answers, one a line.")
     ] = None,
@@ -66,7 +72,7 @@ def evaluate(
 ) -> None:
     """Measure a served model on a test set: the score that its task is measured with, how it was counted, its speed.
 
-    What the columns and fields are called is taken from the recipe of the model's name, if there is one.
+    What columns and fields are called is taken from --recipe, or from the recipe of the model's name, if there is one.
 
     \b
     seqserve evaluate --model tatoeba-es-en --beam 4 tatoeba-es-en/test.tsv
@@ -75,7 +81,7 @@ def evaluate(
     seqserve evaluate --model mine --columns en,es news.tsv
     """
     names = tuple(name.strip() for name in columns.split(",") if name.strip())
-    asked = Asked(test_file, names, text, label, beam, limit, window, measure)
+    asked = Asked(test_file, names, text, label, beam, limit, window, measure, recipe)
     with connect(address, timeout) as client:
         if simultaneous:
             _print_waits(_lags(client, model, asked, _waits(waits)), json)

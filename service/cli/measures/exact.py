@@ -15,7 +15,7 @@ def measure(client: "Client", model: "Model", asked: Asked) -> Measured:
     from training.evaluate import gathered, of_means, read_test_pairs, score_whole
 
     languages, watch = (model.source_language, model.target_language), Watch(model, asked)
-    pairs = read_test_pairs(asked.file, model.name, *languages, asked.columns)
+    pairs = read_test_pairs(asked.file, asked.recipe_of(model.name), *languages, asked.columns)
     wanted = dict(list(gathered(pairs).items())[: asked.limit])
     answers = watch.all(
         client.translate_many(wanted, model=model.name, beam_size=asked.beam, truncate=True), len(wanted)

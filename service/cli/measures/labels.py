@@ -13,7 +13,9 @@ def measure(client: "Client", model: "Model", asked: Asked) -> Measured:
     from training.evaluate import of_labels, read_test_texts, score_labels
 
     watch = Watch(model, asked)
-    examples = read_test_texts(asked.file, model.name, asked.columns, asked.text, asked.label)[: asked.limit]
+    examples = read_test_texts(
+        asked.file, asked.recipe_of(model.name), asked.columns, asked.text, asked.label
+    )[: asked.limit]
     texts = (example.text for example in examples)
     answers = watch.all(
         client.classify_many(texts, model=model.name, num_labels=1, truncate=True), len(examples)

@@ -21,7 +21,7 @@ def measure_text(client: "Client", model: "Model", asked: Asked) -> Measured:
     from training.evaluate import of_surprise, read_test_text, surprise_of, together
 
     watch, size = Watch(model, asked), min(asked.window or CHARACTERS, model.max_input_tokens)
-    documents = read_test_text(asked.file, model.name)
+    documents = read_test_text(asked.file, asked.recipe_of(model.name))
     texts = [text[at : at + size] for text in documents for at in range(0, len(text), size)][: asked.limit]
     scores = _scored(client, watch, texts)
     each = [surprise_of(*pair) for pair in zip(texts, _tokens(scores), strict=True)]
@@ -41,7 +41,7 @@ def measure_dialogues(client: "Client", model: "Model", asked: Asked) -> Measure
     from training.evaluate import of_surprise, read_test_dialogues, surprise_of_replies, together
 
     watch = Watch(model, asked)
-    dialogues = read_test_dialogues(asked.file, model.name)[: asked.limit]
+    dialogues = read_test_dialogues(asked.file, asked.recipe_of(model.name))[: asked.limit]
     scores = _scored(client, watch, ["\n".join(turns) for turns in dialogues])
     each = [surprise_of_replies(*pair) for pair in zip(dialogues, _tokens(scores), strict=True)]
     found = together(each)

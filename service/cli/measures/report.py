@@ -28,6 +28,12 @@ class Asked:
     """Characters after which the state of a language model begins anew."""
     measure: str = ""
     """Another measure than the model's own."""
+    recipe: Path | None = None
+    """What says how the file is read; None: the shipped recipe of the model's name, if there is one."""
+
+    def recipe_of(self, model: str) -> str | Path:
+        """For `training.evaluate`."""
+        return self.recipe or model
 
 
 @dataclass(frozen=True)

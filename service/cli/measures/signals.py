@@ -22,7 +22,7 @@ def transcripts(client: "Client", model: "Model", asked: Asked) -> Measured:
     from training.evaluate import of_words, read_test_recordings, word_error_rate
 
     watch = Watch(model, asked)
-    said = read_test_recordings(asked.file, model.name, model.sample_rate)[: asked.limit]
+    said = read_test_recordings(asked.file, asked.recipe_of(model.name), model.sample_rate)[: asked.limit]
 
     def answers() -> "Iterator[Transcription]":
         for one in said:
@@ -44,7 +44,7 @@ def predictions(client: "Client", model: "Model", asked: Asked) -> Measured:
     from training.evaluate import of_forecasts, of_labels, read_test_series, score_labels
 
     watch = Watch(model, asked)
-    series = read_test_series(asked.file, model.name, model.feature_names, asked.label)
+    series = read_test_series(asked.file, asked.recipe_of(model.name), model.feature_names, asked.label)
     if model.labels and not series.labels:
         raise Stop("a column of labels is needed: name it with --label")
     if model.labels and (unknown := sorted(set(series.labels) - set(model.labels))):
@@ -75,7 +75,7 @@ def captions(client: "Client", model: "Model", asked: Asked) -> Measured:
     from training.evaluate import of_translations, read_test_descriptions, score_translations
 
     watch = Watch(model, asked)
-    described = read_test_descriptions(asked.file, model.name)[: asked.limit]
+    described = read_test_descriptions(asked.file, asked.recipe_of(model.name))[: asked.limit]
     parts = [described[start : start + PART] for start in range(0, len(described), PART)]
     answers = (
         client.caption_many([one.vector.tolist() for one in part], model=model.name, beam_size=asked.beam)

@@ -35,7 +35,7 @@ def measure_waits(client: "Client", model: "Model", asked: Asked, waits: Sequenc
     if not model.simultaneous:
         raise Stop(f"{model.name} was not trained to write while its source comes in; see: seqserve models")
     languages = (model.source_language, model.target_language)
-    pairs = read_test_pairs(asked.file, model.name, *languages, asked.columns)[: asked.limit]
+    pairs = read_test_pairs(asked.file, asked.recipe_of(model.name), *languages, asked.columns)[: asked.limit]
     return [_measured(client, Watch(model, asked), pairs, wait) for wait in waits]
 
 

@@ -13,7 +13,7 @@ def measure(client: "Client", model: "Model", asked: Asked) -> Measured:
     from training.evaluate import of_translations, read_test_pairs, score_translations
 
     languages, watch = (model.source_language, model.target_language), Watch(model, asked)
-    pairs = read_test_pairs(asked.file, model.name, *languages, asked.columns)[: asked.limit]
+    pairs = read_test_pairs(asked.file, asked.recipe_of(model.name), *languages, asked.columns)[: asked.limit]
     texts = (pair.source for pair in pairs)
     answers = watch.all(
         client.translate_many(texts, model=model.name, beam_size=asked.beam, truncate=True), len(pairs)

@@ -17,7 +17,7 @@ def measure_tags(client: "Client", model: "Model", asked: Asked) -> Measured:
     from training.evaluate import label_tokens, of_spans, read_test_tags, score_labels, score_spans
 
     watch = Watch(model, asked)
-    examples = read_test_tags(asked.file, model.name)[: asked.limit]
+    examples = read_test_tags(asked.file, asked.recipe_of(model.name))[: asked.limit]
     texts = (example.text for example in examples)
     answers = watch.all(client.tag_many(texts, model=model.name, truncate=True), len(examples))
     found = [
@@ -40,7 +40,7 @@ def measure_summaries(client: "Client", model: "Model", asked: Asked) -> Measure
     from training.evaluate import of_means, read_test_summaries, score_deletions, score_rouge
 
     watch = Watch(model, asked)
-    examples = read_test_summaries(asked.file, model.name)[: asked.limit]
+    examples = read_test_summaries(asked.file, asked.recipe_of(model.name))[: asked.limit]
     texts = (example.source for example in examples)
     answers = watch.all(
         client.summarize_many(texts, model=model.name, truncate=True, beam_size=asked.beam), len(examples)
