@@ -84,9 +84,10 @@ def _lines(
     bundles: dict[str, Bundle],
     twins: Sequence[str],
 ) -> list[Line]:
-    there = [name for name in wanted.models or (recipe,) if name in bundles]
+    names = wanted.models or (recipe,)
+    there = [name for name in names if name in bundles]
     if not there or bench is None:
-        return [line_without_score(recipe, wanted, page.missing_text(recipe))]
+        return [line_without_score(recipe, wanted, page.missing_text(recipe, names))]
     if not bench.path(wanted.file.replace("{language}", "en")).exists():
         return [line_without_score(recipe, wanted, f"no data: DATA/{wanted.file}")]
     protocol = PROTOCOLS[wanted.protocol]

@@ -20,7 +20,7 @@ class Published(Part):
     """What somebody else reached."""
 
     score: float | str
-    """In the unit of ours; a string where there is more than one number to it."""
+    """In the unit of ours, as it is printed there; a string where there is more than one number to it."""
     system: str
     source: str
     """Who wrote it, when and where in it."""

@@ -27,9 +27,9 @@ python -m benchmarks.scores --data DATA --write docs/scores.md
 
 `DATA` is a folder with the data sets, named as the recipes name them; with names of recipes, only these are measured.
 *int8* is the bundle that is served; *fp32* the same weights in float32, measured in the same way where their training
-run was at hand (`--runs RUNS`). What stands under *beside* was scored by the same command on the same test set; what
-was
-published is quoted, with what keeps it from being a peer. `scores.json` beside this page holds the same for machines.
+run was at hand (`--runs RUNS`). What stands under *beside* was scored by the same command on the same test set;
+what was published is quoted, with what keeps it from being a peer. `scores.json` beside this page holds the same for
+machines.
 
 A line without a score has no bundle in the repository:
 
@@ -51,12 +51,9 @@ def page_of(lines: Sequence[Line]) -> str:
     return "\n".join([*parts, _measured(lines)])
 
 
-def score_text(score: float | str | None, line: Line) -> str:
+def score_text(score: float | None, line: Line) -> str:
     """With its unit and as many digits as it has."""
-    if score is None:
-        return ""
-    number = score if isinstance(score, str) else f"{score:,.{line.digits}f}"
-    return f"{number} {line.unit}".rstrip()
+    return "" if score is None else f"{score:,.{line.digits}f} {line.unit}".rstrip()
 
 
 def _table(lines: Sequence[Line]) -> str:
@@ -78,7 +75,7 @@ def _cells(line: Line) -> list[str]:
         _score(line),
         score_text(line.fp32, line),
         _joined(f"{score_text(value, line)} {name}" for name, value in line.beside.items()),
-        _joined(_published(one, line) for one in line.published) or "none known under this protocol",
+        _joined(map(_published, line.published)) or "none known under this protocol",
     ]
 
 
@@ -91,9 +88,10 @@ def _score(line: Line) -> str:
     return _joined(filter(None, (f"**{score_text(line.score, line)}**", mean, *more)))
 
 
-def _published(one: dict[str, Any], line: Line) -> str:
+def _published(one: dict[str, Any]) -> str:
+    """The figure as it was printed there."""
     differs = f"; {one['differs']}" if one.get("differs") else ""
-    return f"{score_text(one['score'], line)} {one['system']} ({one['source']}{differs})"
+    return f"{one['score']} {one['system']} ({one['source']}{differs})"
 
 
 def _joined(parts: Iterable[str]) -> str:
@@ -104,11 +102,8 @@ def _notes(lines: Sequence[Line]) -> str:
     """The signature of each score that there is; and what else has to be known."""
     told: dict[str, None] = {}
     for line in lines:
-        name = f"`{line.recipe}`, {line.data}"
-        if line.signature:
-            told[f"- {name}: `{line.signature}`"] = None
-        if line.note:
-            told[f"- {name}: {line.note}"] = None
+        if parts := [text for text in (line.note, f"`{line.signature}`" if line.signature else "") if text]:
+            told[f"- `{line.recipe}`, {line.data}: {'; '.join(parts)}"] = None
     return "\n".join(told) + "\n"
 
 
@@ -129,13 +124,11 @@ def _measured(lines: Sequence[Line]) -> str:
     return "\n".join([*head, *rows]) + "\n"
 
 
-def missing_text(recipe: str) -> str:
-    """Why there is no score, where there is no bundle."""
-    why = (
-        ""
-        if evaluations_of(recipe).ships
-        else " (its data may not be given on, nor what was learned from them)"
-    )
+def missing_text(recipe: str, names: Sequence[str]) -> str:
+    """Why there is no score, where there is none of these bundles."""
+    if recipe not in names:
+        return f"recipe only: `python -m benchmarks.scores.variants {recipe} --data DATA`"
+    why = "" if evaluations_of(recipe).ships else ", as the licence of its data asks"
     return f"recipe only{why}: `seqserve train training/recipes/{recipe}.toml`"
 
 
