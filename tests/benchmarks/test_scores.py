@@ -34,8 +34,8 @@ from training.config import RecordedData, load_recipe
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-TEXTS = ("the cat sits on the mat", "play some jazz music", "the cat sits on the mat", "I don't know")
-SIDES = ("El gato duerme.", "La casa.", "El gato duerme en la casa.", "¿Dónde está?")
+TEXTS = ("the cat sits on the mat", "play some jazz music", "the cat sleeps", "I don't know")
+SIDES = ("El gato duerme.", "La casa.", "El gato duerme.", "¿Dónde está?")
 RECIPES = [path.stem for path in Path("training/recipes").resolve().glob("*.toml")]
 
 
@@ -152,7 +152,7 @@ def test_all_targets_of_a_source_are_references(bench: Bench) -> None:
     [plain] = found(bench, "tatoeba-es-en", "evaluate", file, beam=1)
     [every] = found(bench, "tatoeba-es-en", "every target", file, beam=1)
     assert "nrefs:1|" in plain.signature
-    assert "nrefs:var" in every.signature or "nrefs:2" in every.signature
+    assert "nrefs:var|" in every.signature
     assert every.num_examples == plain.num_examples == 4
     assert every.signature.endswith("|beam:1")
 
@@ -266,13 +266,14 @@ def test_the_command_writes_the_page_and_says_what_it_could_not_measure(
     page = tmp_path / "scores.md"
     lines = measure(data, models, page, "tatoeba-es-en", "sst2", "quijote")
     assert "[4/6] sst2" in capsys.readouterr().err
-    first, greedy, news, seeds, *unmeasured = lines
-    assert first["metric"] == greedy["metric"] == "BLEU"
+    carried, begun, seeds, beam, greedy, news = lines
+    assert beam["metric"] == greedy["metric"] == "BLEU"
     assert str(news["missing"]).startswith("no data")
     assert len(seeds["bundles"]) == len(seeds["scores"]) == 2  # type: ignore[arg-type]
-    assert all("seqserve train training/recipes/quijote.toml" in str(one["missing"]) for one in unmeasured)
+    for line in (carried, begun):
+        assert "seqserve train training/recipes/quijote.toml" in str(line["missing"])
     text = page.read_text("utf-8")
-    assert f"**{first['score']:.2f}**" in text
+    assert f"**{beam['score']:.2f}**" in text
     assert "59.6 OPUS-MT es-en" in text
     again = measure(data, models, page, "sst2")
     assert again == lines, "the same scores, and the others as they were"
