@@ -1,6 +1,8 @@
 """Recipes of models that label every word: taggers, and summaries by deletion."""
 
-from typing import Literal
+from typing import Literal, Self
+
+from pydantic import model_validator
 
 from service.bundle.words import Cut
 from training.config.recipe import TextRecipe
@@ -44,8 +46,16 @@ class TaggerSection(Section):
     """On embeddings, between layers, and on the encoder's outputs."""
     token_dropout: Fraction = 0.0
     """Share of subwords shown as unknown while training."""
+    chain: bool = False
+    """Choose the labels of a text together, by what follows what (conditional random field, Lample et al. 2016)."""
     encoder: EncoderSection = EncoderSection()
     """What reads the text."""
+
+    @model_validator(mode="after")
+    def _takes_no_label_back(self) -> Self:
+        if self.chain and not self.encoder.bidirectional:
+            raise ValueError("chain: wants encoder.bidirectional: in a stream a label, once said, is not taken back")
+        return self
 
 
 class TagRecipe(TextRecipe):

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from training.config import CompressionRecipe, TaggerSection, TagRecipe
 from training.data.vocabulary import Vocabulary
 from training.modules.attention import MASKED
+from training.modules.chain import Chain
 from training.modules.encoder import Encoder, position_mask
 
 
@@ -19,10 +20,11 @@ class Logits(NamedTuple):
 
 
 class Tagger(nn.Module):
-    """Encoder, linear layer; for whole texts a linear layer of each unit's maximum.
+    """Encoder, linear layer, and where the recipe says so a chain over the labels; for whole texts a linear layer of
+    each unit's maximum.
 
     Weights: `encoder.*` as in its class; `output.weight` [labels, directions * hidden], `output.bias` [labels];
-    `text_output.*` alike, with text labels only.
+    `chain.*` as in its class; `text_output.*` as `output.*`, with text labels only.
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class Tagger(nn.Module):
         self.encoder = Encoder(section.encoder, embedding, section.dropout, section.token_dropout)
         self.dropout = nn.Dropout(section.dropout)
         self.output = nn.Linear(self.encoder.size, num_labels)
+        self.chain = Chain(num_labels) if section.chain else None
         self.text_output = nn.Linear(self.encoder.size, num_text_labels) if num_text_labels else None
 
     @classmethod

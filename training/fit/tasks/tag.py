@@ -1,6 +1,6 @@
 """Labels for words: what taggers learn, and models that leave words out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from service.bundle.deletion import kept_text
+from service.bundle.transitions import Array
 from service.bundle.words import Word, subwords_of, words_of
 from training.config import CompressionRecipe, TagRecipe
 from training.data.batches import Batch, Example, pad, plan_batches
@@ -36,7 +37,9 @@ NONE = -1
 
 
 class TagObjective(Objective[Tagger]):
-    """Summed loss of the words' labels, and of the text's where it has one; smoothed while training only."""
+    """Summed loss of the words' labels, and of the text's where it has one; smoothed while training only, and not where
+    labels are chosen together.
+    """
 
     def __init__(self, model: Tagger, smoothing: float) -> None:
         super().__init__(model)
@@ -44,7 +47,11 @@ class TagObjective(Objective[Tagger]):
 
     def forward(self, batch: Batch) -> Tensor:
         logits = self.model(batch.source, batch.lengths)
-        loss = self._loss(logits.positions.flatten(0, 1), batch.target[:, 1:].flatten())
+        target = batch.target[:, 1:]
+        if self.model.chain:
+            loss = self.model.chain.loss(*_words(logits.positions.float(), target))
+        else:
+            loss = self._loss(logits.positions.flatten(0, 1), target.flatten())
         return loss if logits.texts is None else loss + self._loss(logits.texts, batch.target[:, 0])
 
     def count(self, batch: Batch) -> int:
@@ -73,13 +80,12 @@ class WordLabels(Task[R, Tagger]):
         """Labels of the words of each dev text, and labels of the texts where there are any."""
         words: list[list[str]] = [[]] * len(self.dev)
         texts = [""] * len(self.dev)
+        best = model.chain.transitions().best if model.chain else _likeliest
         for rows in plan_batches(self.dev, DEV_TOKENS):
             batch = self.collate([self.dev[index] for index in rows]).to(device)
             logits = model(batch.source, batch.lengths)
-            best, wanted = logits.positions.argmax(-1).tolist(), batch.target[:, 1:].tolist()
-            for index, ids, targets in zip(rows, best, wanted, strict=True):
-                pairs = zip(ids, targets, strict=True)
-                words[index] = [self.vocabulary.labels[i] for i, target in pairs if target != NONE]
+            for index, scores in zip(rows, _scores(logits.positions, batch.target[:, 1:]), strict=True):
+                words[index] = [self.vocabulary.labels[number] for number in best(scores)]
             if logits.texts is not None:
                 for index, label in zip(rows, logits.texts.argmax(-1).tolist(), strict=True):
                     texts[index] = self.vocabulary.text_labels[label]
@@ -165,6 +171,27 @@ class Compression(WordLabels[CompressionRecipe]):
         words, shorter = ([word.text for word in self._cut(side)] for side in example)
         kept = kept_words(words, shorter)
         return self._example(words, [KEEP if is_kept else DROP for is_kept in kept])
+
+
+def _words(positions: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What is said at each word's last subword: [batch, words, ·], the words' labels, and how many words there are."""
+    ends = target != NONE
+    lengths = ends.sum(1)
+    order = (~ends).int().argsort(1, stable=True)[:, : int(lengths.max())]
+    scores = positions.gather(1, order[:, :, None].expand(-1, -1, positions.shape[2]))
+    return scores, target.gather(1, order), lengths
+
+
+def _scores(positions: Tensor, target: Tensor) -> Iterator[Array]:
+    """Of the words of each text: [words, labels]."""
+    scores, _, lengths = _words(positions.float(), target)
+    for row, length in zip(scores.cpu().numpy(), lengths.tolist(), strict=True):
+        yield row[:length]
+
+
+def _likeliest(scores: Array) -> list[int]:
+    found: list[int] = scores.argmax(1).tolist()
+    return found
 
 
 def _index(labels: Sequence[str], label: str) -> int:
