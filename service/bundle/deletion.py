@@ -32,11 +32,11 @@ def _gap(text: str, words: Sequence[Word], last: int, number: int) -> str:
     return "" if is_mark and not between else " "
 
 
-def kept_by(probabilities: Sequence[float], max_ratio: float | None) -> list[bool]:
-    """Whether each word is kept: the likelier half of its two labels; with `max_ratio` no more than this share of all
-    words, the likeliest (of equal ones the first), but at least one.
+def kept_by(probabilities: Sequence[float], keep_above: float, max_ratio: float | None = None) -> list[bool]:
+    """Whether each word is kept: those that are more probable than `keep_above`; with `max_ratio` no more than this
+    share of all words, the likeliest (of equal ones the first), but at least one.
     """
-    kept = [probability > 0.5 for probability in probabilities]
+    kept = [probability > keep_above for probability in probabilities]
     if max_ratio is None:
         return kept
     room = max(1, int(max_ratio * len(kept)))

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from service.bundle.words import Cut
 
-FORMAT = 2
+FORMAT = 3
 """The newest manifest format that this version reads and the one it writes."""
 
 UNITS = "units"
@@ -175,6 +175,10 @@ class Manifest(Part):
     labels: str | None = None
     text_labels: str | None = None
     """The file of the labels of whole texts, where a model of words has them, too."""
+    transitions: str | None = None
+    """The file that says which label follows which, where a text's labels are chosen together."""
+    keep_above: float = Field(0.5, gt=0, lt=1)
+    """Of a model that leaves words out: how probable it must be that a word stays."""
     words: Cut = "marks"
     """How a text is cut into words, where they have a label each."""
     generation: Generation = Generation()

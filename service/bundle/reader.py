@@ -15,6 +15,7 @@ from service.bundle.manifest import FORMAT, Lender, Manifest
 from service.bundle.rules import DELETION, FEATURES, complaints
 from service.bundle.tokenizer import Tokenizer
 from service.bundle.tokenizers import tokenizer_from_json
+from service.bundle.transitions import Transitions
 from service.errors import BundleRefused, InvalidInput
 
 MANIFEST = "manifest.json"
@@ -34,6 +35,8 @@ class Bundle:
     labels: tuple[str, ...] = ()
     text_labels: tuple[str, ...] = ()
     """Of whole texts, where `labels` are those of words."""
+    transitions: Transitions | None = None
+    """Which label follows which, where a text's labels are chosen together."""
     size_bytes: int = 0
     """Bytes on disk of all files that the manifest names, and its own."""
     manifest_hash: str = ""
@@ -51,7 +54,8 @@ class Bundle:
             if graph.taken_from is not None:
                 read_taken(path, name, graph.file, graph.taken_from)
         labels, text_labels = _labels(path, manifest), _text_labels(path, manifest)
-        bundle = cls(path, manifest, labels, text_labels, size, hashlib.sha256(text).hexdigest())
+        transitions = _transitions(path, manifest, len(labels))
+        bundle = cls(path, manifest, labels, text_labels, transitions, size, hashlib.sha256(text).hexdigest())
         if manifest.features is not None:
             _check_features(bundle)
         return bundle
@@ -164,7 +168,13 @@ def _explain(error: Any) -> str:
 
 def _obey(path: Path, manifest: Manifest) -> None:
     graphs = [graph.file for graph in manifest.graphs.values() if graph.taken_from is None]
-    texts = [manifest.tokenizer, manifest.features, manifest.labels, manifest.text_labels]
+    texts = [
+        manifest.tokenizer,
+        manifest.features,
+        manifest.labels,
+        manifest.text_labels,
+        manifest.transitions,
+    ]
     for name in [*graphs, *filter(None, texts)]:
         if name not in manifest.files:
             raise BundleRefused(f"{path / MANIFEST}: files: {name} is used but has no hash")
@@ -247,6 +257,16 @@ def _labels(path: Path, manifest: Manifest) -> tuple[str, ...]:
             f"{path / str(manifest.labels)}: wants {', '.join(DELETION)}; has {', '.join(labels)}"
         )
     return labels
+
+
+def _transitions(path: Path, manifest: Manifest, num_labels: int) -> Transitions | None:
+    name = manifest.transitions
+    if name is None:
+        return None
+    try:
+        return Transitions.from_json(_text(path, name, _verified(path, manifest, name)), num_labels)
+    except InvalidInput as error:
+        raise BundleRefused(f"{path / name}: {error}") from None
 
 
 def _text_labels(path: Path, manifest: Manifest) -> tuple[str, ...]:

@@ -72,6 +72,10 @@ def _files(manifest: Manifest) -> Iterator[str]:
         yield f"labels: task {task} has none"
     if manifest.text_labels is not None and task != "tag":
         yield f"text_labels: task {task} has none"
+    if manifest.transitions is not None and ("tag" not in manifest.graphs or manifest.streams):
+        yield "transitions: are for a graph 'tag' that does not stream: labels of a stream are not taken back"
+    if manifest.keep_above != 0.5 and (task != "summarize" or manifest.labels is None):
+        yield f"keep_above: is for models that leave words out, not for this one of task {task}"
     if task == "summarize" and ("tag" in manifest.graphs) != (manifest.labels is not None):
         yield f"labels: a graph 'tag' of task summarize wants the labels {', '.join(DELETION)}, and no other graph"
     if task in FEATURES and manifest.features is None:

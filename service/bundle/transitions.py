@@ -60,11 +60,13 @@ class Transitions:
             backward[t] = share = _shares(share)
             share = (self._ways_back * (share * given[t])[:, None]).sum(axis=0)
         both = forward * backward
-        return both / both.sum(axis=1, keepdims=True)
+        shares: Array = both / both.sum(axis=1, keepdims=True)
+        return shares
 
     @cached_property
     def _ways(self) -> Array:
-        return np.exp(self.between)
+        ways: Array = np.exp(self.between)
+        return ways
 
     @cached_property
     def _ways_back(self) -> Array:
@@ -93,8 +95,21 @@ class Transitions:
         return cls(first, between, last)
 
 
+def best_labels(scores: Array, transitions: Transitions | None) -> list[int]:
+    """The labels of words by log-probabilities [words, labels]: each word's likeliest (of equal ones the first), or the
+    best of all words together.
+    """
+    return transitions.best(scores) if transitions else [int(label) for label in scores.argmax(axis=1)]
+
+
+def label_probabilities(scores: Array, transitions: Transitions | None) -> Array:
+    """Of each label of each word, float64: [words, labels]."""
+    return transitions.probabilities(scores) if transitions else np.exp(scores.astype(np.float64))
+
+
 def _shares(weights: Array) -> Array:
-    return weights / weights.sum()
+    shares: Array = weights / weights.sum()
+    return shares
 
 
 def _row(numbers: Array) -> str:

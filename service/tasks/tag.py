@@ -54,7 +54,7 @@ class Tagger:
     def say(
         self, taken: Taken, outputs: Sequence[Arrays], reading: Reading, pending: Pending | None
     ) -> tuple[Said, Pending | None]:
-        words = tagged(taken.notes.words, taken.notes.ends, outputs, self.served.bundle.labels)
+        words = tagged(self.served.bundle, taken.notes.words, taken.notes.ends, outputs)
         return Said(labels=text_labels_of(self.served, reading), words=words), pending
 
 
@@ -96,5 +96,5 @@ def spans_in(text: str, words: Sequence[TaggedWord]) -> tuple[Span, ...]:
 
 
 def _tagging(served: Served, text: CutText, reading: Reading, outputs: Sequence[Arrays]) -> Tagging:
-    words = tagged(text.words, text.ends, outputs, served.bundle.labels)
+    words = tagged(served.bundle, text.words, text.ends, outputs)
     return Tagging(words, spans_in(text.text, words), text_labels_of(served, reading), reading.num_tokens)

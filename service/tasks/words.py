@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from service.bundle import Bundle
+from service.bundle.transitions import best_labels, label_probabilities
 from service.bundle.words import Word, WordFeeder, subwords_of
 from service.config import LimitSettings
 from service.errors import InvalidInput
@@ -62,18 +63,19 @@ class WordIntake:
 
 
 def tagged(
-    words: Sequence[Word], ends: Sequence[int], outputs: Sequence[Arrays], labels: Sequence[str]
+    bundle: Bundle, words: Sequence[Word], ends: Sequence[int], outputs: Sequence[Arrays]
 ) -> tuple[TaggedWord, ...]:
-    """Each word with its likeliest label (of equal ones the first), as the model said it at the word's last token."""
+    """Each word with its label and how probable that is."""
     if not words:
         return ()
-    at_ends = log_probs_of(outputs)[list(ends)]
-    best = at_ends.argmax(axis=1)
-    probabilities = np.exp(at_ends[np.arange(len(best)), best].astype(np.float64))
-    found = zip(words, best.tolist(), probabilities.tolist(), strict=True)
-    return tuple(TaggedWord(word.text, labels[i], p, word.start, word.end) for word, i, p in found)
+    scores = scores_of(ends, outputs)
+    best, rows = best_labels(scores, bundle.transitions), label_probabilities(scores, bundle.transitions)
+    return tuple(
+        TaggedWord(word.text, bundle.labels[label], float(row[label]), word.start, word.end)
+        for word, label, row in zip(words, best, rows, strict=True)
+    )
 
 
-def log_probs_of(outputs: Sequence[Arrays]) -> Array:
-    """What the steps over a text said of its tokens: [time, labels]."""
-    return np.concatenate([each["log_probs"] for each in outputs])
+def scores_of(ends: Sequence[int], outputs: Sequence[Arrays]) -> Array:
+    """What the steps over a text said at each word's last token: [words, labels]."""
+    return np.concatenate([each["log_probs"] for each in outputs])[list(ends)]

@@ -54,7 +54,9 @@ class TaggerSection(Section):
     @model_validator(mode="after")
     def _takes_no_label_back(self) -> Self:
         if self.chain and not self.encoder.bidirectional:
-            raise ValueError("chain: wants encoder.bidirectional: in a stream a label, once said, is not taken back")
+            raise ValueError(
+                "chain: wants encoder.bidirectional: in a stream a label, once said, is not taken back"
+            )
         return self
 
 

@@ -15,12 +15,13 @@ from training.export.arithmetic import ARITHMETICS
 from training.export.card import write_card
 from training.export.check import TOLERANCE, ExportRefused, Runner
 from training.export.dev import Dev
-from training.export.loss import measure
+from training.export.loss import answers_on, measure
 from training.export.run import Run
 from training.export.tasks import AnyExport, export_of
 from training.export.tasks.base import Facts, Graphs
 
 AnyRun = Run[Any, Any]
+TRANSITIONS = "transitions.json"
 Tell = Callable[[str], None]
 
 
@@ -58,6 +59,8 @@ def _checked_graphs(task: AnyExport, precision: str, tell: Tell, dev: Dev | None
     difference = task.check(fp32, TOLERANCE)
     tell(f"fp32 graphs equal PyTorch (mean difference {difference:.1e}); rows are exact in any batch")
     if precision == "fp32":
+        if dev is not None:
+            task.settle(answers_on(dev, "fp32", task, fp32), dev.references)
         return plain
     graphs = task.graphs(ARITHMETICS[precision]())
     runners = _runners(graphs)
@@ -113,7 +116,10 @@ def _fill(run: AnyRun, graphs: Graphs, facts: Facts, folder: Path) -> None:
     for graph, spec in graphs.values():
         if spec.taken_from is None:
             (folder / spec.file).write_bytes(graph.serialized())
-    for name, content in run.vocabulary.files().items():
+    texts = run.vocabulary.files()
+    if facts.transitions:
+        texts[TRANSITIONS] = facts.transitions.to_json()
+    for name, content in texts.items():
         (folder / name).write_text(content, "utf-8")
     files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
     manifest = _manifest(run, {name: spec for name, (_, spec) in graphs.items()}, facts, files)
@@ -142,6 +148,8 @@ def _manifest(run: AnyRun, graphs: dict[str, GraphSpec], facts: Facts, files: di
         features="features.json" if run.vocabulary.features else None,
         labels="labels.txt" if run.vocabulary.labels else None,
         text_labels="text_labels.txt" if run.vocabulary.text_labels else None,
+        transitions=TRANSITIONS if facts.transitions else None,
+        keep_above=facts.keep_above,
         words=facts.words,
         generation=Generation(
             beam_size=wanted.beam_size,

@@ -45,13 +45,15 @@ class Loss:
 def measure(export: AnyExport, dev: Dev, fp32: Runners, int8: Runners) -> Loss:
     """Run both over `dev`, with a bar where somebody looks on."""
     plain, small = (
-        _answers(name, export, runners, dev) for name, runners in (("fp32", fp32), ("int8", int8))
+        answers_on(dev, name, export, runners) for name, runners in (("fp32", fp32), ("int8", int8))
     )
+    export.settle(small, dev.references)
     fp32_score, int8_score = (export.score(answers, dev.references) for answers in (plain, small))
     return Loss(export.score_name, len(dev.inputs), fp32_score, int8_score, small)
 
 
-def _answers(name: str, export: AnyExport, runners: Runners, dev: Dev) -> list[Any]:
+def answers_on(dev: Dev, name: str, export: AnyExport, runners: Runners) -> list[Any]:
+    """What these graphs make of its inputs."""
     answers: list[Any] = [None] * len(dev.inputs)
     err = Console(stderr=True)
     cut = list(batches(map(export.row, dev.inputs)))

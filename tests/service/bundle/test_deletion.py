@@ -33,10 +33,12 @@ def test_a_text_that_keeps_all_its_words_stays_as_it_is(text: str) -> None:
     assert kept_text(text, words, [True] * len(words)) == text.strip()
 
 
-@given(probabilities, st.floats(0.01, 1))
-def test_a_ratio_keeps_the_likeliest_of_those_that_would_stay(given: list[float], ratio: float) -> None:
-    free, bound = kept_by(given, None), kept_by(given, ratio)
-    assert free == [probability > 0.5 for probability in given]
+@given(probabilities, st.floats(0.01, 1), st.floats(0.01, 0.99))
+def test_a_ratio_keeps_the_likeliest_of_those_that_would_stay(
+    given: list[float], ratio: float, keep_above: float
+) -> None:
+    free, bound = kept_by(given, keep_above), kept_by(given, keep_above, ratio)
+    assert free == [probability > keep_above for probability in given]
     assert sum(bound) <= max(1, ratio * len(given))
     assert all(is_free or not is_bound for is_free, is_bound in zip(free, bound, strict=True))
     fallen = [p for p, was, stays in zip(given, free, bound, strict=True) if was and not stays]

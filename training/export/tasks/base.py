@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Generic
 
 from service.bundle.manifest import GraphSpec, Measure, Task
+from service.bundle.transitions import Transitions
 from service.bundle.words import Cut
 from training.export.arithmetic import Arithmetic
 from training.export.check import Array, Runner
@@ -35,6 +36,10 @@ class Facts:
     target_language: str = ""
     words: Cut = "marks"
     """How a text is cut into words, where they have a label each."""
+    transitions: Transitions | None = None
+    """Which label follows which, where a text's labels are chosen together."""
+    keep_above: float = 0.5
+    """Of a model that leaves words out: how probable it must be that a word stays."""
     simultaneous: bool = False
     """Whether it was trained to write while its source comes in."""
     measure: Measure = ""
@@ -77,6 +82,9 @@ class Export(ABC, Generic[R, M]):
     @abstractmethod
     def answer(self, runners: Runners, batch: DevBatch) -> list[Any]:
         """What the graphs make of each row, in the form of dev's references."""
+
+    def settle(self, answers: Sequence[Any], references: Sequence[Any]) -> None:
+        """Choose on dev what the manifest is to say; `score` and `facts` go by it from then on."""
 
     @abstractmethod
     def score(self, answers: Sequence[Any], references: Sequence[Any]) -> float:

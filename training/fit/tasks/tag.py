@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from service.bundle.deletion import kept_text
-from service.bundle.transitions import Array
+from service.bundle.transitions import Array, best_labels
 from service.bundle.words import Word, subwords_of, words_of
 from training.config import CompressionRecipe, TagRecipe
 from training.data.batches import Batch, Example, pad, plan_batches
@@ -80,12 +80,12 @@ class WordLabels(Task[R, Tagger]):
         """Labels of the words of each dev text, and labels of the texts where there are any."""
         words: list[list[str]] = [[]] * len(self.dev)
         texts = [""] * len(self.dev)
-        best = model.chain.transitions().best if model.chain else _likeliest
+        transitions = model.chain.transitions() if model.chain else None
         for rows in plan_batches(self.dev, DEV_TOKENS):
             batch = self.collate([self.dev[index] for index in rows]).to(device)
             logits = model(batch.source, batch.lengths)
             for index, scores in zip(rows, _scores(logits.positions, batch.target[:, 1:]), strict=True):
-                words[index] = [self.vocabulary.labels[number] for number in best(scores)]
+                words[index] = [self.vocabulary.labels[best] for best in best_labels(scores, transitions)]
             if logits.texts is not None:
                 for index, label in zip(rows, logits.texts.argmax(-1).tolist(), strict=True):
                     texts[index] = self.vocabulary.text_labels[label]
@@ -177,7 +177,7 @@ def _words(positions: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """What is said at each word's last subword: [batch, words, ·], the words' labels, and how many words there are."""
     ends = target != NONE
     lengths = ends.sum(1)
-    order = (~ends).int().argsort(1, stable=True)[:, : int(lengths.max())]
+    order = (~ends).int().argsort(dim=1, stable=True)[:, : int(lengths.max())]
     scores = positions.gather(1, order[:, :, None].expand(-1, -1, positions.shape[2]))
     return scores, target.gather(1, order), lengths
 
@@ -187,11 +187,6 @@ def _scores(positions: Tensor, target: Tensor) -> Iterator[Array]:
     scores, _, lengths = _words(positions.float(), target)
     for row, length in zip(scores.cpu().numpy(), lengths.tolist(), strict=True):
         yield row[:length]
-
-
-def _likeliest(scores: Array) -> list[int]:
-    found: list[int] = scores.argmax(1).tolist()
-    return found
 
 
 def _index(labels: Sequence[str], label: str) -> int:
