@@ -94,17 +94,26 @@ def write_language_model(models: Path, name: str = "toy-text", seed: int = 0, **
 
 def write_tagger(models: Path, name: str = "toy-slots", seed: int = 0, **parts: Any) -> Path:
     """A one-way tagger that labels whole texts, too; `parts` as with `write_translator`."""
+    return write_bundle(tagger_run(name, seed, **parts), models, tell=lambda _: None)
+
+
+def tagger_run(name: str = "toy-slots", seed: int = 0, **parts: Any) -> Run[Any, Any]:
+    """The run that `write_tagger` makes a bundle of."""
     model = {"embedding": 32, "encoder": {"hidden": 24}}
     recipe = {"name": name, "task": "tag", "source": "en"}
-    run = _run(recipe, model, parts, SLOTS, seed, LABELS)
-    return write_bundle(run, models, tell=lambda _: None)
+    return _run(recipe, model, parts, SLOTS, seed, LABELS)
 
 
 def write_deleter(models: Path, name: str = "toy-shorter", seed: int = 0, **parts: Any) -> Path:
     """A one-way model that leaves words out; `parts` as with `write_translator`."""
+    return write_bundle(deleter_run(name, seed, **parts), models, tell=lambda _: None)
+
+
+def deleter_run(name: str = "toy-shorter", seed: int = 0, **parts: Any) -> Run[Any, Any]:
+    """The run that `write_deleter` makes a bundle of."""
     model = {"embedding": 32, "encoder": {"hidden": 24}}
     recipe = {"name": name, "task": "compress", "source": "en"}
-    return write_bundle(_run(recipe, model, parts, DELETION, seed), models, tell=lambda _: None)
+    return _run(recipe, model, parts, DELETION, seed)
 
 
 def write_summarizer(models: Path, name: str = "toy-headlines", seed: int = 0, **parts: Any) -> Path:

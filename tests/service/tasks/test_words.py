@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,8 +17,9 @@ from service.tasks.conversation import Conversation
 from service.tasks.said import LabelScore, TaggedWord
 from service.tasks.tag import Tagging, tag
 from service.tasks.texts import TooLong, cut_texts
-from tests.bundles import write_tagger
+from tests.bundles import SLOTS, tagger_run, write_tagger
 from tests.fakes.real_served import real_served
+from training.export.bundle import write_bundle
 
 LIMITS = LimitSettings(max_text_bytes=2000)
 WORDS = [
@@ -44,6 +46,18 @@ texts = st.lists(st.tuples(st.sampled_from(WORDS), st.sampled_from(GAPS)), min_s
 @pytest.fixture(scope="module")
 def tagger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with real_served(write_tagger(tmp_path_factory.mktemp("models"))) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def chained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Of two labels only, and each follows the other."""
+    run = tagger_run(chain=True, encoder={"hidden": 24, "bidirectional": True})
+    with torch.no_grad():
+        run.model.chain.between.copy_(torch.full((len(SLOTS), len(SLOTS)), -40.0))
+        run.model.chain.between[0, 1] = run.model.chain.between[1, 0] = 0
+    path = write_bundle(run, tmp_path_factory.mktemp("models"), tell=lambda _: None)
+    with real_served(path) as served:
         yield served
 
 
@@ -79,6 +93,23 @@ def test_any_cuts_and_any_batch_give_the_same(
             assert await in_pieces(tagger, pieces) == (alone.words, alone.labels)
 
     asyncio.run(check())
+
+
+@settings(max_examples=15)
+@given(st.lists(texts, min_size=2, max_size=4))
+def test_labels_that_are_chosen_together_are_the_same_in_any_batch(chained: Served, given: list[str]) -> None:
+    async def check() -> None:
+        assert await whole(chained, *given) == [(await whole(chained, text))[0] for text in given]
+
+    asyncio.run(check())
+
+
+async def test_labels_that_are_chosen_together_follow_what_may_follow(chained: Served) -> None:
+    (tagging,) = await whole(chained, "play jazz at 10 o'clock don't play jazz at 10 (please)")
+    labels = [word.label for word in tagging.words]
+    assert len(set(labels)) == len(labels[:2]) == 2
+    assert all(one != other for one, other in pairwise(labels))
+    assert all(0 < word.probability <= 1 for word in tagging.words)
 
 
 async def test_a_word_without_end_is_refused_and_the_session_stands_where_it_stood(tagger: Served) -> None:

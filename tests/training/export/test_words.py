@@ -2,21 +2,27 @@
 
 import hashlib
 import itertools
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from service.bundle import Bundle
+from service.bundle.words import subwords_of
 from service.errors import BundleRefused
-from tests.bundles import SLOTS, write_deleter, write_summarizer, write_tagger
-from training.config import Seq2SeqSection, TaggerSection
+from tests.bundles import SLOTS, deleter_run, tagger_run, write_deleter, write_summarizer, write_tagger
+from training.config import RecipeError, Seq2SeqSection, TaggerSection
+from training.data.readers import Compressed
 from training.export.arithmetic import ARITHMETICS
+from training.export.bundle import write_bundle
 from training.export.check import TOLERANCE, ExportRefused, Runner
 from training.export.check_seq2seq import Seq2SeqCheck
 from training.export.check_tagger import TaggerCheck
 from training.export.copying import CopyingGraphs
 from training.export.tagger import TaggerGraphs
+from training.export.tasks import export_of
 from training.models.copying import CopyingSeq2Seq
 from training.models.tagger import Tagger
 
@@ -75,11 +81,69 @@ def test_bundles_say_what_their_labels_are_of(tmp_path: Path) -> None:
     assert writer.labels == ()
 
 
+TWO_WAY = {"encoder": {"hidden": 24, "bidirectional": True}}
+
+
+def test_bundles_say_which_label_follows_which(tmp_path: Path) -> None:
+    run = tagger_run(chain=True, **TWO_WAY)
+    torch.nn.init.normal_(run.model.chain.between)
+    transitions = Bundle.read(write_bundle(run, tmp_path, tell=lambda _: None)).transitions
+    assert transitions is not None
+    assert transitions.between == pytest.approx(run.model.chain.between.detach().numpy(), rel=1e-4)
+
+
+def test_a_damaged_chain_is_refused_by_its_name(tmp_path: Path) -> None:
+    path = write_tagger(tmp_path, chain=True, **TWO_WAY)
+    replace(path, "transitions.json", '{"first": []}')
+    with pytest.raises(BundleRefused, match=r"transitions\.json: wants the numbers"):
+        Bundle.read(path)
+
+
+def test_a_model_that_streams_chooses_each_label_alone(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="not taken back"):
+        tagger_run(chain=True)
+    path = write_tagger(tmp_path, chain=True, **TWO_WAY)
+    manifest = json.loads((path / "manifest.json").read_text("utf-8"))
+    manifest |= {"streams": True, "why_not_streaming": ""}
+    (path / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    with pytest.raises(BundleRefused, match="transitions: are for a graph"):
+        Bundle.read(path)
+
+
+def test_only_a_model_that_leaves_words_out_has_a_bound_for_them(tmp_path: Path) -> None:
+    path = write_tagger(tmp_path)
+    manifest = json.loads((path / "manifest.json").read_text("utf-8")) | {"keep_above": 0.4}
+    (path / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    with pytest.raises(BundleRefused, match="keep_above: is for models that leave words out"):
+        Bundle.read(path)
+
+
+def test_the_bound_for_words_is_the_best_on_dev() -> None:
+    task = export_of(deleter_run())
+    given = [Compressed("one two three four", "one two three"), Compressed("five six", "five")]
+    keep = iter(([0.9, 0.45, 0.42, 0.3], [0.8, 0.37]))
+    answers = []
+    for each in given:
+        ends = subwords_of(task.run.vocabulary.tokenizer, task.words(each))[1]
+        answer = np.full((ends[-1] + 1, 2), np.nan)
+        answer[ends] = [[np.log(1 - p), np.log(p)] for p in next(keep)]
+        answers.append(answer)
+    assert task.score(answers, given) < 100
+    task.settle(answers, given)
+    assert task.score(answers, given) == 100
+    assert 0.37 <= task.facts(task.graphs(ARITHMETICS["fp32"]())).keep_above < 0.42
+
+
+def replace(path: Path, file: str, text: str) -> None:
+    """Another content of a bundle's file, with the hash of it."""
+    manifest = json.loads((path / "manifest.json").read_text("utf-8"))
+    manifest["files"][file] = hashlib.sha256(text.encode()).hexdigest()
+    (path / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    (path / file).write_text(text, "utf-8")
+
+
 def test_a_model_that_deletes_has_no_other_labels_than_its_two(tmp_path: Path) -> None:
     path = write_deleter(tmp_path)
-    (path / "labels.txt").write_text("keep\ndrop\n", "utf-8")
-    manifest = (path / "manifest.json").read_text("utf-8")
-    old, new = (hashlib.sha256(text.encode()).hexdigest() for text in ("drop\nkeep\n", "keep\ndrop\n"))
-    (path / "manifest.json").write_text(manifest.replace(old, new), "utf-8")
+    replace(path, "labels.txt", "keep\ndrop\n")
     with pytest.raises(BundleRefused, match="wants drop, keep"):
         Bundle.read(path)

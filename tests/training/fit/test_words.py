@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from service.bundle import Bundle
+from service.bundle.manifest import FORMAT
 from service.config import LimitSettings
 from service.tasks.decoding import DecodingOptions
 from service.tasks.delete import shorten
@@ -49,6 +50,13 @@ source = "en"
 data = { train = ["tags.jsonl"], hold_out = 5, text_label = "verb" }
 model = { embedding = 16, dropout = 0.0, encoder = { hidden = 24 } }
 """,
+    "chain": """
+name = "toy-chain"
+task = "tag"
+source = "en"
+data = { train = ["tags.jsonl"], hold_out = 5, text_label = "verb" }
+model = { embedding = 16, dropout = 0.0, chain = true, encoder = { hidden = 16, bidirectional = true } }
+""",
     "compress": """
 name = "toy-compress"
 task = "compress"
@@ -64,7 +72,7 @@ data = { format = "jsonl", train = ["short.jsonl"], hold_out = 5 }
 model = { embedding = 24, dropout = 0.0, encoder = { hidden = 24 }, decoder = { hidden = 32 } }
 """,
 }
-EPOCHS = {"tag": 12, "compress": 6, "summarize": 5}
+EPOCHS = {"tag": 12, "chain": 12, "compress": 6, "summarize": 5}
 
 
 def sentences() -> Iterator[tuple[str, str, str]]:
@@ -104,6 +112,22 @@ async def test_a_tagger_learns_cities_and_verbs(data: Path, tmp_path: Path) -> N
     assert bundle.labels == ("B-city", "I-city", "O")
     assert bundle.text_labels == tuple(sorted(VERBS))
     assert bundle.manifest.streams
+    with real_served(bundle.path) as served:
+        texts = await cut_texts(["play music in new york."], bundle, LimitSettings(), TooLong.REFUSE)
+        [tagging] = await tag(served, texts)
+    assert [(span.label, span.text) for span in tagging.spans] == [("city", "new york")]
+    assert tagging.labels[0].label == "play"
+
+
+async def test_a_tagger_learns_which_label_follows_which(data: Path, tmp_path: Path) -> None:
+    log, bundle = trained("chain", data, tmp_path)
+    assert log["f1"] > 90
+    assert bundle.manifest.format == FORMAT
+    chain = bundle.transitions
+    assert chain is not None
+    begin, inside, outside = range(3)
+    assert chain.between[begin, inside] > chain.between[outside, inside]
+    assert chain.first[outside] > chain.first[inside]
     with real_served(bundle.path) as served:
         texts = await cut_texts(["play music in new york."], bundle, LimitSettings(), TooLong.REFUSE)
         [tagging] = await tag(served, texts)
