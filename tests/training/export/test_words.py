@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from service.bundle import Bundle
-from service.bundle.words import subwords_of
+from service.bundle.words import subwords_of, words_of
 from service.errors import BundleRefused
 from tests.bundles import SLOTS, deleter_run, tagger_run, write_deleter, write_summarizer, write_tagger
 from training.config import RecipeError, Seq2SeqSection, TaggerSection
@@ -81,11 +81,11 @@ def test_bundles_say_what_their_labels_are_of(tmp_path: Path) -> None:
     assert writer.labels == ()
 
 
-TWO_WAY = {"encoder": {"hidden": 24, "bidirectional": True}}
+TWO_WAY = {"hidden": 24, "bidirectional": True}
 
 
 def test_bundles_say_which_label_follows_which(tmp_path: Path) -> None:
-    run = tagger_run(chain=True, **TWO_WAY)
+    run = tagger_run(chain=True, encoder=TWO_WAY)
     torch.nn.init.normal_(run.model.chain.between)
     transitions = Bundle.read(write_bundle(run, tmp_path, tell=lambda _: None)).transitions
     assert transitions is not None
@@ -93,7 +93,7 @@ def test_bundles_say_which_label_follows_which(tmp_path: Path) -> None:
 
 
 def test_a_damaged_chain_is_refused_by_its_name(tmp_path: Path) -> None:
-    path = write_tagger(tmp_path, chain=True, **TWO_WAY)
+    path = write_tagger(tmp_path, chain=True, encoder=TWO_WAY)
     replace(path, "transitions.json", '{"first": []}')
     with pytest.raises(BundleRefused, match=r"transitions\.json: wants the numbers"):
         Bundle.read(path)
@@ -102,7 +102,7 @@ def test_a_damaged_chain_is_refused_by_its_name(tmp_path: Path) -> None:
 def test_a_model_that_streams_chooses_each_label_alone(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="not taken back"):
         tagger_run(chain=True)
-    path = write_tagger(tmp_path, chain=True, **TWO_WAY)
+    path = write_tagger(tmp_path, chain=True, encoder=TWO_WAY)
     manifest = json.loads((path / "manifest.json").read_text("utf-8"))
     manifest |= {"streams": True, "why_not_streaming": ""}
     (path / "manifest.json").write_text(json.dumps(manifest), "utf-8")
@@ -124,7 +124,8 @@ def test_the_bound_for_words_is_the_best_on_dev() -> None:
     keep = iter(([0.9, 0.45, 0.42, 0.3], [0.8, 0.37]))
     answers = []
     for each in given:
-        ends = subwords_of(task.run.vocabulary.tokenizer, task.words(each))[1]
+        words = [word.text for word in words_of(each.text, "edges")]
+        ends = subwords_of(task.run.vocabulary.tokenizer, words)[1]
         answer = np.full((ends[-1] + 1, 2), np.nan)
         answer[ends] = [[np.log(1 - p), np.log(p)] for p in next(keep)]
         answers.append(answer)

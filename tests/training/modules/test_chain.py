@@ -61,7 +61,7 @@ def test_the_loss_is_the_same_where_a_word_scores_all_labels_higher(chain: Chain
 def test_scores_far_apart_have_a_loss_and_gradients(chain: Chain) -> None:
     scores, labels, lengths = drawn()
     loss = chain.loss(scores * 1e3, labels, lengths)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     assert torch.isfinite(loss)
     assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in chain.parameters())
 
