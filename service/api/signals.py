@@ -20,7 +20,7 @@ from service.errors import InvalidInput
 from service.registry import Served
 from service.tasks.caption import Caption, caption
 from service.tasks.predict import Prediction, predict
-from service.tasks.transcribe import Transcription, transcribe
+from service.tasks.transcribe import HeardText, Search, Transcription, transcribe
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -39,7 +39,8 @@ class SignalCalls:
         served = self._find(request.model, "transcribe")
         fields = fields_of("recordings", request.recordings, self._limits)
         recordings = [audio_from_proto(*pair) for pair in zip(request.recordings, fields, strict=True)]
-        found = await transcribe(served, recordings, fields)
+        search = Search.of(request.beam_size, request.num_hypotheses)
+        found = await transcribe(served, recordings, fields, search)
         return sequence_pb2.TranscribeResponse(
             model=model_version_to_proto(served), transcriptions=map(transcription_to_proto, found)
         )
@@ -83,7 +84,16 @@ def fields_of(name: str, items: Sequence[Any], limits: LimitSettings) -> list[st
 
 def transcription_to_proto(found: Transcription) -> sequence_pb2.Transcription:
     return sequence_pb2.Transcription(
-        text=found.text, tokens=map(heard_to_proto, found.tokens), seconds=found.seconds
+        text=found.text,
+        tokens=map(heard_to_proto, found.tokens),
+        seconds=found.seconds,
+        hypotheses=map(heard_text_to_proto, found.hypotheses),
+    )
+
+
+def heard_text_to_proto(found: HeardText) -> sequence_pb2.HeardHypothesis:
+    return sequence_pb2.HeardHypothesis(
+        text=found.text, score=found.score, tokens=map(heard_to_proto, found.tokens)
     )
 
 

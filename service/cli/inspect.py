@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from service.registry import Served
 
 DEFAULT_UNITS = "0-15"
+TELLING = "telling"
+"""Stands for the units that tell kinds of characters apart."""
 
 
 def inspect(
@@ -34,7 +36,12 @@ def inspect(
             "--look-at", "-l", metavar="NAME", help="Which gate or cell, such as encoder_f_0; again for more."
         ),
     ] = None,
-    units: Annotated[str, typer.Option(metavar="N-M,N", help="Which units of it.")] = DEFAULT_UNITS,
+    units: Annotated[
+        str,
+        typer.Option(
+            metavar="N-M,N", help="Which units of it; telling: those that forget at marks, spaces, …"
+        ),
+    ] = DEFAULT_UNITS,
     png: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw it into a picture, too.")] = None,
     json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
@@ -46,7 +53,7 @@ def inspect(
     \b
     seqserve inspect tatoeba-es-en
     seqserve inspect tatoeba-es-en "¿Dónde está la biblioteca?" --png attention.png
-    seqserve inspect shakespeare "To be, or not to be" --look-at decoder_f_0 --units 0-31
+    seqserve inspect tinyshakespeare "To be, or not to be" --look-at encoder_f_0 --units telling
     """
     from service.cli.looking.local import bundle_of
 
@@ -57,6 +64,10 @@ def inspect(
         _show(bundle, json)
         return
     matrices = _inside(bundle, " ".join(text), look_at or [], chosen)
+    if units == TELLING:
+        from service.cli.looking.telling import telling
+
+        matrices = [telling(matrix) for matrix in matrices]
     if png:
         from service.cli.looking.picture import save
 
@@ -113,7 +124,11 @@ def _draw(matrices: "list[Matrix]") -> None:
 
 
 def _units(text: str) -> list[int]:
-    """`0-3,8` → 0, 1, 2, 3, 8."""
+    """`0-3,8` → 0, 1, 2, 3, 8; all there may be, where they are chosen by what they tell."""
+    if text == TELLING:
+        from service.tasks.look import MAX_UNIT
+
+        return list(range(MAX_UNIT + 1))
     try:
         parts = [part.partition("-") for part in text.split(",")]
         return [unit for low, _, high in parts for unit in range(int(low), int(high or low) + 1)]

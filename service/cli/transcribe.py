@@ -15,6 +15,11 @@ from service.cli.stop import USAGE, Stop
 
 if TYPE_CHECKING:
     from service.client import Client, Output, Session, Transcription
+    from service.client.options import TranscribeOptions
+
+NOT_LIVE = (
+    "--beam is for whole recordings: while somebody speaks, what was heard is certain, and never taken back"
+)
 
 
 def transcribe(
@@ -24,6 +29,15 @@ def transcribe(
     live: Annotated[
         bool, typer.Option("--live", help="Hear raw samples from stdin, and write while somebody speaks.")
     ] = False,
+    beam: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Texts kept side by side. [default: the likeliest label of each step]"
+        ),
+    ] = None,
+    hypotheses: Annotated[
+        int | None, typer.Option(metavar="N", help="How many of them to show, with their log-probabilities.")
+    ] = None,
     model: Model = "",
     json: Json = False,
     address: Address = DEFAULT_ADDRESS,
@@ -40,19 +54,29 @@ def transcribe(
     """
     with connect(address, timeout) as client:
         if live:
+            if beam or hypotheses:
+                raise Stop(NOT_LIVE, USAGE)
             _live(client, model, json)
         elif files or not source.from_prompt():
-            _all(client, files or [Path("-")], model, json)
+            options: TranscribeOptions = {
+                "model": model,
+                "beam_size": beam,
+                "num_hypotheses": hypotheses,
+            }
+            _all(client, files or [Path("-")], options, json)
         else:
             raise Stop("nothing to hear: name a WAVE file, or pipe sound to --live", USAGE)
 
 
-def _all(client: "Client", files: list[Path], model: str, json: bool) -> None:
+def _all(client: "Client", files: list[Path], options: "TranscribeOptions", json: bool) -> None:
     for file in files:
         with source.naming("recordings[0].wav", str(file)):
-            found = client.transcribe(_content(file), model=model)
+            found = client.transcribe(_content(file), **options)
         if json:
             output.json_line(_as_json(file, found))
+        elif len(found.hypotheses) > 1:
+            for each in found.hypotheses:
+                output.line(f"{each.score:.3f}\t{each.text}")
         else:
             output.line(found.text if len(files) == 1 else f"{file}\t{found.text}")
 
@@ -103,4 +127,5 @@ def _as_json(file: Path, found: "Transcription") -> dict[str, object]:
         "seconds": round(found.seconds, 3),
         "tokens": [asdict(token) | {"seconds": round(token.seconds, 3)} for token in found.tokens],
         "model": str(found.model),
+        **({"hypotheses": [asdict(each) for each in found.hypotheses]} if found.hypotheses else {}),
     }

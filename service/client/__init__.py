@@ -61,7 +61,7 @@ from service.client.results import (
     Translations,
 )
 from service.client.session import Session
-from service.client.signals import Caption, Pcm, Prediction, Transcription
+from service.client.signals import Caption, HeardHypothesis, Pcm, Prediction, Transcription
 from service.client.streams import AsyncTokenStream, TokenStream
 from service.client.sync import Client
 
@@ -77,6 +77,7 @@ __all__ = [
     "ClientError",
     "DeadlineExceeded",
     "Generation",
+    "HeardHypothesis",
     "HeardToken",
     "Hypothesis",
     "InvalidRequest",

@@ -128,6 +128,11 @@ class SignalManner(TypedDict, total=False):
 class TranscribeOptions(SignalManner, total=False):
     """Everything that a transcription can be told."""
 
+    beam_size: int | None
+    """Texts kept side by side; left out: the likeliest label of each step, as in a session."""
+    num_hypotheses: int | None
+    """How many of them to return."""
+
 
 class PredictOptions(SignalManner, total=False):
     """Everything that a prediction can be told."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from seqserve.v1 import input_pb2, model_pb2, sequence_pb2, session_pb2
+from seqserve.v1 import decoding_pb2, input_pb2, model_pb2, sequence_pb2, session_pb2
 from service.client import replies, requests
 from service.client.errors import Details, InvalidRequest
 from service.client.options import CaptionOptions, PredictOptions, TranscribeOptions
@@ -43,6 +43,16 @@ Recording = str | os.PathLike[str] | bytes | Pcm
 
 
 @dataclass(frozen=True, slots=True)
+class HeardHypothesis:
+    """A text that may have been said."""
+
+    text: str
+    score: float
+    """Its log-probability; natural."""
+    tokens: tuple[HeardToken, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Transcription:
     """What is said in one recording."""
 
@@ -51,6 +61,8 @@ class Transcription:
     seconds: float
     """Length of the recording."""
     model: ModelVersion
+    hypotheses: tuple[HeardHypothesis, ...] = ()
+    """With a beam: the likeliest texts, best first."""
 
     def __str__(self) -> str:
         return self.text
@@ -106,9 +118,12 @@ def end_of_input() -> session_pb2.SessionRequest:
 def transcribe(
     recordings: Sequence[Recording], options: TranscribeOptions, max_items: int
 ) -> Iterator[sequence_pb2.TranscribeRequest]:
-    model = _selector(options)
+    model, beam = _selector(options), options.get("beam_size") or 0
+    num_hypotheses = options.get("num_hypotheses") or 0
     for part in _cut(map(audio, recordings), max_items):
-        yield sequence_pb2.TranscribeRequest(model=model, recordings=part)
+        yield sequence_pb2.TranscribeRequest(
+            model=model, recordings=part, beam_size=beam, num_hypotheses=num_hypotheses
+        )
 
 
 def predict(
@@ -130,9 +145,17 @@ def caption(
 def transcriptions(answer: sequence_pb2.TranscribeResponse) -> list[Transcription]:
     model = replies.model_version(answer.model)
     return [
-        Transcription(one.text, tuple(map(replies.heard_token, one.tokens)), one.seconds, model)
+        Transcription(one.text, _heard(one.tokens), one.seconds, model, _hypotheses(one.hypotheses))
         for one in answer.transcriptions
     ]
+
+
+def _heard(tokens: Iterable[decoding_pb2.HeardToken]) -> tuple[HeardToken, ...]:
+    return tuple(map(replies.heard_token, tokens))
+
+
+def _hypotheses(found: Iterable[sequence_pb2.HeardHypothesis]) -> tuple[HeardHypothesis, ...]:
+    return tuple(HeardHypothesis(one.text, one.score, _heard(one.tokens)) for one in found)
 
 
 def predictions(answer: sequence_pb2.PredictResponse) -> list[Prediction]:

@@ -3,6 +3,9 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
 
 from service.bundle.best_path import BLANK, Heard, best_path
 from service.bundle.sound import heard_after
@@ -12,6 +15,8 @@ from service.registry import Served
 from service.sessions import NOTHING_READ, Reading
 from service.sessions.session import Pending
 from service.step import Arrays
+from service.tasks.decoding.options import MAX_BEAM_SIZE
+from service.tasks.decoding.prefix_beam import Spoken, prefix_beam
 from service.tasks.intake import Sound, Taken
 from service.tasks.jobs import run_all
 from service.tasks.reader import Reader
@@ -27,6 +32,42 @@ class Transcription:
     tokens: tuple[HeardToken, ...]
     seconds: float
     """Length of the recording."""
+    hypotheses: tuple["HeardText", ...] = ()
+    """Of a search, best first."""
+
+
+class HeardText(NamedTuple):
+    """A text that may have been said."""
+
+    text: str
+    tokens: tuple[HeardToken, ...]
+    score: float
+    """Its log-probability."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """How many texts are kept side by side, and how many of them told; the default takes the best path."""
+
+    beam_size: int = 1
+    num_hypotheses: int = 1
+
+    @classmethod
+    def of(cls, beam_size: int, num_hypotheses: int) -> "Search":
+        """0 is what was not asked for; InvalidInput names the field and what it may be."""
+        if not 0 <= beam_size <= MAX_BEAM_SIZE:
+            raise InvalidInput(
+                f"beam_size must be 1 to {MAX_BEAM_SIZE} (0: 1), not {beam_size}", field="beam_size"
+            )
+        if not 0 <= num_hypotheses <= max(beam_size, 1):
+            raise InvalidInput(
+                f"num_hypotheses must be 1 to {max(beam_size, 1)} (beam_size), not {num_hypotheses}",
+                field="num_hypotheses",
+            )
+        return cls(max(beam_size, 1), max(num_hypotheses, 1))
+
+
+BEST_PATH = Search()
 
 
 class Transcriber:
@@ -77,7 +118,7 @@ class Ear:
 
 
 async def transcribe(
-    served: Served, recordings: Sequence[Sound], fields: Sequence[str]
+    served: Served, recordings: Sequence[Sound], fields: Sequence[str], search: Search = BEST_PATH
 ) -> list[Transcription]:
     """In the order of the recordings; all or none. `fields` name them in what is refused."""
     sound = served.bundle.sound
@@ -88,10 +129,31 @@ async def transcribe(
         await asyncio.sleep(0)  # many recordings leave the loop to others
     reader = _reader(served)
     read = await run_all(served.scheduler, [reader.read(each, NOTHING_READ) for each in units])
-    return [
-        _transcription(served, outputs, len(recording.samples) / sound.sample_rate)
-        for (_, outputs), recording in zip(read, recordings, strict=True)
-    ]
+    found = []
+    for (_, outputs), recording in zip(read, recordings, strict=True):
+        seconds = len(recording.samples) / sound.sample_rate
+        if search.beam_size > 1:
+            found.append(await asyncio.to_thread(_searched, served, outputs, seconds, search))
+        else:
+            found.append(_transcription(served, outputs, seconds))
+    return found
+
+
+def _searched(served: Served, outputs: Sequence[Arrays], seconds: float, search: Search) -> Transcription:
+    """Takes a moment: milliseconds for each second of sound."""
+    log_probs = np.concatenate([each["log_probs"] for each in outputs])
+    spoken = prefix_beam(log_probs, search.beam_size)[: search.num_hypotheses]
+    texts = tuple(_text(served, each) for each in spoken)
+    return Transcription(texts[0].text, texts[0].tokens, seconds, texts)
+
+
+def _text(served: Served, spoken: Spoken) -> HeardText:
+    sound, stream = served.bundle.sound, served.bundle.tokenizer.text_stream(False)
+    tokens = tuple(
+        HeardToken(each.token, stream.push(each.token), heard_after(sound, each.step))
+        for each in spoken.heard
+    )
+    return HeardText("".join(token.piece for token in tokens), tokens, spoken.log_prob)
 
 
 def _transcription(served: Served, outputs: Sequence[Arrays], seconds: float) -> Transcription:

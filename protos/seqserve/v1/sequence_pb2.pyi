@@ -778,6 +778,14 @@ class TranscribeRequest(_message.Message):
 
     MODEL_FIELD_NUMBER: _builtins.int
     RECORDINGS_FIELD_NUMBER: _builtins.int
+    BEAM_SIZE_FIELD_NUMBER: _builtins.int
+    NUM_HYPOTHESES_FIELD_NUMBER: _builtins.int
+    beam_size: _builtins.int
+    """Up to 16: texts kept side by side, each with the sum of all ways of saying it (prefix beam search). 0 or 1: the
+    likeliest label of each step, which is what sessions hear.
+    """
+    num_hypotheses: _builtins.int
+    """With a beam: how many of them to return. 0: one."""
     @_builtins.property
     def model(self) -> _model_pb2.ModelSelector: ...
     @_builtins.property
@@ -789,10 +797,12 @@ class TranscribeRequest(_message.Message):
         *,
         model: _model_pb2.ModelSelector | None = ...,
         recordings: _abc.Iterable[_input_pb2.Audio] | None = ...,
+        beam_size: _builtins.int = ...,
+        num_hypotheses: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "recordings", b"recordings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["beam_size", b"beam_size", "model", b"model", "num_hypotheses", b"num_hypotheses", "recordings", b"recordings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -831,25 +841,60 @@ class Transcription(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     TOKENS_FIELD_NUMBER: _builtins.int
     SECONDS_FIELD_NUMBER: _builtins.int
+    HYPOTHESES_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     seconds: _builtins.float
     """Length of the recording."""
     @_builtins.property
     def tokens(self) -> _containers.RepeatedCompositeFieldContainer[_decoding_pb2.HeardToken]: ...
+    @_builtins.property
+    def hypotheses(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeardHypothesis]:
+        """With a beam: the likeliest texts, best first; the first is what stands above."""
+
     def __init__(
         self,
         *,
         text: _builtins.str = ...,
         tokens: _abc.Iterable[_decoding_pb2.HeardToken] | None = ...,
         seconds: _builtins.float = ...,
+        hypotheses: _abc.Iterable[Global___HeardHypothesis] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["seconds", b"seconds", "text", b"text", "tokens", b"tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hypotheses", b"hypotheses", "seconds", b"seconds", "text", b"text", "tokens", b"tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Transcription: _TypeAlias = Transcription  # noqa: Y015
+
+@_typing.final
+class HeardHypothesis(_message.Message):
+    """A text that may have been said."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    score: _builtins.float
+    """Natural log-probability of the text, in all ways of saying it that stayed in the beam."""
+    @_builtins.property
+    def tokens(self) -> _containers.RepeatedCompositeFieldContainer[_decoding_pb2.HeardToken]: ...
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        score: _builtins.float = ...,
+        tokens: _abc.Iterable[_decoding_pb2.HeardToken] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["score", b"score", "text", b"text", "tokens", b"tokens"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HeardHypothesis: _TypeAlias = HeardHypothesis  # noqa: Y015
 
 @_typing.final
 class PredictRequest(_message.Message):

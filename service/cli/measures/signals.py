@@ -27,13 +27,13 @@ def transcripts(client: "Client", model: "Model", asked: Asked) -> Measured:
     def answers() -> "Iterator[Transcription]":
         for one in said:
             pcm = Pcm(one.samples.astype("<i2").tobytes(), model.sample_rate)
-            yield client.transcribe(pcm, model=model.name)
+            yield client.transcribe(pcm, model=model.name, beam_size=asked.beam)
 
     found = watch.all(answers(), len(said))
     texts, wanted = [one.text for one in found], [one.text for one in said]
     exact = 100 * sum(a == b for a, b in zip(texts, wanted, strict=True)) / len(said)
     more = {"whole texts right, %": exact, "seconds of sound": sum(one.seconds for one in found)}
-    rest: Any = {"examples": "recordings", "more": more}
+    rest: Any = {"examples": "recordings", "more": more, "beam_size": asked.beam}
     num_tokens = sum(len(one.tokens) for one in found)
     report = watch.report("WER", word_error_rate(texts, wanted), len(said), num_tokens, WORDS, **rest)
     return Measured(report, texts, of_words(texts, wanted))

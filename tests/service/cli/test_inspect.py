@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bundles import write_classifier, write_translator
+from tests.bundles import write_classifier, write_language_model, write_translator
 from tests.service.cli.conftest import Seqserve
 
 TRACED = {"traces": True}
@@ -15,6 +15,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_classifier(folder, "intents", export=TRACED)
     write_classifier(folder, "plain")
     write_translator(folder, "translator", export=TRACED)
+    write_language_model(folder, "verse", export=TRACED)
     return folder
 
 
@@ -73,6 +74,24 @@ def test_what_to_look_at_can_be_named(inspect: Seqserve) -> None:
     assert all(0 <= value <= 1 for value in matrix["values"][0])
 
 
+def test_units_that_tell_kinds_of_characters_are_chosen(inspect: Seqserve) -> None:
+    asked = ("inspect", "verse", "The cat", "--look-at", "encoder_f_0", "--json", "--units")
+    [chosen] = json.loads(inspect(*asked, "telling").out)["matrices"]
+    [every] = json.loads(inspect(*asked, "0-63").out)["matrices"]
+    assert len(every["rows"]) == 32
+    assert chosen["title"] == "encoder_f_0: forget gate of the 6 units that tell most"
+    falls = {
+        row: (sum(values) - values[3]) / 6 - values[3]
+        for row, values in zip(every["rows"], every["values"], strict=True)
+    }
+    assert chosen["rows"][:3] == sorted(falls, key=lambda row: -falls[row])[:3], "of the space"
+    assert len(set(chosen["rows"])) == 6
+    assert all(
+        every["values"][int(row)] == values
+        for row, values in zip(chosen["rows"], chosen["values"], strict=True)
+    )
+
+
 def test_a_picture_is_drawn(inspect: Seqserve, tmp_path: Path) -> None:
     picture = tmp_path / "gates.png"
     assert inspect("inspect", "intents", "play $ome jazz", "--png", str(picture)).code == 0
@@ -82,7 +101,7 @@ def test_a_picture_is_drawn(inspect: Seqserve, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("nobody",), "there are: intents/1, plain/1, translator/1"),
+        (("nobody",), "there are: intents/1, plain/1, translator/1, verse/1"),
         (("plain", "play"), "export it again with export.traces = true"),
         (("intents", "play", "--look-at", "encoder_q_0"), "it has encoder_i_0, encoder_f_0"),
         (("intents", "play", "--units", "a-b"), "numbers and ranges such as 0-15,40"),

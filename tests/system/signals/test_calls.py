@@ -31,6 +31,27 @@ def test_files_bytes_and_samples_are_heard_alike(hears: Client, recording: Path,
     assert list(found[0].tokens) == sorted(found[0].tokens, key=lambda token: token.seconds)
 
 
+def test_a_beam_tells_the_likeliest_texts_the_same_alone_and_in_company(
+    hears: Client, recording: Path, seqserve: Seqserve
+) -> None:
+    asked: Any = {"model": "toy-digits", "beam_size": 8, "num_hypotheses": 3}
+    alone = hears.transcribe(recording, **asked)
+    assert alone.text == alone.hypotheses[0].text == "zero two one"
+    assert len({one.text for one in alone.hypotheses}) == 3
+    scores = [one.score for one in alone.hypotheses]
+    assert 0 > scores[0] > scores[1] > scores[2]
+    assert alone.tokens == alone.hypotheses[0].tokens
+    assert hears.transcribe([recording] * 9, **asked) == [alone] * 9
+    rows = [
+        line.split("\t")
+        for line in seqserve("transcribe", "--beam", "8", "--hypotheses", "3", recording).out.splitlines()
+    ]
+    assert rows == [[f"{one.score:.3f}", one.text] for one in alone.hypotheses]
+    assert hears.transcribe(recording).hypotheses == ()
+    refused = seqserve("transcribe", "--live", "--beam", "4", stdin=b"")
+    assert (refused.code, "never taken back" in refused.err) == (2, True)
+
+
 def test_a_long_list_is_sent_in_several_requests(hears: Client, spoken: Any) -> None:
     recordings = [Pcm(samples_of(spoken[: 2000 + number])) for number in range(70)]
     found = hears.transcribe(recordings)
@@ -99,6 +120,8 @@ def test_what_cannot_be_heard_or_read_is_refused_with_what_was_expected(hears: C
         (lambda: hears.transcribe(Pcm(b"1234", 16_000)), "16,000 samples a second; this model hears 8,000"),
         (lambda: hears.transcribe(Pcm(bytes(400_000))), r"hears at most 20 seconds at once"),
         (lambda: hears.transcribe([Pcm(bytes(5000)), Pcm(b"1")]), r"recordings\[1\]"),
+        (lambda: hears.transcribe(Pcm(bytes(5000)), beam_size=17), "beam_size must be 1 to 16"),
+        (lambda: hears.transcribe(Pcm(bytes(5000)), num_hypotheses=2), r"must be 1 to 1 \(beam_size\)"),
         (lambda: hears.transcribe("nowhere.wav"), "nowhere.wav cannot be read"),
         (lambda: hears.predict([[1.0, 2.0]], model="toy-waves"), "readings of 2 numbers; expected 1: level"),
         (lambda: hears.predict([], model="toy-waves"), r"series\[0\]"),
