@@ -10,7 +10,7 @@ DEV_READY := $(VENV)/.ready-to-develop
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test test-docker check check-format check-lint check-types check-layers check-protos check-docs check-locks format protos docs audit sbom lock dev clean
+.PHONY: help serve test test-docker fuzz check check-format check-lint check-types check-layers check-protos check-docs check-locks format protos docs audit sbom lock dev clean
 
 help: ## List these commands
 	@echo "seqserve: make <command>"
@@ -28,6 +28,9 @@ test: $(DEV_READY) ## Install everything and run the tests
 
 test-docker: $(DEV_READY) ## Build the image and test it, and deploy/compose.yaml, with a Docker engine
 	$(BIN)/python -m pytest --docker tests/docker $(ARGS)
+
+fuzz: $(DEV_READY) ## Fuzz every reader and every call, coverage guided, for a while each: ARGS='--seconds 300 recordings'
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 check: check-format check-lint check-types check-layers check-protos check-docs check-locks ## Run every check: format, lint, types, layers, protos, docs, locks
 
@@ -86,7 +89,7 @@ $(SERVE_READY): pyproject.toml
 
 $(DEV_READY): pyproject.toml
 	@$(make-venv)
-	$(BIN)/python -m pip install --quiet --editable '.[train,redis,otel,pictures,datasets,bench,dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[train,redis,otel,pictures,datasets,bench,dev,fuzz]'
 	@touch $(SERVE_READY) $@
 
 # An environment that an interrupt left without pip is made again.

@@ -138,7 +138,7 @@ def test_make_installs_once(tmp_path: Path) -> None:
     (tmp_path / ".ready-to-serve").touch()
     assert "pip install" not in make("--dry-run", "serve", f"VENV={tmp_path}").stdout
     assert (
-        "[train,redis,otel,pictures,datasets,bench,dev]"
+        "[train,redis,otel,pictures,datasets,bench,dev,fuzz]"
         in make("--dry-run", "test", f"VENV={tmp_path}").stdout
     )
 

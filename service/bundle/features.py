@@ -7,9 +7,15 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from service.bundle.manifest import Part
 from service.errors import InvalidInput
 
-Numbers = tuple[float, ...]
-Positives = tuple[Annotated[float, Field(gt=0)], ...]
-Count = Annotated[int, Field(ge=1)]
+LARGEST, LEAST = 1e30, 1e-30
+"""Of numbers that single precision can still divide by one another."""
+Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
+Numbers = tuple[Number, ...]
+Positives = tuple[Annotated[float, Field(ge=LEAST, le=LARGEST)], ...]
+Rate = Annotated[int, Field(ge=1, le=1_000_000)]
+Samples = Annotated[int, Field(ge=1, le=65_536)]
+Count = Annotated[int, Field(ge=1, le=1024)]
+"""Sound of more than this is none; and what a file says must not decide how much memory reading it takes."""
 
 
 class ReadingsSpec(Part):
@@ -45,13 +51,13 @@ class SoundSpec(Part):
     """Sound as log-mel energies (see `service.bundle.sound`); lengths in samples."""
 
     kind: Literal["sound"] = "sound"
-    sample_rate: Count
-    frame_length: Count
-    frame_step: Count
+    sample_rate: Rate
+    frame_length: Samples
+    frame_step: Samples
     mel_bands: Count
     stack: Count = 1
     """Frames that the model reads as one."""
-    tail: Annotated[int, Field(ge=0)] = 0
+    tail: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     """Silence added to the end of the input, so that a one-way model gets to say what it heard last."""
     mean: Numbers
     """Of each band over the training data."""

@@ -15,6 +15,9 @@ SPACE = "▁"
 WHITESPACE = "\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000" + SPACE
 """What separates words, as the inside of a regular expression's brackets."""
 
+UNUSUAL = "a \U0010ffff\u2581\u0301<unk>"
+"""A text that only a tokenizer with an unknown token can read."""
+
 _LAST_GAP = re.compile(f"[{WHITESPACE}](?=[^{WHITESPACE}]*$)")
 
 
@@ -33,6 +36,12 @@ class Subwords(Tokenizer):
             pipeline = Pipeline.from_str(text)
         except Exception as error:  # the library raises nothing narrower
             raise InvalidInput(f"not a tokenizer: {error}") from error
+        try:
+            pipeline.encode(UNUSUAL, add_special_tokens=False)
+        except Exception as error:
+            raise InvalidInput(f"a tokenizer needs a token for what it does not know: {error}") from error
+        if set(pipeline.get_vocab().values()) != set(range(pipeline.get_vocab_size())):
+            raise InvalidInput("a tokenizer's tokens are numbered from 0 on, each once")
         specials = tuple(pipeline.id_to_token(token) for token in range(len(SPECIALS)))
         if specials != SPECIALS:
             raise InvalidInput(f"a tokenizer's first subwords must be {SPECIALS}, not {specials}")
@@ -46,14 +55,14 @@ class Subwords(Tokenizer):
         return str(json.dumps(json.loads(self._pipeline.to_str()), ensure_ascii=False, indent=1)) + "\n"
 
     def encode(self, text: str) -> list[int]:
-        return list(self._pipeline.encode(valid(text), add_special_tokens=False).ids)
+        return list(self._pipeline.encode(_spaced(text), add_special_tokens=False).ids)
 
     def encode_batch(self, texts: list[str]) -> list[list[int]]:
-        found = self._pipeline.encode_batch([valid(text) for text in texts], add_special_tokens=False)
+        found = self._pipeline.encode_batch([_spaced(text) for text in texts], add_special_tokens=False)
         return [list(encoding.ids) for encoding in found]
 
     def spans(self, text: str) -> list[Span]:
-        encoding = self._pipeline.encode(valid(text), add_special_tokens=False)
+        encoding = self._pipeline.encode(_spaced(text), add_special_tokens=False)
         return [
             Span(start, end, -1 if word is None else word)
             for (start, end), word in zip(encoding.offsets, encoding.word_ids, strict=True)
@@ -94,6 +103,11 @@ class SubwordFeeder:
 
     def state(self) -> dict[str, Any]:
         return {"pending": self._pending}
+
+
+def _spaced(text: str) -> str:
+    """White space as all pipelines know it: `SPACE` separates words whoever wrote it, and some take it for a letter."""
+    return valid(text).replace(SPACE, " ")
 
 
 def _text_of(pipeline: Pipeline, token: int) -> str:

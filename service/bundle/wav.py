@@ -24,7 +24,7 @@ def read_wav(data: bytes) -> Recording:
         with wave.open(io.BytesIO(data)) as file:
             width, channels, rate = file.getsampwidth(), file.getnchannels(), file.getframerate()
             frames = file.readframes(file.getnframes())
-    except (wave.Error, EOFError) as error:
+    except (wave.Error, EOFError, RuntimeError) as error:  # the last one: a part that ends within another
         raise InvalidInput(f"not a WAVE file of 16-bit PCM: {str(error) or 'it ends too early'}") from None
     if width != 2 or channels < 1:
         raise InvalidInput(

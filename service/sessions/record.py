@@ -72,7 +72,7 @@ def from_snapshot(
     )
     try:
         return _session_from(snapshot, served, settings)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
         raise SnapshotRefused(f"the snapshot's facts are not well formed: {error!r}") from None
 
 

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from service.config import SessionSettings
-from service.errors import InvalidInput, SeqserveError, TicketOutdated
+from service.errors import InvalidInput, SeqserveError, SnapshotRefused, TicketOutdated
 from service.sessions.record import to_snapshot
 from service.sessions.seal import Keyring
 from service.sessions.session import Session
@@ -52,7 +52,9 @@ class Tickets:
 
     def check_newest(self, snapshot: Snapshot, next_turn: int) -> None:
         """TicketOutdated when the session has gone on since, to where `next_turn` comes next."""
-        then = int(snapshot.facts["next_turn"])
+        then = snapshot.facts.get("next_turn")
+        if not isinstance(then, int):
+            raise SnapshotRefused("the ticket does not say of which turn it is")
         if next_turn > then:
             raise TicketOutdated(
                 f"the session has gone on: the ticket is of turn {then}, the next one is {next_turn}"

@@ -1,0 +1,30 @@
+"""The corpus: inputs that reach what others do not, kept in the repository; and every finding, under a name that tells.
+
+tests/fuzz/corpus/TARGET/<hash>           written by the runner
+tests/fuzz/corpus/TARGET/found-<what>     written by hand when a finding was mended; never left out
+"""
+
+from pathlib import Path
+
+from tests.fuzz.target import Target
+
+FOLDER = Path(__file__).parent / "corpus"
+FOUND = "found-"
+
+
+def kept(name: str) -> list[Path]:
+    """The files of a target."""
+    return sorted(path for path in (FOLDER / name).glob("*") if path.is_file())
+
+
+def write_seeds(target: Target, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, seed in enumerate(target.seeds()):
+        (folder / f"seed-{number}").write_bytes(seed)
+
+
+def write_words(target: Target, path: Path) -> Path:
+    """A dictionary of libFuzzer."""
+    quoted = ("".join(f"\\x{byte:02x}" for byte in word) for word in target.words)
+    path.write_text("".join(f'"{each}"\n' for each in quoted))
+    return path
