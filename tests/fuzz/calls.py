@@ -116,7 +116,7 @@ def session_of(name: str) -> bytes:
         "waves": '"features": {"dim": 2, "values": [1, 2, 3, 4]}',
         "calm": '"features": {"dim": 2, "values": [1, 2]}',
         "shapes": '"features": {"dim": 3, "values": [1, 2, 3]}',
-        "sum": '"tensors": {"tensors": [{"name": "numbers", "shape": [1, 1], "ints": [3]}]}',
+        "sum": '"tensors": {"tensors": [{"name": "numbers", "shape": [1], "ints": [3]}]}',
     }
     given = inputs.get(name, '"text": "the cat sits on"')
     lines = (
@@ -124,14 +124,14 @@ def session_of(name: str) -> bytes:
         f'{{"turn": 0, "feed": {{{given}}}}}',
         '{"fork": {}}',
         '{"snapshot": {"asTicket": true}}',
-        f'{{"turn": 1, "feed": {{{given}, "endOfInput": true}}}}',
+        '{"turn": 1, "feed": {"endOfInput": true}}',
         '{"turn": 2, "generate": {"options": {"maxLength": 5}}}',
         '{"turn": 3, "rewind": {"afterTurn": 0}}',
         '{"keepAlive": {}}',
     )
     session = "call /seqserve.v1.SequenceService/Session\n"
     again = (
-        f'{session}{{"resume": {{"sessionId": "{SESSION}"}}}}\n{lines[1]}\n{lines[5]}\n{{"close": {{}}}}\n'
+        f'{session}{{"resume": {{"sessionId": "{SESSION}"}}}}\n{lines[1]}\n{{"generate": {{}}}}\n{{"close": {{}}}}\n'
     )
     return f"{session}{chr(10).join(lines)}\n{again}".encode()
 
