@@ -129,11 +129,9 @@ def session_of(name: str) -> bytes:
         '{"turn": 3, "rewind": {"afterTurn": 0}}',
         '{"keepAlive": {}}',
     )
-    session = "call /seqserve.v1.SequenceService/Session\n"
-    again = (
-        f'{session}{{"resume": {{"sessionId": "{SESSION}"}}}}\n{lines[1]}\n{{"generate": {{}}}}\n{{"close": {{}}}}\n'
-    )
-    return f"{session}{chr(10).join(lines)}\n{again}".encode()
+    session = "call /seqserve.v1.SequenceService/Session"
+    again = (f'{{"resume": {{"sessionId": "{SESSION}"}}}}', lines[1], '{"generate": {}}', '{"close": {}}')
+    return "".join(f"{line}\n" for line in (session, *lines, session, *again)).encode()
 
 
 TARGET = Target("calls", play, seeds, max_bytes=16_384, mutate=mutate, memory_bytes=8 << 30)
