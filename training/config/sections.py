@@ -190,6 +190,8 @@ class ExportSection(Section):
     """Longest text of a request, in tokens."""
     description: str = ""
     """For the card: a sentence or two about the model."""
+    use: str = ""
+    """For the card: what it is meant for, and what not."""
     data: str = ""
     """For the card: what it was trained on, and the licence of that."""
     scores: str = ""

@@ -7,6 +7,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from training.export.card import write_card
 from training.export.check import TOLERANCE, ExportRefused, Runner
 from training.export.dev import Dev
 from training.export.loss import answers_on, measure
+from training.export.mistakes import mistakes_on
 from training.export.run import Run
 from training.export.tasks import AnyExport, export_of
 from training.export.tasks.base import Facts, Graphs
@@ -44,16 +46,18 @@ def write_bundle(run: AnyRun, models: Path, tell: Tell = print, dev: Dev | None 
     if place.exists():
         raise ExportRefused(f"{place} is there already; give the recipe another export.version, or remove it")
     task = export_of(run)
-    graphs = _checked_graphs(task, wanted.precision, tell, dev)
-    facts = task.facts(graphs)
+    graphs, on_dev = _checked_graphs(task, wanted.precision, tell, dev)
+    facts = replace(task.facts(graphs), on_dev=on_dev)
     _write(run, _with_taken(graphs, facts, models), facts, place)
     size = sum(file.stat().st_size for file in place.iterdir())
     tell(f"{place}: {run.num_parameters / 1e6:.1f} M parameters, {size / 1e6:.1f} MB")
     return place
 
 
-def _checked_graphs(task: AnyExport, precision: str, tell: Tell, dev: Dev | None) -> Graphs:
-    """The graphs in the wanted precision; those in float32 are checked against PyTorch first, whatever is wanted."""
+def _checked_graphs(task: AnyExport, precision: str, tell: Tell, dev: Dev | None) -> tuple[Graphs, str]:
+    """The graphs in the wanted precision, and what the card says of dev; those in float32 are checked against PyTorch
+    first, whatever is wanted.
+    """
     plain = task.graphs(ARITHMETICS["fp32"]())
     fp32 = _runners(plain)
     difference = task.check(fp32, TOLERANCE)
@@ -61,18 +65,18 @@ def _checked_graphs(task: AnyExport, precision: str, tell: Tell, dev: Dev | None
     if precision == "fp32":
         if dev is not None:
             task.settle(answers_on(dev, "fp32", task, fp32), dev.references)
-        return plain
+        return plain, ""
     graphs = task.graphs(ARITHMETICS[precision]())
     runners = _runners(graphs)
     difference = task.check(runners, None)
     tell(f"{precision} graphs: mean difference from PyTorch {difference:.1e}; rows are exact in any batch")
     if dev is None:
         tell("what that loses on dev was not measured: no --data was given")
-    else:
-        loss = measure(task, dev, fp32, runners)
-        tell(str(loss))
-        loss.require_at_most(task.run.recipe.export.max_loss)
-    return graphs
+        return graphs, ""
+    loss = measure(task, dev, fp32, runners)
+    tell(str(loss))
+    loss.require_at_most(task.run.recipe.export.max_loss)
+    return graphs, f"{loss}.\n\n{mistakes_on(dev, loss.answers)}".rstrip()
 
 
 def _with_taken(graphs: Graphs, facts: Facts, models: Path) -> Graphs:

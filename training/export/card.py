@@ -17,6 +17,10 @@ CARD = """# {name}, version {version}
 | input in pieces (streams) | {streams} |
 | recipe | `training/recipes/{name}.toml` |
 
+## What it is for
+
+{use}
+
 ## Data and licence
 
 {data}
@@ -28,6 +32,12 @@ CARD = """# {name}, version {version}
 They were measured through a running server with
 
     {command}
+
+and stand beside those of others in `docs/scores.md`, which `python -m benchmarks.scores` writes.
+
+## On dev
+
+{on_dev}
 
 ## Where it fails
 
@@ -46,9 +56,11 @@ def write_card(path: Path, recipe: Recipe, manifest: Manifest, facts: Facts) -> 
         parameters=manifest.num_parameters / 1e6,
         precision=manifest.precision,
         streams="yes" if manifest.streams else f"no: {manifest.why_not_streaming}",
+        use=wanted.use or "Not described yet.",
         data=wanted.data or "Not stated in the recipe.",
         scores=wanted.scores or "Not measured yet.",
         command=_command(recipe.name, facts),
+        on_dev=facts.on_dev or "Not measured: the bundle was exported without `--data`.",
         limits=wanted.failures or "Not described yet.",
     )
     path.write_text(text, "utf-8")

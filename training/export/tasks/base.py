@@ -48,6 +48,8 @@ class Facts:
     """Graphs that are another bundle's → its name and version."""
     evaluate_options: str = ""
     """Of `seqserve evaluate`, for the command on the card."""
+    on_dev: str = ""
+    """For the card: what eight bits lose on dev, and what is wrong there."""
 
 
 class Export(ABC, Generic[R, M]):
