@@ -63,7 +63,7 @@ def _measured(
     bundles = {name: Bundle.read(newest(models, name)) for name in names if (models / name).is_dir()}
     with ExitStack() as stack:
         bench = stack.enter_context(_bench(models, data, variants)) if bundles else None
-        twins = _twins(list(bundles.values()), runs, folder / "twins") if runs else []
+        twins = _twins(list(bundles.values()), runs, data, folder / "twins") if runs else []
         plain = stack.enter_context(_bench(folder / "twins", data, variants)) if twins else None
         for number, (recipe, wanted) in enumerate(asked, 1):
             _tell(f"[{number}/{len(asked)}] {recipe}: {wanted.data}")
@@ -103,11 +103,11 @@ def _bench(models: Path, data: Path, recipes: dict[str, Path]) -> Iterator[Bench
         yield Bench(client, data, recipes)
 
 
-def _twins(bundles: list[Bundle], runs: Path, folder: Path) -> list[str]:
+def _twins(bundles: list[Bundle], runs: Path, data: Path, folder: Path) -> list[str]:
     """The names of those that are in `folder` in float32 now."""
     from benchmarks.scores.twins import write_twins  # torch takes seconds to import
 
-    reasons = write_twins(bundles, runs, folder)
+    reasons = write_twins(bundles, runs, data, folder)
     for name, reason in reasons.items():
         _tell(f"{name}: not in fp32: {reason}")
     return [bundle.manifest.name for bundle in bundles if bundle.manifest.name not in reasons]

@@ -7,7 +7,7 @@ from typing import Any
 import onnx
 
 from service.bundle import Bundle
-from training.config import TranslationRecipe
+from training.config import CompressionRecipe, TranslationRecipe
 from training.export.arithmetic import ARITHMETICS
 from training.export.bundle import write_bundle
 from training.export.run import Run
@@ -17,7 +17,7 @@ SMALLEST = 1000
 """Bytes of a tensor that counts as weights."""
 
 
-def write_twins(bundles: list[Bundle], runs: Path, models: Path) -> dict[str, str]:
+def write_twins(bundles: list[Bundle], runs: Path, data: Path, models: Path) -> dict[str, str]:
     """Write a float32 bundle into `models` for each of these whose run is in `runs`; for the others: why not."""
     reasons, found = {}, {}
     for bundle in bundles:
@@ -30,14 +30,16 @@ def write_twins(bundles: list[Bundle], runs: Path, models: Path) -> dict[str, st
             reasons[name] = f"{runs / name} holds other weights"
             del found[name]
     for name in sorted(found, key=lambda name: _borrows(found[name].recipe)):
-        _write(found[name], models)
+        _write(found[name], data, models)
     return reasons
 
 
-def _write(run: Run[Any, Any], models: Path) -> None:
+def _write(run: Run[Any, Any], data: Path, models: Path) -> None:
+    """With dev where something of the bundle is chosen on it."""
     export = run.recipe.export.model_copy(update={"precision": "fp32"})
     twin = Run(run.recipe.model_copy(update={"export": export}), run.model, run.vocabulary)
-    write_bundle(twin, models, tell=lambda _: None)
+    dev = export_of(twin).dev(data) if isinstance(run.recipe, CompressionRecipe) else None
+    write_bundle(twin, models, lambda _: None, dev)
 
 
 def _borrows(recipe: Any) -> bool:
