@@ -19,16 +19,16 @@ SMALLEST = 1000
 
 def write_twins(bundles: list[Bundle], runs: Path, data: Path, models: Path) -> dict[str, str]:
     """Write a float32 bundle into `models` for each of these whose run is in `runs`; for the others: why not."""
-    reasons, found = {}, {}
+    reasons: dict[str, str] = {}
+    found: dict[str, Run[Any, Any]] = {}
     for bundle in bundles:
         name = bundle.manifest.name
         if not (runs / name / "averaged.pt").exists():
             reasons[name] = f"no run in {runs / name}"
-        elif not _is_of(
-            found[name] if name in found else found.setdefault(name, Run.read(runs / name)), bundle
-        ):
+        elif _is_of(run := Run.read(runs / name), bundle):
+            found[name] = run
+        else:
             reasons[name] = f"{runs / name} holds other weights"
-            del found[name]
     for name in sorted(found, key=lambda name: _borrows(found[name].recipe)):
         _write(found[name], data, models)
     return reasons
