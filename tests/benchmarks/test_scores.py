@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from sacrebleu.metrics.bleu import BLEU
@@ -14,23 +15,21 @@ from benchmarks.scores.board import Line, kept
 from benchmarks.scores.evaluation import Evaluation, evaluations_of, known
 from benchmarks.scores.found import Found
 from benchmarks.scores.page import page_of
-from benchmarks.scores.protocols import PROTOCOLS, dialogues
+from benchmarks.scores.protocols import PROTOCOLS, dialogues, readings, summaries, translations
 from benchmarks.scores.variants import write_variants
+from service.cli.measures import Report
 from service.client import Client
 from tests.bundles import (
     SENTENCES,
     write_classifier,
     write_deleter,
-    write_hearer,
-    write_interpreter,
-    write_language_model,
     write_predictor,
-    write_summarizer,
     write_translator,
 )
 from tests.fakes.real_thread import real_on_a_thread
 from tests.training.signals import tone, write_wav
 from training.config import RecordedData, load_recipe
+from training.evaluate import read_test_recordings
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -43,15 +42,9 @@ RECIPES = [path.stem for path in Path("training/recipes").resolve().glob("*.toml
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     write_translator(folder, "tatoeba-es-en")
-    write_interpreter(folder, "tatoeba-es-en-simultaneous")
     write_classifier(folder, "sst2")
     write_classifier(folder, "sst2-seed-3", seed=1)
     write_deleter(folder, "sentence-compression")
-    write_summarizer(folder, "headlines")
-    write_language_model(folder, "task-dialogues", task="chat", seed=1)
-    write_hearer(folder, "fsdd-digits-without-theo")
-    room = ("Temperature", "Humidity", "CO2", "HumidityRatio")
-    write_predictor(folder, "occupancy", names=room, labels=True)
     write_predictor(folder, "nab", names=("value",))
     return folder
 
@@ -75,14 +68,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     turns = {"turns": [*SENTENCES, "ok"]}
     write(folder / "task-dialogues/test.jsonl", [json.dumps(turns), json.dumps(turns)])
     head = "no,date,Temperature,Humidity,CO2,HumidityRatio,Occupancy".partition(",")[2]
-    readings = [f"{n},today,{n},{n},{n},{n},{'wild' if n % 5 else 'calm'}" for n in range(30)]
-    write(folder / "occupancy/datatest.txt", [head, *readings])
+    minutes = [f"{n},today,{n},{n},{n},{n},{'wild' if n % 5 else 'calm'}" for n in range(30)]
+    write(folder / "occupancy/datatest.txt", [head, *minutes])
     times = [f"2014-01-01 00:{n // 60:02}:{n % 60:02}" for n in range(200)]
     write(folder / "nab/data/a/b.csv", ["timestamp,value", *(f"{t},{n}" for n, t in enumerate(times))])
     windows = {"a/b.csv": [[f"{times[100]}.000000", f"{times[120]}.000000"]]}
     write(folder / "nab/labels/combined_windows.json", [json.dumps(windows)])
     (folder / "fsdd/recordings").mkdir(parents=True)
-    for name in ("0_theo_0", "1_theo_1", "0_lucas_0"):
+    for name in ("0_theo_0", "0_theo_1", "1_lucas_0"):
         write_wav(folder / f"fsdd/recordings/{name}.wav", tone(400, seconds=0.1))
     return folder
 
@@ -185,8 +178,6 @@ def test_tokens_are_those_of_moses_and_of_spacy() -> None:
 
 
 def test_a_perfect_translation_has_100_by_tokens(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    from benchmarks.scores.protocols import translations
-
     answered = SimpleNamespace(answers=["THE CAT SITS ON THE MAT , here"])
     monkeypatch.setattr(bench, "measured", lambda *_: answered)
     plain = Found("BLEU", 0, "", 1, "texts", "x|beam:1")
@@ -196,10 +187,19 @@ def test_a_perfect_translation_has_100_by_tokens(bench: Bench, monkeypatch: pyte
     assert score.score == pytest.approx(100)
 
 
-def test_a_translator_that_interprets_has_a_line_for_each_k(bench: Bench) -> None:
-    lines = found(bench, "tatoeba-es-en-simultaneous", "waits", "tatoeba-es-en/test.tsv", waits=[1, 100])
+def test_a_translator_that_interprets_has_a_line_for_each_k(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reports(_: object, __: object, ___: object, waits: Sequence[int]) -> list[Report]:
+        shared: dict[str, Any] = {"file": "f", "num_examples": 4, "examples": "texts", "metric": "BLEU"}
+        shared |= {"unit": "", "signature": "s", "beam_size": None, "seconds": 1.0}
+        shared |= {"examples_per_s": 1.0, "tokens_per_s": 1.0, "more": {"LAAL": 1.5, "ms per word": 2.0}}
+        return [Report(model="m", score=float(wait), wait_k=wait, **shared) for wait in waits]
+
+    monkeypatch.setattr(translations, "measure_waits", reports)
+    lines = found(bench, "tatoeba-es-en", "waits", "tatoeba-es-en/test.tsv", waits=[1, 100])
     assert [line.case for line in lines] == ["k = 1", "the whole source"]
-    assert lines[0].more["LAAL"] < lines[1].more["LAAL"]
+    assert [line.more for line in lines] == [{"LAAL": 1.5}] * 2, "times are no scores"
 
 
 def test_compressions_of_others_are_scored_in_the_same_way(bench: Bench) -> None:
@@ -212,18 +212,31 @@ def test_compressions_of_others_are_scored_in_the_same_way(bench: Bench) -> None
     assert score.beside["the first 14 words"] >= whole
 
 
-def test_headlines_stand_beside_the_first_words_as_many_as_are_best_on_dev(bench: Bench) -> None:
+def test_headlines_stand_beside_the_first_words_as_many_as_are_best_on_dev(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = Found("ROUGE-L", 1.0, "%", 60, "texts", "F1")
+    monkeypatch.setattr(summaries, "as_evaluated", lambda *_: [measured])
     [score] = found(bench, "headlines", "headlines", "headlines/test.jsonl")
     names = list(score.beside)
     assert names == [f"the first 2 words (chosen on dev): ROUGE-{kind}" for kind in ("L", "1", "2")]
     assert score.metric == "ROUGE-L"
 
 
-def test_labels_of_readings_have_an_f1_and_the_share_of_the_frequent_one_beside(bench: Bench) -> None:
+def test_labels_of_readings_have_an_f1_and_the_share_of_the_frequent_one_beside(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = ("Temperature", "Humidity", "CO2", "HumidityRatio")
+    answers = ["wild"] * 12 + ["calm"] * 18
+    fake: Any = SimpleNamespace(model=lambda _: SimpleNamespace(feature_names=room))
+    bench = Bench(fake, data)
+    monkeypatch.setattr(bench, "measured", lambda *_: SimpleNamespace(answers=answers))
+    measured = Found("accuracy", 50.0, "%", 30, "readings", "labels:all")
+    monkeypatch.setattr(readings, "as_evaluated", lambda *_: [measured])
     [score] = found(bench, "occupancy", "labels of readings", "occupancy/datatest.txt", positive="wild")
     assert score.num_examples == 30
     assert score.beside["always the more frequent label"] == pytest.approx(80)
-    assert 0 <= score.more["F1 of 'wild'"] <= 100
+    assert score.more["F1 of 'wild'"] == pytest.approx(100 * 2 * 9 / (12 + 24))
 
 
 def test_series_with_anomalies_are_scored_by_the_benchmark_for_each_profile(bench: Bench) -> None:
@@ -232,11 +245,23 @@ def test_series_with_anomalies_are_scored_by_the_benchmark_for_each_profile(benc
     assert 0 <= score.score <= 100
 
 
-def test_replies_are_foretold_and_written(bench: Bench) -> None:
+def test_replies_are_foretold_and_written(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prompts: list[str] = []
+
+    def generate_many(asked: Sequence[str], **options: object) -> list[SimpleNamespace]:
+        assert options == {"model": "task-dialogues", "sampling_topk": 1}
+        prompts.extend(asked)
+        return [SimpleNamespace(text="yes yes")] * len(asked)
+
+    fake: Any = SimpleNamespace(generate_many=generate_many)
+    measured = Found("perplexity of replies", 5.0, "", 2, "dialogues", "replies:all")
+    monkeypatch.setattr(dialogues, "as_evaluated", lambda *_: [measured])
+    bench = Bench(fake, data)
     [score] = found(bench, "task-dialogues", "replies", "task-dialogues/test.jsonl")
     assert score.metric == "perplexity of replies"
     assert "written:4 greedy replies of 2 dialogues" in score.signature
-    assert 0 < score.more["distinct-1, %"] <= 100
+    assert score.more["distinct-1, %"] == pytest.approx(100 / 8)
+    assert prompts[:2] == [SENTENCES[0], "\n".join(SENTENCES[:3])]
 
 
 def test_distinct_n_grams_are_counted_over_all_texts() -> None:
@@ -245,10 +270,10 @@ def test_distinct_n_grams_are_counted_over_all_texts() -> None:
 
 
 def test_a_left_out_speaker_is_the_only_one_of_the_variants_test(bench: Bench) -> None:
-    asked = Evaluation(data="toy", file="fsdd/recordings", limit=3)
-    assert bench.asked("fsdd-digits-without-theo", asked).recipe is not None
-    [score] = PROTOCOLS["evaluate"](bench, "fsdd-digits-without-theo", asked)
-    assert (score.metric, score.num_examples) == ("WER", 3)
+    wanted = Evaluation(data="toy", file="fsdd/recordings", limit=3)
+    asked = bench.asked("fsdd-digits-without-theo", wanted)
+    said = read_test_recordings(asked.file, asked.recipe_of("fsdd-digits-without-theo"), 8000)
+    assert {word for one in said for word in one.text.split()} == {"zero"}, "lucas says one"
 
 
 # The table
