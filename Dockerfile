@@ -12,14 +12,17 @@ ARG PACKAGES=serve
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ONLY_BINARY=:all:
 WORKDIR /src
 
-# Dependencies first: they change less often than the code, and their layer is kept. Their tests, and the parts of
-# ONNX Runtime and numpy that make models and extensions, stay behind.
+# Dependencies first: they change less often than the code, and their layer is kept. What no server loads stays behind:
+# tests, headers and type stubs; the parts of ONNX Runtime and numpy that make models and extensions; ONNX Runtime's
+# second copy of itself, for C programs (Python's is in onnxruntime_pybind11_state); compiled lexers of Pygments.
 COPY requirements requirements
 RUN python -m venv --without-pip /opt/seqserve \
     && python -m pip --python /opt/seqserve install --no-deps --require-hashes -r requirements/${PACKAGES}.txt \
     && cd /opt/seqserve/lib/python3*/site-packages \
     && find . -type d -name tests -prune -exec rm -rf {} + \
-    && rm -rf onnxruntime/transformers onnxruntime/quantization onnxruntime/tools numpy/f2py numpy/distutils
+    && find . -type f \( -name '*.pyi' -o -name '*.h' -o -name '*.a' -o -name '*.pxd' -o -name '_simd.*.so' -o -name '_*_tests.*.so' \) -delete \
+    && rm -rf onnxruntime/transformers onnxruntime/quantization onnxruntime/tools onnxruntime/datasets \
+        onnxruntime/capi/libonnxruntime.so.* numpy/f2py numpy/distutils pygments/lexers/__pycache__
 RUN python -m venv build && build/bin/pip install --require-hashes -r requirements/build.txt
 
 COPY pyproject.toml README.md LICENSE ./

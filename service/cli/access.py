@@ -1,4 +1,4 @@
-"""How commands get in at a server: TLS and a token, from options, files and the environment.
+"""How commands get in at a server: TLS, a token and how urgent it is, from options, files and the environment.
 
 A token never stands on a command line, where whoever lists processes could read it.
 """
@@ -7,6 +7,7 @@ import inspect
 import os
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
+from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
@@ -20,6 +21,14 @@ C = TypeVar("C", bound=Callable[..., Any])
 
 PANEL = "Getting in"
 TOKEN = "SEQSERVE_TOKEN"
+
+
+class Urgent(StrEnum):
+    """For typer."""
+
+    high = "high"
+    normal = "normal"
+    low = "low"
 
 
 def _file(name: str, help_text: str) -> Any:
@@ -36,8 +45,19 @@ OPTIONS: dict[str, Any] = {
     "client_cert": _file("--client-cert", "Certificate to show (PEM); speaks TLS."),
     "client_key": _file("--client-key", "Its key (PEM)."),
     "token_file": _file("--token-file", f"Access key or token; or in the environment: {TOKEN}."),
+    "priority": Annotated[
+        Urgent,
+        typer.Option(
+            "--priority",
+            envvar="SEQSERVE_PRIORITY",
+            help="Who goes first where the server cannot do all at once.",
+            rich_help_panel=PANEL,
+        ),
+    ],
 }
 """What every command that speaks to a server takes besides its own."""
+DEFAULTS: dict[str, Any] = {"tls": False, "priority": Urgent.normal}
+"""None where nothing else is said."""
 
 GIVEN: ContextVar[Mapping[str, Any]] = ContextVar("GIVEN", default=MappingProxyType({}))
 
@@ -47,7 +67,7 @@ def with_access(command: C) -> C:
     signature = inspect.signature(command)
     kind, hints = inspect.Parameter.KEYWORD_ONLY, get_type_hints(command, include_extras=True)
     added = [
-        inspect.Parameter(name, kind, default=False if name == "tls" else None, annotation=annotation)
+        inspect.Parameter(name, kind, default=DEFAULTS.get(name), annotation=annotation)
         for name, annotation in OPTIONS.items()
     ]
 
@@ -63,10 +83,10 @@ def with_access(command: C) -> C:
 
 
 def how() -> dict[str, Any]:
-    """The arguments `tls` and `token` of a client."""
+    """The arguments `tls`, `token` and `priority` of a client."""
     given = GIVEN.get()
     token: str | Path | None = given.get("token_file") or os.environ.get(TOKEN) or None
-    return {"tls": _tls(given), "token": token}
+    return {"tls": _tls(given), "token": token, "priority": str(given.get("priority", Urgent.normal))}
 
 
 def _tls(given: Mapping[str, Any]) -> "bool | Tls":

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import grpc
 
 from service.client.errors import InvalidRequest
+from service.client.headers import Headers
 
 MAX_TOKEN_BYTES = 16 * 1024
 
@@ -55,9 +55,9 @@ class Access:
         if self.tls is None and not all(map(is_local, addresses)):
             raise InvalidRequest("a token goes to other machines by TLS only: give tls=True")
 
-    def over(self, channel: Any) -> Any:
-        """The channel, sync or async, with the token in each call."""
-        return channel if self.token is None else _WithHeader(channel, self._header)
+    def headers(self) -> Headers:
+        """What each call carries."""
+        return () if self.token is None else (self._header(),)
 
     def _header(self) -> tuple[str, str]:
         token = self.token
@@ -66,43 +66,6 @@ class Access:
         if not token or not token.isascii() or not token.isprintable() or " " in token:
             raise InvalidRequest("the token is empty, or not one word of printable ASCII")
         return "authorization", f"Bearer {token}"
-
-
-class _WithHeader:
-    """A channel whose calls carry one header more; it makes calls, and nothing else."""
-
-    def __init__(self, channel: Any, header: Callable[[], tuple[str, str]]) -> None:
-        self._channel = channel
-        self._header = header
-
-    def unary_unary(self, *args: Any, **kwargs: Any) -> Any:
-        return _Method(self._channel.unary_unary(*args, **kwargs), self._header)
-
-    def unary_stream(self, *args: Any, **kwargs: Any) -> Any:
-        return _Method(self._channel.unary_stream(*args, **kwargs), self._header)
-
-    def stream_unary(self, *args: Any, **kwargs: Any) -> Any:
-        return _Method(self._channel.stream_unary(*args, **kwargs), self._header)
-
-    def stream_stream(self, *args: Any, **kwargs: Any) -> Any:
-        return _Method(self._channel.stream_stream(*args, **kwargs), self._header)
-
-
-class _Method:
-    """One method of such a channel."""
-
-    def __init__(self, method: Any, header: Callable[[], tuple[str, str]]) -> None:
-        self._method = method
-        self._header = header
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._method(*args, **self._with_header(kwargs))
-
-    def future(self, *args: Any, **kwargs: Any) -> Any:
-        return self._method.future(*args, **self._with_header(kwargs))
-
-    def _with_header(self, kwargs: dict[str, Any]) -> dict[str, Any]:
-        return kwargs | {"metadata": (*(kwargs.get("metadata") or ()), self._header())}
 
 
 def access(tls: "bool | Tls", token: str | Path | None) -> Access:

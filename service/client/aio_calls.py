@@ -51,7 +51,7 @@ class AsyncCalls(ClientBase):
         self._check_open()
         if not self._opened:
             self._opened = self._open(grpc.aio.insecure_channel, grpc.aio.secure_channel)
-            self._ways = [self._access.over(one) for one in self._opened]
+            self._ways = [self._over(one) for one in self._opened]
         return self._ways
 
     def _channel(self) -> grpc.aio.Channel:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Literal, TypeVar
 
 from service.client import channel
 from service.client.access import Tls, access
@@ -17,12 +17,16 @@ from service.client.errors import (
     Overloaded,
     ServerFailed,
 )
+from service.client.headers import Headers, with_headers
 from service.client.reconnecting import Watch
 from service.client.talk import Manner
 
 MAX_WAITS = 8
 """How often one request of a long list waits for room on an overloaded server."""
 MAX_WAIT_S = 5.0
+
+Priority = Literal["high", "normal", "low"]
+PRIORITY_HEADER = "seqserve-priority"
 
 C = TypeVar("C")
 R = TypeVar("R")
@@ -45,6 +49,7 @@ class ClientBase:
         watch: Watch | None = None,
         tls: bool | Tls = False,
         token: str | Path | None = None,
+        priority: Priority = "normal",
     ) -> None:
         """Set up a client; nothing is sent yet.
 
@@ -57,6 +62,7 @@ class ClientBase:
         watch: called when a session's stream breaks (`Reconnecting`, at each attempt) and when it goes on (`Resumed`).
         tls: True, or `Tls(ca_file=…, cert_file=…, key_file=…)`: speak TLS, with a certificate of one's own or without.
         token: an access key or a token of an issuer; a `Path` is the file that holds it, read again for every call.
+        priority: who goes first where the server cannot do all at once; answers are the same. It may allow less.
         """
         self.addresses = targets(address)
         self._current = 0
@@ -65,6 +71,7 @@ class ClientBase:
         self._max_under_way = max_under_way
         self._access = access(tls, token)
         self._access.check(self.addresses, channel.is_local)
+        self._priority = priority
         self._options = channel.options(self.addresses, max_attempts)
         self._manner = Manner(patience, max_attempts, len(self.addresses), watch or (lambda event: None))
         self._closed = False
@@ -79,6 +86,15 @@ class ClientBase:
             return [plain(address, self._options) for address in self.addresses]
         credentials, options = tls.credentials(), [*self._options, *tls.options()]
         return [secure(address, credentials, options) for address in self.addresses]
+
+    def _over(self, opened: Any) -> Any:
+        """The channel with what each call of this client carries."""
+        bare = self._access.token is None and self._priority == "normal"
+        return opened if bare else with_headers(opened, self._headers)
+
+    def _headers(self) -> Headers:
+        urgent = () if self._priority == "normal" else ((PRIORITY_HEADER, self._priority),)
+        return (*self._access.headers(), *urgent)
 
     @property
     def address(self) -> str:

@@ -42,7 +42,7 @@ class Calls(ClientBase):
 
     def _connect(self) -> None:
         self._channels = self._open(grpc.insecure_channel, grpc.secure_channel)
-        self._ways = [self._access.over(one) for one in self._channels]
+        self._ways = [self._over(one) for one in self._channels]
         self._sequence_stubs = [SequenceServiceStub(one) for one in self._ways]
 
     def _channel(self) -> grpc.Channel:

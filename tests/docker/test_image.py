@@ -14,8 +14,7 @@ from tests.docker.site import free_port
 pytestmark = pytest.mark.timeout(600)
 
 LOCKED_DOWN = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges")
-MAX_BYTES, OFFICIAL_BASE_BYTES = 400_000_000, 140_000_000
-"""Of the whole image; and the most that python:3.11-slim-bookworm takes of it (a stand-in may take more)."""
+MAX_BYTES = 400_000_000
 LIST = (
     "import importlib.metadata as m; print(*(f'{d.name}=={d.version}' for d in m.distributions()), sep='\\n')"
 )
@@ -123,8 +122,9 @@ def test_it_holds_what_is_locked_and_nothing_else(image: str) -> None:
 
 
 def test_it_is_small(image: str) -> None:
-    own = look(image)["Size"] - look(BASE)["Size"]
-    assert own + OFFICIAL_BASE_BYTES < MAX_BYTES, f"{own:,} bytes over those of {BASE}"
+    """With whatever base it was built on; a stand-in takes 60 MB more than the official one."""
+    whole, base = look(image)["Size"], look(BASE)["Size"]
+    assert whole < MAX_BYTES, f"{whole:,} bytes, of which {base:,} are those of {BASE}"
 
 
 def test_its_labels_say_what_it_is(image: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 from service.api.access_keys import new_key, to_toml
 from tests.fakes.authority import Authority
 from tests.fakes.toy_thread import toys_on_a_thread
+from tests.service.api.test_urgency import waited
 from tests.service.cli.conftest import Seqserve
 
 
@@ -48,3 +49,15 @@ def test_a_token_cannot_stand_on_the_command_line(bare: Seqserve, command: str) 
     ran = bare(command, "--token", "secret")
     assert ran.code == 2
     assert "No such option" in ran.err
+
+
+def test_a_command_says_how_urgent_it_is(
+    bare: Seqserve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with toys_on_a_thread(tmp_path / "models") as toys:
+        asked = ("translate", "--address", toys.server.address, "-m", "toy-es-en", "uno")
+        assert bare(*asked, "--priority", "low").lines[-1] == "one"
+        monkeypatch.setenv("SEQSERVE_PRIORITY", "high")
+        assert bare(*asked).lines[-1] == "one"
+        assert waited(toys) == {"low": 1, "high": 1}
+        assert bare(*asked, "--priority", "urgent").code == 2
