@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from seqserve.inference import grpc_service_pb2, model_config_pb2
+from service.api.inference.offer import TEXT_OUTPUTS
+from service.bundle.manifest import Manifest
 from service.importing import import_model
 from tests.conftest import Missing
 from tests.fakes.foreign_graphs import write_operator, write_sum
@@ -118,10 +120,33 @@ def test_the_example_runs_against_the_shipped_models(server: Running, missing: M
     assert ran.stdout.endswith("bit for bit: True\n")
 
 
+def test_priority_and_timeout_have_an_effect(ask: Ask, server: Running) -> None:
+    before = server.metric("seqserve_queue_wait_seconds_count", priority="high")
+    seen = ask("urgent")
+    assert seen["same"]
+    assert seen["late"] == "StatusCode.DEADLINE_EXCEEDED"
+    assert server.metric("seqserve_queue_wait_seconds_count", priority="high") == before + 1
+
+
+def shipped() -> Iterator[list[str]]:
+    """Each model, under its own name: text, or its first graph's tensors, 20 long where they may have any length."""
+    for file in sorted(ROOT.glob("models/*/*/manifest.json")):
+        manifest = Manifest.model_validate_json(file.read_bytes())
+        if manifest.task in TEXT_OUTPUTS:
+            yield ["-m", manifest.name, "--string-data", "¿Dónde está la biblioteca?"]
+            continue
+        inputs = [t for t in next(iter(manifest.graphs.values())).inputs if t.role == "input"]
+        sizes = [
+            (t.name, ["20" if isinstance(axis, str) else str(axis) for axis in t.axes[1:]]) for t in inputs
+        ]
+        shapes = [part for name, size in sizes if size for part in ("--shape", f"{name}:{','.join(size)}")]
+        yield ["-m", manifest.name, "--streaming", "--input-data", "zero", *shapes]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["-m", "tatoeba-es-en", "--string-data", "¿Dónde está la biblioteca?"],
+        *shipped(),
         ["-m", "snips-intents", "--streaming", "--string-data", "play some jazz "],
         ["-m", "snips-intents.classify", "--input-data", "zero", "--shape", "tokens:3"],
         ["-m", "sum", "--async"],

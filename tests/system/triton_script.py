@@ -52,6 +52,17 @@ def sync(address: str) -> Any:
         return {"same": bits(pieces[-1]) == bits(whole), "sums": sums, "ready": client.is_model_ready(GRAPH)}
 
 
+def urgent(address: str) -> Any:
+    """What is said of a request beside its tensors: it is urgent, or it may take a microsecond."""
+    with triton.InferenceServerClient(address) as client:
+        plain, first = client.infer(GRAPH, ids(10)), client.infer(GRAPH, ids(10), priority=1)
+        try:
+            client.infer(GRAPH, ids(10), timeout=1)
+        except triton.InferenceServerException as error:
+            return {"same": bits(plain) == bits(first), "late": error.status()}
+        return {"late": "answered"}
+
+
 async def asynchronous(address: str) -> Any:
     """Forty sequences at once, as unary calls of one channel."""
 
