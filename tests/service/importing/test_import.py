@@ -1,5 +1,6 @@
 """Models that were made elsewhere, from the file to what the engine answers."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from service.importing import importer as importer_module
 from service.step import Arrays, Step
 from tests.conftest import Missing
 from tests.fakes.foreign_graphs import FEATURES, write_mixing, write_operator, write_sum
+
+FOREIGN = Path(__file__).with_name("foreign")
 
 
 def imported(path: Path, **wishes: Any) -> Imported:
@@ -177,3 +180,14 @@ def test_what_pytorch_s_exporters_write_is_served_old_and_new(tmp_path: Path, mi
         assert found.states == {"h0": "hn", "c0": "cn"}
         for row, outputs in enumerate(stepped(found, x, "x")):
             assert np.concatenate([each["y"] for each in outputs]) == pytest.approx(expected[row], abs=1e-5)
+
+
+def test_what_tensorflow_s_converter_wrote_is_served(tmp_path: Path) -> None:
+    """A Keras LSTM, a GRU on top of it (a Loop in the file) and a softmax, converted by tf2onnx 1.17 with TensorFlow
+    2.21; beside it what TensorFlow answers to twelve frames."""
+    path = Path(shutil.copy(FOREIGN / "tf2onnx.onnx", tmp_path))
+    said = np.load(FOREIGN / "tf2onnx.npz")
+    found = imported(path)
+    assert found.states == {"h_in": "h_out", "c_in": "c_out", "g_in": "g_out"}
+    [outputs] = stepped(found, said["frames"][None], "frames")
+    assert np.concatenate([each["scores"] for each in outputs]) == pytest.approx(said["scores"], abs=1e-6)
