@@ -54,7 +54,7 @@ def fuzz(name: str, seconds: int, findings: Path, tell: Callable[[Outcome], None
         _run(name, [*arguments, str(made), str(known)], outcome, tell)
         outcome.new_files = len(list(made.iterdir())) - num_seeds
         if keep and not outcome.finding:
-            _merge(name, made, known, target.max_bytes)
+            corpus.keep(made, known)
     return outcome
 
 
@@ -93,10 +93,3 @@ def _finding(lines: list[str]) -> str:
     said = [line.partition("libFuzzer: ")[2] for line in lines if "ERROR: libFuzzer" in line]
     where = [line.rpartition(" ")[2] for line in lines if "Test unit written to" in line]
     return f"{(raised or said)[0]} ({where[-1] if where else 'no file'})" if raised or said else ""
-
-
-def _merge(name: str, made: Path, known: Path, max_bytes: int) -> None:
-    """Take into the corpus what reaches more than what is there."""
-    command = [sys.executable, "-m", "tests.fuzz.child", name]
-    arguments = ["-merge=1", f"-max_len={max_bytes}", str(known), str(made)]
-    subprocess.run([*command, *arguments], capture_output=True, check=False)

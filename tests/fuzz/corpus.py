@@ -4,12 +4,14 @@ tests/fuzz/corpus/TARGET/<hash>           written by the runner
 tests/fuzz/corpus/TARGET/found-<what>     written by hand when a finding was mended; never left out
 """
 
+import shutil
 from pathlib import Path
 
 from tests.fuzz.target import Target
 
 FOLDER = Path(__file__).parent / "corpus"
-FOUND = "found-"
+FOUND, SEED = "found-", "seed-"
+MAX_FILE_BYTES = 4096
 
 
 def kept(name: str) -> list[Path]:
@@ -20,7 +22,14 @@ def kept(name: str) -> list[Path]:
 def write_seeds(target: Target, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(target.seeds()):
-        (folder / f"seed-{number}").write_bytes(seed)
+        (folder / f"{SEED}{number}").write_bytes(seed)
+
+
+def keep(made: Path, folder: Path) -> None:
+    """Take over what libFuzzer kept, as it reached what nothing else did: the seeds are made anew each time."""
+    for path in made.iterdir():
+        if not path.name.startswith(SEED) and path.stat().st_size <= MAX_FILE_BYTES:
+            shutil.copy(path, folder)
 
 
 def write_words(target: Target, path: Path) -> Path:
