@@ -4,6 +4,7 @@ A variable `SEQSERVE_SERVER__PORT` is the setting `port` of the piece `server`. 
 are not settings (Kubernetes makes some of its own for a service called seqserve).
 """
 
+import json
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -65,7 +66,9 @@ class ServerSettings(Piece):
     allow_open_admin: bool = False
     """Means it: on such an address everybody has the role admin (`--allow-open-admin`)."""
     metrics_port: int = Field(0, ge=0, le=65535)
-    """Port of the Prometheus page; 0 turns it off."""
+    """Port of the Prometheus page; 0 turns it off. It speaks TLS and asks for credentials where the other port does."""
+    open_metrics: bool = False
+    """Means it: the Prometheus page in plain HTTP, for everybody who reaches it (`--open-metrics`)."""
 
 
 class TlsSettings(Piece):
@@ -109,6 +112,15 @@ class AuthSettings(Piece):
         )
 
 
+class QuotaLimits(Piece):
+    """What some owners may use, where that differs; what is left out is as for everybody."""
+
+    requests_per_s: float | None = Field(None, ge=0, le=1e6)
+    tokens_per_s: float | None = Field(None, ge=0, le=1e9)
+    burst_s: float | None = Field(None, ge=0.1, le=3600)
+    max_calls: int | None = Field(None, ge=0, le=1_000_000)
+
+
 class QuotaSettings(Piece):
     """What one owner may use of this server; 0 is no limit. Past it, RESOURCE_EXHAUSTED says when to try again."""
 
@@ -122,8 +134,26 @@ class QuotaSettings(Piece):
     """Calls at once, streams among them."""
     max_priority: Literal["high", "normal", "low"] = "high"
     """The highest priority that callers may ask for; who asks for more gets this one."""
+    owners: dict[str, QuotaLimits] = {}
+    """Owners with limits of their own (rates, burst, calls): `[quotas.owners."alice@example.org"]`; JSON in the environment."""
+    roles: dict[Literal["use", "admin"], QuotaLimits] = {}
+    """The same for all who have a role and are not named as owners; who has admin counts as admin only."""
     max_owners: int = Field(100_000, ge=1)
     """Owners whose use is remembered; past it, whoever was away for longest begins anew."""
+
+    @field_validator("owners", "roles", mode="before")
+    @classmethod
+    def _from_json(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise ValueError('a table is expected, as JSON: {"alice": {"max_calls": 10}}') from None
+
+
+TABLES = {"quotas.owners", "quotas.roles"}
+"""Settings that are tables themselves: what their keys are called is not ours to say."""
 
 
 class ModelSettings(Piece):
@@ -337,7 +367,7 @@ def _toml(file: Path) -> dict[str, Any]:
 
 def _leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in tree.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and f"{above}{key}" not in TABLES:
             yield from _leaves(value, f"{above}{key}.")
         else:
             yield f"{above}{key}", value

@@ -1,6 +1,6 @@
 """The counters: one object, made by the server and handed to each part."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from prometheus_client import (
     CollectorRegistry,
@@ -9,7 +9,6 @@ from prometheus_client import (
     Gauge,
     Histogram,
     ProcessCollector,
-    start_http_server,
 )
 
 ROWS = 1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 256
@@ -204,14 +203,3 @@ class Metrics:
         count = self.registry.get_sample_value("seqserve_batch_size_count", labels)
         total = self.registry.get_sample_value("seqserve_batch_size_sum", labels)
         return (total or 0.0) / count if count else 0.0
-
-    def expose(self, host: str, port: int) -> Callable[[], None]:
-        """Serve the Prometheus page from a thread; returns what stops it."""
-        server, thread = start_http_server(port, host, self.registry)
-
-        def stop() -> None:
-            server.shutdown()
-            server.server_close()
-            thread.join()
-
-        return stop

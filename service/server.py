@@ -31,6 +31,7 @@ from service.api.health import SERVICE_NAME as HEALTH
 from service.api.health import Health
 from service.api.inference import Administration, InferenceServicer
 from service.api.listening import bind, check_free, options
+from service.api.page import MetricsPage
 from service.api.patience import Patience
 from service.api.quotas import Quotas
 from service.api.tls import Certificates, certificates
@@ -72,6 +73,7 @@ STORE = "store"
 """The part that keeps sessions, where there is one."""
 LOG = "log"
 CERTIFICATES = "certificates"
+PAGE = "metrics"
 LAST_WORDS_S = 1.0
 """For the statuses of what is turned out at the end of the grace period, and for watchers of the health."""
 
@@ -116,7 +118,7 @@ class Server:
         self.parts = Parts(self.metrics)
         self._health = Health(self.parts)
         self._tasks: list[asyncio.Task[None]] = []
-        self._stop_metrics: Callable[[], None] = lambda: None
+        self._page: MetricsPage | None = None
 
     @property
     def address(self) -> str:
@@ -133,7 +135,7 @@ class Server:
         tls = certificates(self.settings.tls)
         try:
             await asyncio.to_thread(self._load)
-            self._expose_metrics()
+            self._page = self._metrics_page(tls)
             self._grpc = self._grpc_server()
             self.port = bind(self._grpc, settings, tls)
         except BaseException:
@@ -234,11 +236,13 @@ class Server:
         name = f"{manifest.name}/{manifest.version}"
         return Served(bundle, engine, Scheduler(engine, self.settings.scheduler, self.metrics, name))
 
-    def _expose_metrics(self) -> None:
-        host, port = self.settings.server.host, self.settings.server.metrics_port
-        if port:
-            check_free(host, port, "metrics_port")
-            self._stop_metrics = self.metrics.expose(host, port)
+    def _metrics_page(self, tls: Certificates | None) -> MetricsPage | None:
+        server = self.settings.server
+        if not server.metrics_port:
+            return None
+        check_free(server.host, server.metrics_port, "metrics_port")
+        locks = () if server.open_metrics else (tls, self.visits.door.shows_metrics)
+        return MetricsPage(server.host, server.metrics_port, self.metrics.registry, *locks)
 
     async def _repeat(self, work: Callable[[], Awaitable[None]], every_s: float) -> None:
         """For as long as the server runs, whatever fails."""
@@ -267,6 +271,8 @@ class Server:
         self.parts.watch(LOG, logs.trouble)
         if (keeper := self._keeper) is not None:
             self.parts.watch(STORE, lambda: keeper.trouble)
+        if self._page is not None:
+            self.parts.watch(PAGE, self._page.trouble)
         if tls is not None:
             self.parts.watch(CERTIFICATES, tls.trouble)
         for name, check in self.visits.door.parts().items():
@@ -293,7 +299,8 @@ class Server:
         await asyncio.to_thread(self.registry.close)
         if self._tracing:
             await asyncio.to_thread(self._tracing.close)
-        await asyncio.to_thread(self._stop_metrics)
+        if self._page:
+            await asyncio.to_thread(self._page.close)
 
     def _names(self) -> list[str]:
         return [served.label for served in self.registry.all()]

@@ -61,6 +61,20 @@ class Door:
             raise
         return caller
 
+    def shows_metrics(self, shown: str | None) -> bool:
+        """Whether whoever shows this header may see the metrics; TLS has seen to his certificate, where one is due."""
+        self.look()
+        if self._lets_strangers_in or (shown is None and self._certificates is not None):
+            return True
+        try:
+            if shown is None:
+                raise Unauthenticated("this page wants credentials", why="missing")
+            self._by_header([shown])
+        except Unauthenticated as error:
+            self._metrics.auth_refused.labels(error.metadata["why"]).inc()
+            return False
+        return True
+
     def is_past(self, caller: Caller, generation: int) -> bool:
         """Whether somebody inside has to show his credentials again."""
         self.look()

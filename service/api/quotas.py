@@ -9,7 +9,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from service.config import QuotaSettings
+from service.api.callers import USER, Role
+from service.config import QuotaLimits, QuotaSettings
 from service.errors import QuotaExceeded
 from service.metrics import Metrics
 
@@ -43,7 +44,7 @@ class Bucket:
 class Account:
     """What one owner has used of what he may use."""
 
-    __slots__ = ("_max_calls", "_on_refused", "_requests", "_tokens", "num_calls")
+    __slots__ = ("_max_calls", "_on_refused", "_requests", "_tokens", "limits", "num_calls")
 
     def __init__(
         self, settings: QuotaSettings, on_refused: Callable[[str], None], clock: Callable[[], float]
@@ -51,6 +52,7 @@ class Account:
         def bucket(rate: float) -> Bucket | None:
             return Bucket(rate, settings.burst_s, clock) if rate else None
 
+        self.limits = settings
         self._requests = bucket(settings.requests_per_s)
         self._tokens = bucket(settings.tokens_per_s)
         self._max_calls = settings.max_calls
@@ -105,19 +107,24 @@ class Quotas:
         self._clock = clock
         self._accounts: OrderedDict[str, Account] = OrderedDict()
         self._on_refused = lambda quota: metrics.quota_refused.labels(quota).inc()
-        self._limits = bool(settings.requests_per_s or settings.tokens_per_s or settings.max_calls)
+        self._of_owner = {owner: _merged(settings, limits) for owner, limits in settings.owners.items()}
+        self._of_role = {
+            role: _merged(settings, settings.roles.get(role.value, QuotaLimits()))  # type: ignore[call-overload]
+            for role in (Role.USE, Role.ADMIN)
+        }
 
     def __len__(self) -> int:
         return len(self._accounts)
 
-    def account(self, owner: str) -> Account | None:
-        """The owner's account; None where there are no quotas."""
-        if not self._limits:
+    def account(self, owner: str, roles: frozenset[Role] = USER) -> Account | None:
+        """The owner's account; None where nothing is limited for him. One whose limits are others now begins anew."""
+        limits = self._of_owner.get(owner) or self._of_role[Role.ADMIN if Role.ADMIN in roles else Role.USE]
+        if not (limits.requests_per_s or limits.tokens_per_s or limits.max_calls):
             return None
         account = self._accounts.get(owner)
-        if account is None:
+        if account is None or account.limits is not limits:
             self._make_room()
-            account = self._accounts[owner] = Account(self._settings, self._on_refused, self._clock)
+            account = self._accounts[owner] = Account(limits, self._on_refused, self._clock)
         self._accounts.move_to_end(owner)
         return account
 
@@ -128,3 +135,8 @@ class Quotas:
             if idle is None:
                 return  # all are here: their number is bounded by that of the calls
             del self._accounts[idle]
+
+
+def _merged(settings: QuotaSettings, limits: QuotaLimits) -> QuotaSettings:
+    """What everybody may, but for what differs."""
+    return settings.model_copy(update=limits.model_dump(exclude_none=True))

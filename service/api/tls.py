@@ -1,5 +1,6 @@
 """TLS on the port: certificates from files, which are taken up anew when they change while the server runs."""
 
+import ssl
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +35,8 @@ class Certificates:
         self._watched = Watched("certificates", files, self._read)
         self._shown = 0
         """The generation that gRPC has."""
+        self._context: ssl.SSLContext | None = None
+        self._context_of = -1
 
     @property
     def expires_at(self) -> float:
@@ -52,11 +55,32 @@ class Certificates:
         before, self._shown = self._shown, self._watched.generation
         return self._watched.value[0] if self._shown != before else None
 
+    def context(self) -> ssl.SSLContext:
+        """For sockets that are not gRPC's: what the files say now, or what they said when they were good."""
+        self._watched.look()
+        generation = self._watched.generation
+        if self._context is None or generation != self._context_of:
+            try:
+                self._context, self._context_of = self._new_context(), generation
+            except OSError:  # changed again since they were looked at
+                if self._context is None:
+                    raise
+        return self._context
+
     def trouble(self) -> str:
         """Why the files are left alone, or that what is shown is out of date; empty where all is well."""
         self._watched.look()
         is_over = self.expires_at <= time.time()
         return self._watched.trouble or (f"{self._cert_file} is out of date" if is_over else "")
+
+    def _new_context(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(self._cert_file, self._key_file, password="")  # none is asked for
+        if self._ca_file:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(self._ca_file)
+        return context
 
     def _read(self) -> tuple[grpc.ServerCertificateConfiguration, float]:
         chain = _read_public(self._cert_file)

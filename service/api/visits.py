@@ -32,7 +32,7 @@ class Visits:
         """Unauthenticated, NotAllowed or QuotaExceeded where the caller may not come in."""
         generation = self.door.generation
         caller = self.door.admit(method, context)
-        account = self.quotas.account(caller.owner)
+        account = self.quotas.account(caller.owner, caller.roles)
         token = THIS_CALL.set(caller)
         try:
             with self.urgency.of_call(context), account.call() if account else nullcontext():

@@ -24,7 +24,12 @@ AllowAnonymous = Annotated[
 AllowOpenAdmin = Annotated[
     bool | None, typer.Option("--allow-open-admin", help="Let everybody load and unload models there.")
 ]
-
+OpenMetrics = Annotated[
+    bool | None,
+    typer.Option(
+        "--open-metrics", help="The Prometheus page without TLS and credentials, whatever the port has."
+    ),
+]
 
 def serve(
     model: Annotated[
@@ -66,6 +71,7 @@ def serve(
     allow_plaintext: AllowPlaintext = None,
     allow_anonymous: AllowAnonymous = None,
     allow_open_admin: AllowOpenAdmin = None,
+    open_metrics: OpenMetrics = None,
     log_level: Annotated[
         str | None, typer.Option(help="debug, info, warning or error. [default: info]")
     ] = None,
@@ -89,6 +95,7 @@ def serve(
             "allow_plaintext": allow_plaintext,
             "allow_anonymous": allow_anonymous,
             "allow_open_admin": allow_open_admin,
+            "open_metrics": open_metrics,
         },
         "tls": {"cert_file": tls_cert, "key_file": tls_key, "client_ca_file": tls_client_ca},
         "auth": {"access_keys_file": access_keys},

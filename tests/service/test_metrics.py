@@ -1,5 +1,3 @@
-import urllib.request
-
 from service.metrics import Metrics
 
 
@@ -10,22 +8,6 @@ def test_the_mean_batch_size_is_rows_per_batch() -> None:
         metrics.batch_size.labels("m/1", "step").observe(rows)
     metrics.batch_size.labels("m/1", "encode").observe(100)
     assert metrics.mean_batch_size("m/1", "step") == 3
-
-
-def test_the_page_shows_what_was_counted_and_can_be_stopped() -> None:
-    metrics = Metrics()
-    metrics.requests.labels("Translate", "OK").inc()
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    stop = metrics.expose("127.0.0.1", port)
-    try:
-        page = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read().decode()
-    finally:
-        stop()
-    assert 'seqserve_requests_total{code="OK",method="Translate"} 1.0' in page
 
 
 def test_two_servers_in_one_process_count_apart() -> None:

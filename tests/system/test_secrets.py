@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import shutil
+import ssl
 import time
 import urllib.request
 from datetime import UTC, datetime
@@ -128,8 +129,7 @@ def test_no_secret_is_told_anywhere(tmp_path: Path) -> None:
                 if "left alone" in (tmp_path / "log").read_text():
                     break
                 time.sleep(0.1)
-            with urllib.request.urlopen(f"http://127.0.0.1:{metrics_port}") as page:
-                check("the metrics", page.read().decode(), secrets)
+            check("the metrics", metrics_of(metrics_port, secrets), secrets)
             check("the list of processes", Path(f"/proc/{server.pid}/cmdline").read_text(), secrets)
         finally:
             server.terminate()
@@ -138,6 +138,17 @@ def test_no_secret_is_told_anywhere(tmp_path: Path) -> None:
     assert "left alone" in told
     check("the log", told + out.decode(), secrets)
     check("the errors", answers, secrets)
+
+
+def metrics_of(port: int, secrets: Secrets) -> str:
+    """The page, which is locked as the port is."""
+    asked = urllib.request.Request(
+        f"https://127.0.0.1:{port}", headers={"Authorization": f"Bearer {secrets.token}"}
+    )
+    trust = ssl.create_default_context(cadata=secrets.authority.pem.decode())
+    with urllib.request.urlopen(asked, context=trust) as page:
+        told: str = page.read().decode()
+    return told
 
 
 def started(log: Path) -> str:

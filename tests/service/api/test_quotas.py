@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from seqserve.v1 import model_pb2, session_pb2
 from seqserve.v1 import sequence_pb2 as pb
+from service.api.callers import ADMIN, USER
 from service.api.quotas import Account, Bucket, Quotas
-from service.config import QuotaSettings
-from service.errors import QuotaExceeded
+from service.config import QuotaSettings, Settings
+from service.errors import ConfigRefused, QuotaExceeded
 from service.metrics import Metrics
 from tests.fakes.toy_server import Toys, serve_toys
 from tests.fakes.wire import Talk, model, refused
@@ -235,3 +236,89 @@ async def test_who_is_in_debt_waits_with_the_next_request(tmp_path: Path) -> Non
         answer = await refused(list_models(toys, ALICE))
         assert answer.detail(error_details_pb2.ErrorInfo).metadata["quota"] == "tokens"
         assert answer.detail(error_details_pb2.RetryInfo).retry_delay.seconds > 60
+
+
+NAMED = {
+    "requests_per_s": 1.0,
+    "burst_s": 2.0,
+    "owners": {"alice": {"requests_per_s": 4.0}, "robot@example.org": {"requests_per_s": 0.0}},
+    "roles": {"admin": {"burst_s": 8.0}},
+}
+
+
+def num_at_once(quotas: Quotas, owner: str, *, admin: bool = False) -> int:
+    """How many requests are taken before one is refused; -1 where none is."""
+    account = quotas.account(owner, ADMIN if admin else USER)
+    if account is None:
+        return -1
+    for number in range(100):
+        try:
+            account.take_request()
+        except QuotaExceeded:
+            return number
+    return 100
+
+
+def test_an_owner_who_is_named_has_quotas_of_his_own_and_a_role_has_its(clock: Clock) -> None:
+    quotas = Quotas(QuotaSettings.model_validate(NAMED), Metrics(), clock)
+    assert num_at_once(quotas, "bob") == 2
+    assert num_at_once(quotas, "alice") == 8
+    assert num_at_once(quotas, "robot@example.org") == -1
+    assert num_at_once(quotas, "carol", admin=True) == 8
+    assert num_at_once(quotas, "alice", admin=True) == 0, "her own count, and are used up"
+
+
+def test_only_those_may_be_limited_who_are_named(clock: Clock) -> None:
+    quotas = Quotas(QuotaSettings.model_validate({"owners": {"": {"max_calls": 1}}}), Metrics(), clock)
+    assert quotas.account("alice") is None
+    nobody = quotas.account("")
+    assert nobody
+    with nobody.call():
+        wait_of(lambda: nobody.call().__enter__(), "calls")
+
+
+def test_who_gets_another_role_gets_its_quotas(clock: Clock) -> None:
+    quotas = Quotas(QuotaSettings.model_validate(NAMED), Metrics(), clock)
+    assert num_at_once(quotas, "dave") == 2
+    assert num_at_once(quotas, "dave", admin=True) == 8
+
+
+def test_owners_are_named_in_the_file_and_in_the_environment(tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text(
+        '[quotas.owners."alice@example.org"]\nmax_calls = 3\n[quotas.roles.admin]\nmax_calls = 0\n'
+    )
+    quotas = Settings.load(file, environment={}).quotas
+    assert quotas.owners["alice@example.org"].max_calls == 3
+    assert quotas.roles["admin"].max_calls == 0
+    environment = {"SEQSERVE_QUOTAS__OWNERS": '{"bob": {"tokens_per_s": 5}}'}
+    assert Settings.load(environment=environment).quotas.owners["bob"].tokens_per_s == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[quotas.owners.alice]\nmax_cals = 3\n", "quotas.owners.alice.max_cals"),
+        ("[quotas.owners.alice]\nrequests_per_s = -1\n", "quotas.owners.alice.requests_per_s"),
+        ("[quotas.roles.guest]\nmax_calls = 1\n", "quotas.roles.guest"),
+        ("[quotas.owners]\nalice = 3\n", "quotas.owners.alice"),
+    ],
+)
+def test_a_wrong_quota_is_refused_by_its_name(tmp_path: Path, text: str, told: str) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigRefused, match=told):
+        Settings.load(file, environment={})
+
+
+async def test_of_two_owners_each_is_held_to_his_own_and_metrics_name_neither(tmp_path: Path) -> None:
+    quotas = {"requests_per_s": 1.0, "burst_s": 1.0, "owners": {"alice": {"requests_per_s": 1000.0}}}
+    async with serve_toys(tmp_path, server={"trust_owner_header": True}, quotas=quotas) as toys:
+        request = model_pb2.ListModelsRequest()
+        for _ in range(20):
+            await toys.models.ListModels(request, metadata=ALICE)
+        await toys.models.ListModels(request, metadata=BOB)
+        answer = await refused(toys.models.ListModels(request, metadata=BOB))
+        assert (answer.code, answer.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "QUOTA_EXCEEDED")
+        samples = [one for family in toys.server.metrics.registry.collect() for one in family.samples]
+        assert not any({"alice", "bob"} & set(one.labels.values()) for one in samples)
