@@ -135,7 +135,7 @@ class QuotaSettings(Piece):
     max_priority: Literal["high", "normal", "low"] = "high"
     """The highest priority that callers may ask for; who asks for more gets this one."""
     owners: dict[str, QuotaLimits] = {}
-    """Owners with limits of their own (rates, burst, calls): `[quotas.owners."alice@example.org"]`; JSON in the environment."""
+    """Owners with limits of their own: `[quotas.owners."alice@example.org"]`; as JSON in the environment."""
     roles: dict[Literal["use", "admin"], QuotaLimits] = {}
     """The same for all who have a role and are not named as owners; who has admin counts as admin only."""
     max_owners: int = Field(100_000, ge=1)
