@@ -31,6 +31,7 @@ OpenMetrics = Annotated[
     ),
 ]
 
+
 def serve(
     model: Annotated[
         Path | None,
