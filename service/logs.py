@@ -113,9 +113,11 @@ _STDERR = _Stderr()
 
 
 def trouble() -> str:
-    """Why lines are left out of the log at the moment; empty where none are. What was left out is told afterwards."""
-    if _STDERR.trouble:
-        before = _STDERR.num_left_out
+    """Why lines are left out of the log; empty where none are, or where it has been told since how many were."""
+    if _STDERR.num_left_out:
+        why, before = _STDERR.trouble or "lines were left out", _STDERR.num_left_out
         structlog.get_logger("seqserve.log").warning("lines were left out before this one", lines=before)
-        _STDERR.num_left_out = before if _STDERR.trouble else 0
-    return _STDERR.trouble
+        if _STDERR.trouble:
+            return why
+        _STDERR.num_left_out = 0
+    return ""

@@ -1,4 +1,5 @@
-"""A real bundle whose real graph fails on demand: a word makes it answer NaN, throw, or never end.
+"""A real bundle whose real graph fails on demand: a word makes it answer NaN, throw, want more memory than there is,
+or never end.
 
 It classifies like the toy of `toy_translator`: the label is the sum of the tokens so far modulo 3.
 """
@@ -14,13 +15,13 @@ from service.bundle.manifest import GraphSpec, Limits, TensorSpec
 from tests.fakes.toy_bundles import LABELS, SPANISH, toy_tokenizer
 from tests.fakes.toy_graphs import seal
 
-ENDLESS, NAN, THROWS = "ocho", "nueve", "diez"
+HUGE, ENDLESS, NAN, THROWS = "siete", "ocho", "nueve", "diez"
 _FIRST = 4
 """The token of the first Spanish word."""
 
 
 def write_faulty(models: Path, name: str = "faulty", version: str = "1") -> Path:
-    """Write the bundle; words that are harmless: uno … siete."""
+    """Write the bundle; words that are harmless: uno … seis."""
     folder = models / name / version
     folder.mkdir(parents=True)
     (folder / "classify.onnx").write_bytes(_graph())
@@ -81,8 +82,16 @@ def _graph() -> bytes:
         node("Mul", ["turns", "many"], ["trips"]),
         node("Loop", ["trips", "", "zero"], ["turned"], body=_body()),
         node("Cast", ["turned"], ["added"], to=TensorProto.FLOAT),
+        *_said("huge", HUGE),
+        node("Cast", ["huge"], ["much"], to=TensorProto.INT64),
+        node("ReduceMax", ["much"], ["most"], keepdims=1),
+        node("Mul", ["most", "terabytes"], ["size"]),
+        node("Add", ["size", "time"], ["room"]),
+        node("ConstantOfShape", ["room"], ["zeros"]),
+        node("ReduceSum", ["zeros"], ["nothing_more"], keepdims=0),
         node("Add", ["known", "nothings"], ["found"]),
-        node("Add", ["found", "added"], ["log_probs"]),
+        node("Add", ["found", "added"], ["found_too"]),
+        node("Add", ["found_too", "nothing_more"], ["log_probs"]),
     ]
     weights = {
         "time": np.array([1]),
@@ -92,8 +101,9 @@ def _graph() -> bytes:
         "above": np.array(1.0, np.float32),
         "many": np.array(2**60),
         "zero": np.array(0),
+        "terabytes": np.array([2**42]),
         "table": np.log(np.stack([np.roll([0.5, 0.375, 0.125], by) for by in range(3)])).astype(np.float32),
-        **{f"{word}_token": np.array(_FIRST + SPANISH.index(word)) for word in (ENDLESS, NAN, THROWS)},
+        **{f"{word}_token": np.array(_FIRST + SPANISH.index(word)) for word in (HUGE, ENDLESS, NAN, THROWS)},
     }
     graph = helper.make_graph(
         nodes,

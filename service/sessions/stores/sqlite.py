@@ -18,6 +18,7 @@ from service.errors import Fenced, StoreAway
 from service.sessions.stores.base import REMEMBER_S, Claimed, Health, Page, Stored, too_many
 from service.sessions.stores.paging import from_cursor, not_found, to_cursor
 from service.sessions.stores.shield import Shield
+from service.sessions.stores.steady import SteadyClock
 
 T = TypeVar("T")
 
@@ -70,10 +71,12 @@ class SqliteStore:
 
     kind = "sqlite"
 
-    def __init__(self, path: Path, timeout_s: float = 1.0, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, path: Path, timeout_s: float = 1.0, clock: Callable[[], float] | None = None) -> None:
+        """Without a clock of one's own, time goes by the machine's steady clock."""
         self._path = path
         self._timeout_s = timeout_s
-        self._clock = clock
+        self._steady = SteadyClock()
+        self._clock = clock or self._steady
         self._connection: sqlite3.Connection | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-store")
         self._shield = Shield(self.kind, 2 * timeout_s)  # a file that is locked says so itself, and sooner
@@ -243,7 +246,7 @@ class SqliteStore:
             self._connection = db
             _write_ahead(db, self._timeout_s)
             db.execute("PRAGMA synchronous = NORMAL")
-            _build(db)
+            _build(db, self._steady)
         return self._connection
 
     def _disconnect(self) -> None:
@@ -278,8 +281,8 @@ def _write_ahead(db: sqlite3.Connection, timeout_s: float) -> None:
         time.sleep(AGAIN_AFTER_S)
 
 
-def _build(db: sqlite3.Connection) -> None:
-    """Make the tables in a new file; several processes may try at once."""
+def _build(db: sqlite3.Connection, clock: SteadyClock) -> None:
+    """Make the tables in a new file, and learn what time it is there; several processes may try at once."""
     with _transaction(db, "BEGIN IMMEDIATE"):
         (version,) = db.execute("PRAGMA user_version").fetchone()
         if version > SCHEMA_VERSION:
@@ -288,6 +291,7 @@ def _build(db: sqlite3.Connection) -> None:
             for statement in (*filter(str.strip, SCHEMA.split(";")), *TRIGGERS):
                 db.execute(statement)
             db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        clock.anchor(db)
 
 
 def _sweep_some(db: sqlite3.Connection, now: float) -> list[int]:

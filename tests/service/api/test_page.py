@@ -5,6 +5,7 @@ import gzip
 import http.client
 import socket
 import ssl
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -193,3 +194,20 @@ def until_read(page: Page, trust: Path) -> None:
         except OSError:
             time.sleep(0.05)
     pytest.fail("the page is not shown again")
+
+
+def test_without_threads_a_reader_is_hung_up_on_and_the_next_is_served(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def none_left(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with shown() as page:
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", none_left)
+            for _ in range(2 * page_module.MAX_READERS):
+                with socket.create_connection(("127.0.0.1", page.port)) as reader:
+                    reader.settimeout(20)
+                    assert reader.recv(1) == b""
+        assert page.page.trouble() == ""
+        assert COUNTED in page.read()

@@ -1,0 +1,119 @@
+"""A server that runs out of something: file handles, memory for a batch, room in Redis; or loses Redis."""
+
+import resource
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import redis
+
+from service.client import Client, ClientError
+from tests.conftest import Missing
+from tests.fakes.faulty_graphs import ENDLESS, HUGE, NAN, THROWS
+from tests.system.failing.served import EVERY_STEP, MODEL, Served, until
+from tests.system.replicas.processes import Redis
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000000040000000000")
+"""How a client of HTTP/2 begins; the server answers with its settings."""
+
+
+@contextmanager
+def serving(server: Served) -> Iterator[Client]:
+    server.start()
+    server.wait()
+    try:
+        with server.client() as client:
+            yield client
+    finally:
+        server.kill()
+
+
+def test_out_of_file_handles_who_is_connected_is_served_and_others_are_as_soon_as_there_are_some(
+    tmp_path: Path,
+) -> None:
+    server = Served(tmp_path)
+    with serving(server) as client:
+        before = client.classify(["uno"])
+        server.limit(resource.RLIMIT_NOFILE, server.next_file())
+        with socket.create_connection(("127.0.0.1", server.port)) as late:
+            late.sendall(PREFACE)
+            late.settimeout(1)
+            with pytest.raises(TimeoutError):
+                late.recv(1)  # the system has taken it up, the server cannot
+            assert server.metric("seqserve_part_up", part="log") is None, (
+                "nor is there a handle for the metrics"
+            )
+            for _ in range(10):
+                assert client.classify(["uno"]) == before
+            server.give_back(resource.RLIMIT_NOFILE)
+            late.settimeout(60)
+            assert late.recv(1), "whoever waited is taken up"
+        until(lambda: server.metric("seqserve_part_up", part="metrics") == 1, "the metrics are shown again")
+        assert all(client.parts().values())
+
+
+def test_a_batch_for_which_there_is_no_memory_fails_and_the_server_goes_on(tmp_path: Path) -> None:
+    server = Served(tmp_path)
+    with serving(server) as client:
+        before = client.classify(["uno"])
+        peak = server.memory_bytes()
+        for _ in range(3):
+            with pytest.raises(ClientError, match="graph classify failed"):
+                client.classify([HUGE])
+        assert client.classify(["uno"]) == before
+        assert server.memory_bytes() < peak + 100e6
+        assert all(client.parts().values())
+
+
+def test_a_server_lives_through_all_of_it_at_once(tmp_path: Path) -> None:
+    """Every way in which its graph can fail, from many callers, while others are answered."""
+    settings = tmp_path / "settings.toml"
+    settings.write_text("[scheduler]\nmax_run_s = 0.3\n")
+    server = Served(tmp_path, "--config", str(settings))
+    with serving(server) as client:
+        before = client.classify(["uno"])
+        for word in (NAN, ENDLESS, THROWS, HUGE) * 3:
+            with pytest.raises(ClientError):
+                client.classify([word])
+            assert client.classify(["uno"]) == before
+        server.until_part(f"{MODEL}/1", works=True)
+        assert server.end() == 0
+
+
+def test_a_redis_without_room_and_one_that_is_killed_lose_nothing(tmp_path: Path, missing: Missing) -> None:
+    if shutil.which("redis-server") is None:
+        missing("redis-server")
+    store = Redis("redis", tmp_path)
+    store.start()
+    store.wait()
+    server = Served(tmp_path, "--store", store.url)
+    try:
+        with serving(server) as client, client.session(model=MODEL, durability=EVERY_STEP) as session:
+            with redis.Redis(port=store.port) as full:
+                said = [session.feed("uno ")]
+                full.config_set("maxmemory-policy", "noeviction")
+                full.config_set("maxmemory", 1)
+                said.append(session.feed("dos "))
+                server.until_part("store", works=False)
+                said.append(session.feed("tres "))
+                full.config_set("maxmemory", 0)
+                server.until_part("store", works=True)
+            store.kill()
+            said.append(session.feed("cuatro "))
+            server.until_part("store", works=False)
+            store.start()
+            store.wait()
+            server.until_part("store", works=True)
+            server.kill()
+            server.start()
+            server.wait()
+            said.append(session.feed("cinco "))
+            with client.session(model=MODEL) as alone:
+                assert said == [alone.feed(f"{word} ") for word in ("uno", "dos", "tres", "cuatro", "cinco")]
+    finally:
+        store.kill()
