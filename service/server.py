@@ -144,7 +144,7 @@ class Server:
         await self._grpc.start()
         self._watch_parts(tls)
         await self._health.serve("", *SERVICES)
-        await self._health.look()
+        await self._look_after_parts()
         for work, every_s in (
             (self.sessions.tidy, TIDY_EVERY_S),
             (self.visits.patience.sweep, TIDY_EVERY_S),

@@ -126,7 +126,7 @@ def test_whoever_reads_it_shows_credentials_where_callers_do(tmp_path: Path, aut
 def test_a_certificate_is_enough_where_callers_have_one(authority: Authority) -> None:
     with shown(tls=tls_of(authority, client_ca_file=str(authority.file))) as page:
         assert COUNTED in page.read(authority.file, authority.issue("prometheus"))
-        with pytest.raises((ssl.SSLError, ConnectionError)):
+        with pytest.raises((urllib.error.URLError, ssl.SSLError, ConnectionError)):
             page.read(authority.file)
 
 
