@@ -109,7 +109,7 @@ class Quotas:
         self._on_refused = lambda quota: metrics.quota_refused.labels(quota).inc()
         self._of_owner = {owner: _merged(settings, limits) for owner, limits in settings.owners.items()}
         self._of_role = {
-            role: _merged(settings, settings.roles.get(role.value, QuotaLimits()))  # type: ignore[call-overload]
+            role: _merged(settings, settings.roles.get(role.value, QuotaLimits()))
             for role in (Role.USE, Role.ADMIN)
         }
 

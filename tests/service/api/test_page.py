@@ -41,7 +41,17 @@ class Page:
         locks = () if open_metrics else (self.tls, Door(settings, self.metrics).shows_metrics)
         self.page = MetricsPage("127.0.0.1", self.port, self.metrics.registry, *locks)
 
-    def read(self, trust: Path | None = None, pair: tuple[Path, Path] | None = None, **headers: str) -> str:
+    def read(
+        self,
+        trust: Path | None = None,
+        pair: tuple[Path, Path] | None = None,
+        *,
+        shown: str | None = None,
+        packed: bool = False,
+    ) -> str:
+        """`shown` is the header `authorization`."""
+        headers = {} if shown is None else {"Authorization": shown}
+        headers |= {"Accept-Encoding": "gzip"} if packed else {}
         context = None
         if trust:
             context = ssl.create_default_context(cafile=str(trust))
@@ -54,9 +64,9 @@ class Page:
             told: bytes = answer.read()
         return told.decode("latin-1")
 
-    def refused(self, trust: Path | None = None, **headers: str) -> int:
+    def refused(self, trust: Path, shown: str | None = None) -> int:
         with pytest.raises(urllib.error.HTTPError) as error:
-            self.read(trust, **headers)
+            self.read(trust, shown=shown)
         with error.value:
             return error.value.code
 
@@ -83,9 +93,9 @@ def tls_of(authority: Authority, **more: str) -> dict[str, str]:
 def test_the_page_is_for_everybody_where_the_port_is() -> None:
     with shown() as page:
         assert COUNTED in page.read()
-        packed = page.read(**{"Accept-Encoding": "gzip"}).encode("latin-1")
+        packed = page.read(packed=True).encode("latin-1")
         assert COUNTED in gzip.decompress(packed).decode()
-        assert COUNTED in page.read(Authorization="Basic abc"), "what nobody asked for is not looked at"
+        assert COUNTED in page.read(shown="Basic abc"), "what nobody asked for is not looked at"
 
 
 def test_it_speaks_tls_where_the_port_does_and_shows_a_new_certificate(authority: Authority) -> None:
@@ -115,10 +125,10 @@ def test_whoever_reads_it_shows_credentials_where_callers_do(tmp_path: Path, aut
     keys = KeyFile(tmp_path / "access.keys")
     key = keys.add("prometheus")
     with shown(tls=tls_of(authority), auth=keys.settings()) as page:
-        assert COUNTED in page.read(authority.file, Authorization=f"Bearer {key}")
+        assert COUNTED in page.read(authority.file, shown=f"Bearer {key}")
         assert page.refused(authority.file) == 401
-        assert page.refused(authority.file, Authorization=f"Bearer {key[:-1]}x") == 401
-        assert page.refused(authority.file, Authorization=key) == 401
+        assert page.refused(authority.file, shown=f"Bearer {key[:-1]}x") == 401
+        assert page.refused(authority.file, shown=key) == 401
         refusals = page.metrics.registry.get_sample_value("seqserve_auth_refused_total", {"why": "missing"})
         assert refusals == 1
 

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -66,7 +67,7 @@ async def test_files_of_certificates_and_keys_that_are_damaged_are_told_of_until
     cert, key = authority.issue("server")
     keys = KeyFile(tmp_path / "access.keys")
     alice = keys.add("alice")
-    pieces = {"tls": {"cert_file": str(cert), "key_file": str(key)}, "auth": keys.settings()}
+    pieces: dict[str, Any] = {"tls": {"cert_file": str(cert), "key_file": str(key)}, "auth": keys.settings()}
     async with serve_toys(tmp_path / "models", **pieces) as toys:
         address = toys.server.address
         toys.channel = grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(authority.pem))
