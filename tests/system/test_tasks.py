@@ -52,6 +52,7 @@ def bundles() -> dict[str, Callable[[Path, str], object]]:
         "fsdd-digits": write_hearer,
         "occupancy": lambda models, name: write_predictor(models, name, names=ROOM, labels=True),
         "nab": lambda models, name: write_predictor(models, name, names=("value",)),
+        "tatoeba-es-en": write_translator,
         "cmudict": write_translator,
         "shapes": write_captioner,
         "tinyshakespeare": write_language_model,
@@ -213,3 +214,18 @@ def test_lines_of_a_pipe_are_answered_in_order(reader: Running) -> None:
     live = seqserve("tag", "--live", "--json", stdin=given)
     assert [json.loads(line)["word"] for line in live.lines] == ["play", "jazz", "the", "cat", "sits"]
     assert [json.loads(line)["start"] for line in live.lines] == [0, 5, 0, 4, 8]
+
+
+def test_the_table_names_every_section_recipe_and_example_of_the_page() -> None:
+    table = PAGE.split("\n## ")[0]
+    headings = re.findall(r"^## (.+)$", PAGE, re.MULTILINE)
+    anchors = [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
+    assert [link for link in re.findall(r"\(#(.+?)\)", table) if link not in anchors] == []
+    named = re.findall(r"`([\w-]+)`", table)
+    recipes = [line.split()[2] for line in LINES if command_of(line) == "train"]
+    assert [
+        path for path in recipes if Path(path).stem.replace("multi30k-en-", "-") not in [*named, "-de"]
+    ] == []
+    assert [
+        name for name in re.findall(r"`(\w+\.py)`", table) if not (ROOT / "examples" / name).exists()
+    ] == []

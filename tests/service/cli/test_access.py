@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,3 +62,15 @@ def test_a_command_says_how_urgent_it_is(
         assert bare(*asked).lines[-1] == "one"
         assert waited(toys) == {"low": 1, "high": 1}
         assert bare(*asked, "--priority", "urgent").code == 2
+
+
+def test_every_command_that_asks_a_server_can_show_who_asks() -> None:
+    from typer.main import get_command
+
+    from service.cli.app import app
+
+    commands: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
+    options = {name: {one.name for one in command.params} for name, command in commands.items()}
+    asking = {name for name, known in options.items() if "address" in known}
+    assert {"translate", "tag", "summarize", "score", "evaluate"} <= asking
+    assert {name for name in asking if "tls" not in options[name]} == set()
