@@ -40,18 +40,26 @@ def main(
     chosen = recipes or known()
     if unknown := sorted(set(chosen) - set(known())):
         raise SystemExit(f"no evaluations of {', '.join(unknown)}; there are: {', '.join(known())}")
+    lines: list[Line] = []
     with tempfile.TemporaryDirectory() as folder:
-        lines = list(_measured(chosen, data, models, runs, Path(folder)))
+        for line in _measured(chosen, data, models, runs, Path(folder)):
+            lines.append(line)
+            if write is not None:  # at once: a run that is interrupted keeps what it has
+                _write(write, lines)
     if write is None:
         print(page.page_of(lines))
-        return
-    beside = write.with_suffix(".json")
+    else:
+        _write(write, lines, done=chosen)
+
+
+def _write(path: Path, lines: Sequence[Line], done: Sequence[str] = ()) -> None:
+    """The page, and the lines beside it, from which it is made again where only some are measured."""
+    beside = path.with_suffix(".json")
     before = [Line(**line) for line in json.loads(beside.read_text("utf-8"))] if beside.exists() else []
-    lines = sorted(kept(before, lines), key=lambda line: known().index(line.recipe))
-    beside.write_text(
-        json.dumps([line.as_json() for line in lines], indent=1, ensure_ascii=False) + "\n", "utf-8"
-    )
-    page.write(write, lines)
+    shown = sorted(kept(before, lines, done), key=lambda line: known().index(line.recipe))
+    text = json.dumps([line.as_json() for line in shown], indent=1, ensure_ascii=False)
+    beside.write_text(f"{text}\n", "utf-8")
+    path.write_text(page.page_of(shown), "utf-8")
 
 
 def _measured(

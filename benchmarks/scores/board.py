@@ -1,7 +1,7 @@
 """The lines of the table: what was measured of which bundle, and what was not, with the reason."""
 
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -113,14 +113,15 @@ def commit() -> str:
     return told.stdout.strip()
 
 
-def kept(before: Sequence[Line], now: Sequence[Line]) -> list[Line]:
-    """Lines of recipes that were not asked for stay as they were, and float32 scores while bundles are the same."""
-    asked, known = {line.recipe for line in now}, {line.key: line for line in before}
-    fresh = []
+def kept(before: Sequence[Line], now: Sequence[Line], done: Collection[str] = ()) -> list[Line]:
+    """Lines that were not measured again stay as they were, but for those of recipes that are done; and so do float32
+    scores while bundles are the same.
+    """
+    known, fresh, new = {line.key: line for line in before}, [], {line.key for line in now}
     for line in now:
         old = known.get(line.key)
         is_same = old is not None and old.bundles == line.bundles
         fresh.append(
             Line(**{**asdict(line), "fp32": old.fp32}) if old and is_same and line.fp32 is None else line
         )
-    return [line for line in before if line.recipe not in asked] + fresh
+    return [line for line in before if line.key not in new and line.recipe not in done] + fresh

@@ -1,7 +1,6 @@
 """The page: tables for people, a section for each kind of model."""
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 from benchmarks.scores.board import Line
@@ -27,7 +26,7 @@ python -m benchmarks.scores --data DATA --write docs/scores.md
 
 `DATA` is a folder with the data sets, named as the recipes name them; with names of recipes, only these are measured.
 *int8* is the bundle that is served; *fp32* the same weights in float32, measured in the same way where their training
-run was at hand (`--runs RUNS`). What stands under *beside* was scored by the same command on the same test set;
+run was at hand (`--runs RUNS`); cards tell what int8 loses on dev. What stands under *beside* was scored by the same command on the same test set;
 what was published is quoted, with what keeps it from being a peer. `scores.json` beside this page holds the same for
 machines.
 
@@ -130,7 +129,3 @@ def missing_text(recipe: str, names: Sequence[str]) -> str:
         return f"recipe only: `python -m benchmarks.scores.variants {recipe} --data DATA`"
     why = "" if evaluations_of(recipe).ships else ", as the licence of its data asks"
     return f"recipe only{why}: `seqserve train training/recipes/{recipe}.toml`"
-
-
-def write(path: Path, lines: Sequence[Line]) -> None:
-    path.write_text(page_of(lines), "utf-8")

@@ -313,6 +313,13 @@ def test_a_float32_score_stays_as_long_as_the_bundle_is_the_same() -> None:
     assert kept([before], [other])[0].fp32 is None
 
 
+def test_lines_stay_until_they_are_measured_again_or_are_none_of_the_recipe_any_more() -> None:
+    old = [Line(recipe, "translate", data) for recipe, data in (("a", "x"), ("a", "y"), ("b", "x"))]
+    new = Line("a", "translate", "x", score=1.0)
+    assert kept(old, [new]) == [*old[1:], new]
+    assert kept(old, [new], done=["a"]) == [old[2], new]
+
+
 def test_what_is_told_between_bars_does_not_break_the_table() -> None:
     line = Line("r", "translate", "d", score=1.0, more={"a|b": 2.0}, metric="BLEU", bundles={"r/1": "abc"})
     row = next(text for text in page_of([line]).splitlines() if text.startswith("| `r`"))
