@@ -26,9 +26,9 @@ python -m benchmarks.scores --data DATA --write docs/scores.md
 
 `DATA` is a folder with the data sets, named as the recipes name them; with names of recipes, only these are measured.
 *int8* is the bundle that is served; *fp32* the same weights in float32, measured in the same way where their training
-run was at hand (`--runs RUNS`); cards tell what int8 loses on dev. What stands under *beside* was scored by the same command on the same test set;
-what was published is quoted, with what keeps it from being a peer. `scores.json` beside this page holds the same for
-machines.
+run was at hand (`--runs RUNS`); cards tell what int8 loses on dev. What stands under *beside* was scored by the same
+command on the same test set; what was published is quoted, with what keeps it from being a peer. `scores.json` beside
+this page holds the same for machines.
 
 A line without a score has no bundle in the repository:
 
