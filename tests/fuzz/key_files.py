@@ -54,11 +54,11 @@ def access_keys() -> Iterator[bytes]:
     yield to_toml([KNOWN, new_key("bob", admin=False, expires=NOW, now=NOW)[1]]).encode()
 
 
-def key_sets() -> Iterator[bytes]:
-    for algorithm in ("EdDSA", "ES256", "RS256"):
-        issuer = Issuer(new_folder() / "jwks", algorithm)
-        issuer.rotate()
-        yield json.dumps({"keys": issuer.published}).encode()
+@cache
+def key_sets() -> tuple[bytes, ...]:
+    """Made once: a key of RSA takes a while."""
+    issuers = [Issuer(new_folder() / "jwks", algorithm) for algorithm in ("EdDSA", "ES256", "RS256")]
+    return tuple(json.dumps({"keys": issuer.published}).encode() for issuer in issuers)
 
 
 SNAPSHOT_KEYS = Target(

@@ -25,6 +25,7 @@ def test_what_is_good_is_read(target: Target) -> None:
 
 def test_every_file_of_the_corpus_is_read_or_refused(target: Target) -> None:
     files = kept(target.name)
+    assert files, "every target has found something to keep"
     for file in files:
         target(file.read_bytes())
 
