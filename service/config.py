@@ -37,6 +37,8 @@ class ServerSettings(Piece):
     """Largest message that is read or written."""
     max_concurrent_streams: int = Field(1024, ge=1)
     """Calls at once on one connection."""
+    max_pending_calls: int = Field(128, ge=1)
+    """Calls that have come and that nobody has looked at yet; past it, gRPC turns them away with CANCELLED."""
     keepalive_s: float = Field(60.0, ge=1)
     """How often a silent connection is asked whether it still stands."""
     max_metadata_bytes: int = Field(8192, ge=1024, le=1024 * 1024)
@@ -179,6 +181,11 @@ class SchedulerSettings(Piece):
     """Rows of one batch."""
     max_queue: int = Field(1024, ge=1)
     """Jobs of one model accepted and not finished; past it, requests are refused at once."""
+    max_wait_s: float = Field(2.0, gt=0)
+    """How long a job of one model may be expected to wait, in a burst; where it would be longer, requests are refused
+    at once."""
+    standing_wait_s: float = Field(0.3, gt=0)
+    """The same where the queue has not been short for a second: it is overload then, and a longer wait helps nobody."""
     max_run_s: float = Field(60.0, gt=0)
     """How long one batch may run; past it, it is ended, and those who are in it are told that it failed."""
     max_encode_tokens: int = Field(1024, ge=1)

@@ -30,7 +30,7 @@ from service.api.exposure import check_exposure
 from service.api.health import SERVICE_NAME as HEALTH
 from service.api.health import Health
 from service.api.inference import Administration, InferenceServicer
-from service.api.listening import bind, check_free, options
+from service.api.listening import Unregistered, bind, check_free, options
 from service.api.page import MetricsPage
 from service.api.patience import Patience
 from service.api.quotas import Quotas
@@ -198,26 +198,26 @@ class Server:
         interceptor = CallInterceptor(self._calls, self.metrics, self.visits)
         first = [self._tracing.interceptor()] if self._tracing else []
         server = grpc.aio.server(interceptors=[*first, interceptor], options=options(self.settings.server))
-        owners = Owners()
+        owners, open_to = Owners(), Unregistered(server)
         limits = self.settings.limits
         sequence = SequenceServicer(self.registry, self.sessions, limits, owners, self._calls)
-        sequence_pb2_grpc.add_SequenceServiceServicer_to_server(sequence, server)
+        sequence_pb2_grpc.add_SequenceServiceServicer_to_server(sequence, open_to)
         session_pb2_grpc.add_SessionServiceServicer_to_server(
-            SessionServicer(self._directory, owners), server
+            SessionServicer(self._directory, owners), open_to
         )
         changes = (
             Administration(self._changes.load, self._changes.unload) if self.settings.server.admin else None
         )
         model_pb2_grpc.add_ModelServiceServicer_to_server(
-            ModelServicer(self.registry, *(changes or ())), server
+            ModelServicer(self.registry, *(changes or ())), open_to
         )
         inference = InferenceServicer(
             self.registry, self.sessions, self.settings, owners, self._calls, self.metrics, changes
         )
-        grpc_service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(inference, server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        grpc_service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(inference, open_to)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, open_to)
         names = (*SERVICES, HEALTH, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, server)
+        reflection.enable_server_reflection(names, open_to)
         return server
 
     def _load(self) -> None:

@@ -20,7 +20,7 @@ import structlog
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import DecodeError
 
-from service import logs
+from service import logs, until
 from service.api.access import needed
 from service.api.callers import Role
 from service.api.calls import Calls, this_task
@@ -37,6 +37,8 @@ Handler = Any
 REQUEST_ID = "x-request-id"
 _SANE_ID = re.compile(r"[A-Za-z0-9._:/-]{1,64}")
 _SERVER_ERRORS = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN}
+_USUAL = {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
+"""Counted, and not worth a line each: a server with too much to do would have that to do, too."""
 
 log = structlog.get_logger("seqserve.calls")
 
@@ -112,6 +114,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         started, request_id, code = time.perf_counter(), _request_id(context), grpc.StatusCode.OK
         context.set_trailing_metadata(((REQUEST_ID, request_id),))
         logs.belongs_to(request_id=request_id)
+        until.begin(context.time_remaining())
         try:
             with self._calls.inside(), self._visits.visit(method, context, streams=streams) as visit:
                 return await answer(visit)
@@ -124,6 +127,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         except SeqserveError as error:
             code = STATUSES[type(error)]
             await _abort(context, error, request_id)
+        except grpc.aio.InternalError as error:
+            # Nothing can be said on this call any more: its caller has left, and that is not known here yet.
+            code = _why_cancelled(context)
+            raise asyncio.CancelledError from error
         except Exception:
             code = grpc.StatusCode.INTERNAL
             log.exception(
@@ -228,5 +235,5 @@ def _why_cancelled(context: Context) -> grpc.StatusCode:
 
 
 def _log_call(method: str, code: grpc.StatusCode, request_id: str, seconds: float) -> None:
-    write = log.debug if code is grpc.StatusCode.OK else log.error if code in _SERVER_ERRORS else log.info
+    write = log.debug if code in _USUAL else log.error if code in _SERVER_ERRORS else log.info
     write("call", method=method, code=code.name, request_id=request_id, ms=round(seconds * 1000, 1))

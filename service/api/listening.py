@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from typing import Any
 
 import grpc
 
@@ -33,6 +34,10 @@ def options(settings: ServerSettings) -> list[tuple[str, int]]:
         ("grpc.max_allowed_incoming_connections", settings.max_connections),
         ("grpc.server_handshake_timeout_ms", round(settings.handshake_s * 1000)),
         ("grpc.max_connection_idle_ms", round(settings.max_idle_s * 1000)),
+        # Calls that have come and that nobody has looked at. Past it, gRPC itself turns further ones away, in a tenth
+        # of the time that a look would take; it can only say CANCELLED.
+        ("grpc.server.max_pending_requests", settings.max_pending_calls),
+        ("grpc.server.max_pending_requests_hard_limit", settings.max_pending_calls),
         # Two servers on one port would share its calls by chance.
         ("grpc.so_reuseport", 0),
     ]
@@ -59,3 +64,21 @@ def check_free(host: str, port: int, setting: str) -> None:
         reason = str(error.strerror).partition(" (while")[0]
         advice = _ADVICE.get(error.errno or 0, "choose another host").format(setting=setting)
         raise ConfigRefused(f"cannot listen on {host}:{port}: {reason}; {advice}") from None
+
+
+class Unregistered:
+    """A server to which services are added without a queue for each of their methods.
+
+    Then all calls wait in one queue, whose length is bounded, and each is worked on before more come in. With a queue
+    for each method, gRPC fetches one from each at a time, and a server that is behind does little but fetch
+    (docs/decisions/0024-overload.md).
+    """
+
+    def __init__(self, server: grpc.aio.Server) -> None:
+        self._server = server
+
+    def add_generic_rpc_handlers(self, handlers: Any) -> None:
+        self._server.add_generic_rpc_handlers(handlers)
+
+    def add_registered_method_handlers(self, service: str, handlers: Any) -> None:
+        """Those that are added generically find the same methods."""

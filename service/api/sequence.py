@@ -134,4 +134,7 @@ class SequenceServicer(SignalCalls, LanguageCalls, SeveralCalls, sequence_pb2_gr
                 yield answer
 
     def _find(self, selector: model_pb2.ModelSelector, task: Task) -> Served:
-        return self._registry.find(**selection_from_proto(selector), task=task)
+        """Overloaded where it would take nothing now: before anything has been done."""
+        served = self._registry.find(**selection_from_proto(selector), task=task)
+        served.scheduler.check_room()
+        return served

@@ -12,8 +12,6 @@ from service.scheduler.run import Run
 log = structlog.get_logger(__name__)
 WRITING = "step"
 """The graph of every bundle that writes."""
-FORGETTING = 0.05
-"""Weight of the newest job in the mean duration."""
 
 
 class Meter:
@@ -33,7 +31,6 @@ class Meter:
         self._outcomes = {
             outcome: metrics.jobs.labels(model, outcome) for outcome in ("done", "failed", "cancelled")
         }
-        self._mean_job_s = 10.0
 
     def watch(
         self, num_jobs: Callable[[], int], num_waiting: Callable[[], int], num_seated: Callable[[], int]
@@ -75,7 +72,6 @@ class Meter:
         self._outcomes[outcome].inc()
         if run.stages:
             run.stages.end()
-        self._mean_job_s += FORGETTING * (time.monotonic() - run.submitted_at - self._mean_job_s)
 
     def batch_failed(self, graph: str, num_rows: int, error: BaseException) -> None:
         """The rows could not be run together."""
@@ -84,10 +80,6 @@ class Meter:
     def bug(self, event: str, error: BaseException) -> None:
         """Something raised that must not."""
         log.error(event, model=self._model, exc_info=error)
-
-    def retry_after_s(self) -> float:
-        """About the time in which a tenth of the jobs end (they end as fast as they come: Little's law)."""
-        return min(max(self._mean_job_s / 10, 0.1), 10.0)
 
 
 def stage_of(graph: str) -> str:

@@ -6,16 +6,25 @@ from collections.abc import Sequence
 from service.priority import Priority
 from service.spans import Stages
 from service.step import Job, Result, Step
+from service.until import FOR_EVER
 
 
 class Run:
     """A job, its current steps, and what has come back of them."""
 
-    __slots__ = ("_missing", "_results", "ended", "job", "priority", "stages", "started", "submitted_at")
+    __slots__ = ("_missing", "_results", "ended", "job", "priority", "stages", "started", "submitted_at", "until")
 
-    def __init__(self, job: Job, stages: Stages | None = None, priority: Priority = Priority.NORMAL) -> None:
+    def __init__(
+        self,
+        job: Job,
+        stages: Stages | None = None,
+        priority: Priority = Priority.NORMAL,
+        until: float = FOR_EVER,
+    ) -> None:
         self.job = job
         self.priority = priority
+        self.until = until
+        """When its caller will not wait for it any more."""
         self.stages = stages
         """Where its call is traced."""
         self.ended = False

@@ -6,17 +6,20 @@ submit ──▶ arrivals ─▶ begin ─▶ ┌ queue of graph encode ┐ take
 """
 
 import asyncio
+import heapq
 import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import count
 from typing import Any
 
 from service.config import SchedulerSettings
 from service.engine import Engine
-from service.errors import Draining, Overloaded, SeqserveError, StepFailed
+from service.errors import Draining, SeqserveError, StepFailed, TimedOut
 from service.metrics import Metrics
-from service.priority import CURRENT
+from service.priority import CURRENT as PRIORITY
+from service.scheduler.admission import Admission
 from service.scheduler.faults import Faults
 from service.scheduler.mailbox import Mailbox, Post
 from service.scheduler.meter import Meter, stage_of
@@ -26,6 +29,8 @@ from service.scheduler.run import Run
 from service.scheduler.turns import Turns
 from service.spans import Stages
 from service.step import Ask, Job, Result, Rolled, Rollout, Step
+from service.until import CURRENT as UNTIL
+from service.until import FOR_EVER
 
 LAST_BATCH_S = 5.0
 """How long an engine may take over the batch that is running when everything is to end."""
@@ -46,7 +51,7 @@ class Scheduler:
         """Start the thread. `name` is the label of its metrics, such as `tatoeba-es-en/1`."""
         self._engine = engine
         self._name = name
-        self._max_jobs = settings.max_queue
+        self._admission = Admission(name, settings)
         self._queues = Queues(engine.manifest.graphs, settings)
         self._rollouts = Rollouts(engine, settings)
         self._turns = Turns()
@@ -57,6 +62,9 @@ class Scheduler:
         # What follows is guarded by `_changed`.
         self._active: dict[int, Run] = {}
         self._arrivals: list[Run] = []
+        self._patience: list[tuple[float, int, Run]] = []
+        """A heap of those who do not wait for ever; only the scheduler's thread touches it."""
+        self._tickets = count()
         self._accepting = True
         self._stopping = False
         self._closing = False
@@ -70,18 +78,25 @@ class Scheduler:
         self._thread = threading.Thread(target=self._loop, name=f"scheduler {name}", daemon=True)
         self._thread.start()
 
-    def submit(self, job: Job) -> None:
-        """Accept a job, with the present priority, from any thread. Overloaded at once when full; Draining."""
+    def check_room(self, num_jobs: int = 1) -> None:
+        """Overloaded where so many jobs would not be accepted now; Draining. From any thread."""
         with self._changed:
-            if not self._accepting:
-                raise Draining("the server is going away; ask another, or this one again in a while")
-            if len(self._active) >= self._max_jobs:
-                message = f"{self._name} has {self._max_jobs} jobs to do and takes no more"
-                raise Overloaded(message, retry_after_s=self._meter.retry_after_s())
-            if id(job) in self._active:
+            self._check_room(num_jobs)
+
+    def submit(self, *jobs: Job) -> None:
+        """Accept all the jobs of one caller, or none, with the present priority, from any thread.
+
+        Overloaded at once where they would wait too long, or come to their end too late for him; Draining.
+        """
+        with self._changed:
+            self._check_room(len(jobs))
+            if any(id(job) in self._active for job in jobs):
                 raise ValueError("this job is under way already")
-            run = self._active[id(job)] = Run(job, Stages.begin("wait", model=self._name), CURRENT.get())
-            self._arrivals.append(run)
+            for job in jobs:
+                run = Run(job, Stages.begin("wait", model=self._name), PRIORITY.get(), UNTIL.get())
+                self._active[id(job)] = run
+                self._arrivals.append(run)
+                self._admission.began(len(self._active))
             self._changed.notify_all()
 
     def cancel(self, job: Job) -> None:
@@ -144,6 +159,11 @@ class Scheduler:
             self._engine.interrupt()
             self._thread.join(INTERRUPTED_S)
         self._meter.watch(lambda: 0, lambda: 0, lambda: 0)
+
+    def _check_room(self, num_jobs: int) -> None:
+        if not self._accepting:
+            raise Draining("the server is going away; ask another, or this one again in a while")
+        self._admission.check(len(self._active), num_jobs, UNTIL.get())
 
     # The loop, on the scheduler's own thread.
 
@@ -220,17 +240,29 @@ class Scheduler:
         )
 
     def _admit(self) -> None:
-        """Let go those who left and begin those who came."""
+        """Let go those who left or come too late, and begin those who came."""
         with self._changed:
             arrivals, self._arrivals = self._arrivals, []
             left, self._someone_left = self._someone_left, False
             stopping = self._stopping
-        if left:
+        for run in arrivals:
+            if run.until < FOR_EVER:
+                heapq.heappush(self._patience, (run.until, next(self._tickets), run))
+        if self._give_up() or left:
             self._purge()
         if stopping:
             self._fail_all(Draining("the server is going away; this request was not finished"))
         for run in arrivals:
             self._proceed(run, run.job.begin)
+
+    def _give_up(self) -> bool:
+        """End what comes too late for its caller, before anything more is computed for it; whether there was any."""
+        now, found = time.monotonic(), False
+        while self._patience and (self._patience[0][0] <= now or self._patience[0][2].ended):
+            run = heapq.heappop(self._patience)[2]
+            found = found or not run.ended
+            self._fail(run, TimedOut("the time that the caller gave is over; the request was not finished"))
+        return found
 
     def _run(self, graph: str, batch: Sequence[Waiting]) -> list[Result | SeqserveError]:
         self._meter.started([waiting.run for waiting in batch], stage_of(graph))
@@ -321,6 +353,8 @@ class Scheduler:
     def _forget(self, run: Run, outcome: str) -> None:
         """Give a claimed run's place to another."""
         with self._changed:
+            if outcome == "done":
+                self._admission.ended(len(self._active))
             del self._active[id(run.job)]
             self._someone_left |= outcome != "done"
             self._meter.ended(run, outcome)

@@ -114,8 +114,7 @@ def _numbered(index: int, program: Program[T], mailbox: "Mailbox[tuple[int, T]]"
 def _submitted(scheduler: Scheduler, jobs: Sequence[Job]) -> Iterator[None]:
     """All jobs are with the scheduler while inside, and what is unfinished on the way out is cancelled."""
     try:
-        for job in jobs:
-            scheduler.submit(job)
+        scheduler.submit(*jobs)
         yield
     finally:
         for job in jobs:

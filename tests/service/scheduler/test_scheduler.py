@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from service import until
 from service.config import SchedulerSettings
-from service.errors import Draining, InvalidInput, Overloaded, SeqserveError, StepFailed
+from service.errors import Draining, InvalidInput, Overloaded, SeqserveError, StepFailed, TimedOut
 from service.metrics import Metrics
 from service.scheduler import Scheduler
 from service.step import Result, Step
@@ -431,3 +432,37 @@ def test_the_scheduler_counts_what_it_does(bench: MakeBench) -> None:
     assert value("seqserve_jobs_total", {**model, "outcome": "failed"}) == 1
     assert value("seqserve_queue_wait_seconds_count", model | {"priority": "normal"}) == 2
     assert value("seqserve_steps_total", {**model, "graph": "step"}) == 1
+
+
+def test_what_comes_too_late_for_its_caller_is_not_computed(bench: MakeBench) -> None:
+    b = bench(max_batch=1)
+    b.engine.pause()
+    first, patient = Adding([1], []), Adding([3], [3])
+    b.scheduler.submit(first)
+    b.engine.wait_for_batch()
+    token = until.CURRENT.set(time.monotonic())
+    late = Adding([2], [2])
+    b.scheduler.submit(late)
+    until.CURRENT.reset(token)
+    b.scheduler.submit(patient)
+    b.engine.resume()
+    assert isinstance(late.wait().error, TimedOut)
+    assert patient.wait().sums == alone([3], [3])
+    assert b.scheduler.drain(5)
+    assert b.engine.batches == [("read", 1), ("read", 1), ("step", 1)]
+
+
+def test_jobs_of_one_caller_are_taken_together_or_not_at_all(bench: MakeBench) -> None:
+    b = bench(max_queue=3)
+    b.engine.pause()
+    taken, refused = [Adding([n], []) for n in range(2)], [Adding([n], []) for n in range(2)]
+    b.scheduler.submit(*taken)
+    with pytest.raises(Overloaded):
+        b.scheduler.submit(*refused)
+    with pytest.raises(Overloaded):
+        b.scheduler.check_room(2)
+    b.scheduler.check_room(1)
+    b.engine.resume()
+    assert [job.wait().sums for job in taken] == [alone([n], []) for n in range(2)]
+    b.scheduler.drain(5)
+    assert [job.ends for job in refused] == [0, 0]

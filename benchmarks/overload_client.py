@@ -1,0 +1,70 @@
+"""Callers in a process of their own: `python -m benchmarks.overload_client`, told on stdin, telling on stdout."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from benchmarks.overload_load import Ended, Load
+from benchmarks.overload_uses import uses
+
+
+@dataclass(frozen=True)
+class Order:
+    """What load is wanted."""
+
+    address: str
+    translator: str
+    classifier: str
+    seconds: float
+    per_s: float = 0.0
+    """In an open loop; 0 where `at_once` counts."""
+    at_once: int = 0
+    seed: int = 0
+    core: int = -1
+    """The one core to run on; -1 for any."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What became of it."""
+
+    ended: Sequence[Ended]
+    cpu_s: float
+    """What this process itself used."""
+
+
+def begin(order: Order) -> "subprocess.Popen[str]":
+    """The callers, in their process."""
+    command = [sys.executable, "-m", "benchmarks.overload_client"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin
+    process.stdin.write(json.dumps(asdict(order)))
+    process.stdin.close()
+    return process
+
+
+def heard(process: "subprocess.Popen[str]") -> Heard:
+    """Wait for the end of it."""
+    assert process.stdout
+    told = json.loads(process.stdout.read())
+    if process.wait():
+        raise RuntimeError("the callers' process has failed")
+    return Heard([Ended(*each) for each in told["ended"]], told["cpu_s"])
+
+
+def main() -> None:
+    order = Order(**json.load(sys.stdin))
+    if order.core >= 0:
+        os.sched_setaffinity(0, {order.core})
+    load = Load(order.address, uses(order.translator, order.classifier), order.seconds, order.seed)
+    cpu = time.process_time()
+    ended = load.open(order.per_s) if order.per_s else load.closed(order.at_once)
+    json.dump({"ended": ended, "cpu_s": time.process_time() - cpu}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
