@@ -5,14 +5,13 @@ shares and multiples of it (an open loop), each with a deadline after which he l
 within its deadline. The callers are in a process of their own, which tells how late it was itself and what it used.
 """
 
-import asyncio
 import os
 import shlex
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +21,7 @@ from benchmarks import options
 from benchmarks.figures import Figure, quantile
 from benchmarks.options import QUICK_S, numbers_of
 from benchmarks.overload_client import Heard, Order, begin, heard
-from benchmarks.overload_load import EXHAUSTED, OK, TURNED_AWAY, Ended
+from benchmarks.overload_load import OK, REFUSALS, TURNED_AWAY, Ended
 from benchmarks.overload_uses import uses
 from benchmarks.processes import Running, running_server
 from benchmarks.report import Column, Report, publish, rounds_note
@@ -55,7 +54,9 @@ def main(
     model: options.Translator = "tatoeba-es-en",
     classifier: options.Classifier = "snips-intents",
     loads: Annotated[str, typer.Option(help="Multiples of the capacity.")] = "0.5,1,2,5,10",
-    at_once: Annotated[str, typer.Option(help="Callers at once who show the capacity; the most counts.")] = "32,64",
+    at_once: Annotated[
+        str, typer.Option(help="Callers at once who show the capacity; the most counts.")
+    ] = "32,64",
     rounds: options.Rounds = 3,
     seconds: options.Seconds = 3.0,
     threads: options.Threads = 1,
@@ -76,3 +77,122 @@ def main(
         from benchmarks.overload_picture import draw
 
         draw(report, picture)
+
+
+@dataclass
+class Bench:
+    """Loads, one after the other, on one server."""
+
+    served: Running
+    translator: str
+    classifier: str
+    seconds: float
+    ramp_s: float
+
+    def round(self, multiples: list[float], at_once: list[int], seed: int) -> list[dict[str, float]]:
+        """The capacity, then each load; the first row is the capacity's."""
+        closed = [self.load(at_once=number, seed=seed) for number in at_once]
+        best = max(closed, key=lambda row: row["goodput_per_s"]) | {"load": 0.0}
+        capacity = best["goodput_per_s"]
+        rows = [
+            self.load(per_s=max(1.0, times * capacity), seed=seed) | {"load": times} for times in multiples
+        ]
+        peak = max(row["goodput_per_s"] for row in (best, *rows))
+        return [row | {"goodput": row["goodput_per_s"] / max(peak, 1e-9)} for row in (best, *rows)]
+
+    def load(self, *, per_s: float = 0.0, at_once: int = 0, seed: int = 0) -> dict[str, float]:
+        order = Order(
+            self.served.address,
+            self.translator,
+            self.classifier,
+            self.ramp_s + self.seconds,
+            per_s,
+            at_once,
+            seed,
+        )
+        cpu, began = self.served.cpu_s(), time.perf_counter()
+        with memory_of(self.served.process.pid) as highest:
+            found = heard(begin(order))
+        took = time.perf_counter() - began
+        row = self.row(found)
+        return row | {
+            "offered_per_s": per_s or len(found.ended) / order.seconds,
+            "server_mib": highest[0] / MEBIBYTE,
+            "server_cores": (self.served.cpu_s() - cpu) / took,
+            "client_cores": found.cpu_s / order.seconds,
+        }
+
+    def row(self, found: Heard) -> dict[str, float]:
+        """What ended while the load stood."""
+        until = self.ramp_s + self.seconds
+        ended = [each for each in found.ended if self.ramp_s <= each.ended <= until]
+        good = [each.ended - each.due for each in ended if each.code == OK]
+        refused = [each for each in ended if each.code in REFUSALS]
+        waits = [each.ended - each.sent for each in refused]
+        by_wire = sum(each.code == TURNED_AWAY for each in refused)
+        return {
+            "goodput_per_s": len(good) / self.seconds,
+            "answer_ms": 1e3 * quantile(good, 0.5),
+            "answer_p99_ms": 1e3 * quantile(good, 0.99),
+            "late": (len(ended) - len(good) - len(refused)) / max(len(ended), 1),
+            "refused": len(refused) / max(len(ended), 1),
+            "refused_ms": 1e3 * quantile(waits, 0.5),
+            "refused_p99_ms": 1e3 * quantile(waits, 0.99),
+            "by_wire": by_wire / max(len(refused), 1),
+            "client_late_ms": 1e3 * quantile([each.sent - each.due for each in ended], 0.99),
+            **{f"good {name}": num / self.seconds for name, num in self.by_use(ended).items()},
+        }
+
+    def by_use(self, ended: list[Ended]) -> dict[str, int]:
+        names = [use.name for use in uses(self.translator, self.classifier)]
+        return {
+            name: sum(each.code == OK and each.use == at for each in ended) for at, name in enumerate(names)
+        }
+
+    def report(self, rounds: list[list[dict[str, float]]]) -> Report:
+        """The medians of the rounds, load by load."""
+        title = f"Overload: {self.translator} and {self.classifier}, every caller with a deadline"
+        report = Report(title, COLUMNS)
+        for rows in zip(*rounds, strict=True):
+            report.rows.append({key: Figure.of(row[key] for row in rows) for key in rows[0]})
+        mix = ", ".join(
+            f"{use.name} {use.share:.0%} within {use.deadline_s:g} s"
+            for use in uses(self.translator, self.classifier)
+        )
+        report.notes = [
+            f"calls: {mix}",
+            "the first row is the closed loop that shows the capacity; the others come when they come (Poisson)",
+            "too late: left at the deadline; refused: RESOURCE_EXHAUSTED, or, by gRPC itself, CANCELLED",
+            rounds_note(len(rounds), self.seconds),
+        ]
+        return report
+
+
+@contextmanager
+def memory_of(pid: int) -> Iterator[list[int]]:
+    """The most memory that a process has while inside, in bytes: the one number in the list."""
+    highest, over = [resident_bytes(pid)], threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.1):
+            highest[0] = max(highest[0], resident_bytes(pid))
+
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
+    try:
+        yield highest
+    finally:
+        over.set()
+        watching.join()
+
+
+def resident_bytes(pid: int) -> int:
+    """Memory that a process has now; 0 where /proc does not tell."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -42,22 +42,22 @@ def begin(order: Order) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "benchmarks.overload_client"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin
-    process.stdin.write(json.dumps(asdict(order)))
-    process.stdin.close()
+    process.stdin.write(json.dumps(asdict(order)) + "\n")
+    process.stdin.flush()
     return process
 
 
 def heard(process: "subprocess.Popen[str]") -> Heard:
     """Wait for the end of it."""
-    assert process.stdout
-    told = json.loads(process.stdout.read())
-    if process.wait():
-        raise RuntimeError("the callers' process has failed")
+    said, _ = process.communicate()
+    if process.returncode:
+        raise RuntimeError(f"the callers' process has failed with status {process.returncode}")
+    told = json.loads(said)
     return Heard([Ended(*each) for each in told["ended"]], told["cpu_s"])
 
 
 def main() -> None:
-    order = Order(**json.load(sys.stdin))
+    order = Order(**json.loads(sys.stdin.readline()))
     if order.core >= 0:
         os.sched_setaffinity(0, {order.core})
     load = Load(order.address, uses(order.translator, order.classifier), order.seconds, order.seed)

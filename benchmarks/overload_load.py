@@ -15,9 +15,11 @@ from itertools import accumulate, cycle
 from typing import NamedTuple
 
 from benchmarks.overload_uses import Use
-from benchmarks.overload_wire import DATA, DETAILS, HEADERS, Connection, Frame, status_of
+from benchmarks.overload_wire import DATA, HEADERS, Connection, Frame, status_of
 
-OK, DEADLINE, EXHAUSTED = 0, 4, 8
+OK, TURNED_AWAY, EXHAUSTED = 0, 1, 8
+"""Codes of gRPC; CANCELLED, where nobody of ours has looked at the call."""
+REFUSALS = TURNED_AWAY, EXHAUSTED
 LEFT, CUT = -1, -2
 """The caller's time was over; the connection, or the call, was cut without a status."""
 LONGEST_NAP_S = 0.005
@@ -34,8 +36,6 @@ class Ended(NamedTuple):
     ended: float
     code: int
     """Of gRPC, or one of those above."""
-    tells_more: bool
-    """Whether details came with the status."""
 
 
 @dataclass(slots=True)
@@ -128,7 +128,7 @@ class Load:
         use = next(at for at, share in enumerate(self._shares) if chosen < share)
         connection = next((c for c in (next(self._turn) for _ in self._connections) if c.has_room), None)
         if connection is None:
-            self.ended.append(Ended(use, due, self._now(), 0.0, self._now(), CUT, False))
+            self.ended.append(Ended(use, due, self._now(), 0.0, self._now(), CUT))
             return
         what = self.uses[use]
         text = self._chance.randrange(len(what.begins))
@@ -160,9 +160,7 @@ class Load:
             self._answer(call, heard.payload)
         if heard.ends:
             call.connection.ended()
-            is_told = heard.kind == HEADERS
-            code = status_of(heard.payload) if is_told else CUT
-            self._end(call, code, tells_more=is_told and DETAILS in heard.payload)
+            self._end(call, status_of(heard.payload) if heard.kind == HEADERS else CUT)
 
     def _answer(self, call: Call, payload: bytes) -> None:
         """Say the next thing for each message that has come whole."""
@@ -186,7 +184,7 @@ class Load:
         for call in [call for call in self._calls.values() if call.connection is connection]:
             self._end(call, CUT)
 
-    def _end(self, call: Call, code: int, *, tells_more: bool = False) -> None:
+    def _end(self, call: Call, code: int) -> None:
         del self._calls[call.connection.socket.fileno(), call.stream]
         call.stream = 0
-        self.ended.append(Ended(call.use, call.due, call.sent, call.first, self._now(), code, tells_more))
+        self.ended.append(Ended(call.use, call.due, call.sent, call.first, self._now(), code))

@@ -19,7 +19,6 @@ FIRST_WINDOW = 65_535
 CANCEL = struct.pack(">I", 8)
 STATUS = re.compile(rb"grpc-status.([0-9]{1,2})", re.S)
 """No table of headers is kept (we ask for that), so each comes with its name and its value, in letters."""
-DETAILS = b"grpc-status-details-bin"
 
 
 class Frame(NamedTuple):

@@ -71,7 +71,7 @@ class Unregistered:
 
     Then all calls wait in one queue, whose length is bounded, and each is worked on before more come in. With a queue
     for each method, gRPC fetches one from each at a time, and a server that is behind does little but fetch
-    (docs/decisions/0024-overload.md).
+    (docs/decisions/0027-overload.md).
     """
 
     def __init__(self, server: grpc.aio.Server) -> None:

@@ -202,6 +202,10 @@ def from_rpc(error: grpc.RpcError, address: str) -> ClientError:
     return REASONS.get(details.reason, STATUSES[code])(message, details)
 
 
+TURNED_AWAY = "CANCELLED"
+"""All that gRPC says for a server with more calls than it can look at. Who cancels a call himself hears other words."""
+
+
 def _transport_error(code: grpc.StatusCode, message: str, details: Details, address: str) -> ClientError:
     if code is grpc.StatusCode.UNAVAILABLE:
         if "connect" in message.lower() and "reset" not in message.lower():
@@ -211,6 +215,8 @@ def _transport_error(code: grpc.StatusCode, message: str, details: Details, addr
         return DeadlineExceeded(f"{address} did not answer within the time given", details)
     if code is grpc.StatusCode.UNIMPLEMENTED:
         return NotSupported(f"the server at {address} does not know this method ({message})", details)
+    if code is grpc.StatusCode.CANCELLED and message == TURNED_AWAY:
+        return Overloaded(f"{address} has more calls waiting than it can look at", details)
     if "larger than max" in message:
         return InvalidRequest(f"the request or its answer is too large for one message ({message})", details)
     return STATUSES[code](message or f"{address} answered {code.name}", details)

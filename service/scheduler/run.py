@@ -12,7 +12,17 @@ from service.until import FOR_EVER
 class Run:
     """A job, its current steps, and what has come back of them."""
 
-    __slots__ = ("_missing", "_results", "ended", "job", "priority", "stages", "started", "submitted_at", "until")
+    __slots__ = (
+        "_missing",
+        "_results",
+        "ended",
+        "job",
+        "priority",
+        "stages",
+        "started",
+        "submitted_at",
+        "until",
+    )
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ from service.client import (
     ClientError,
     InvalidRequest,
     ModelNotFound,
+    Overloaded,
     ServerFailed,
     Unreachable,
     errors,
@@ -73,3 +74,10 @@ def test_an_answer_that_lacks_texts_is_the_server_s_fault(
 def test_an_impossible_number_of_attempts_is_refused_at_once(attempts: int) -> None:
     with pytest.raises(InvalidRequest, match="to 5 is possible"):
         Client(max_attempts=attempts)
+
+
+def test_a_call_that_the_server_s_grpc_turned_away_was_not_begun(client: Client, fake: FakeService) -> None:
+    fake.failures = [Failure(grpc.StatusCode.CANCELLED, "CANCELLED")]
+    with pytest.raises(Overloaded, match="more calls waiting") as caught:
+        client.classify("a")
+    assert caught.value.retry_after_s > 0

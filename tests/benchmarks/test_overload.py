@@ -1,0 +1,46 @@
+"""The benchmark of overload can be run, and its callers hear what is said to them. Figures are not looked at."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import overload
+from benchmarks.overload_uses import uses
+from benchmarks.overload_wire import frame, headers, status_of
+from tests.fakes.http2 import frame as spoken
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.slow
+def test_it_runs_and_leaves_figures_and_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    out, picture = tmp_path / "found.json", tmp_path / "curves.png"
+    overload.main(quick=True, out=out, picture=picture)
+    [report] = json.loads(out.read_text("utf-8"))["reports"]
+    loads = [row["load"]["median"] for row in report["rows"]]
+    assert loads == [0, 0.5, 4]
+    assert all(row["server_mib"]["median"] > 50 for row in report["rows"])
+    assert report["rows"][0]["offered_per_s"]["median"] > 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_frames_and_headers_are_what_the_tests_of_the_wire_speak() -> None:
+    assert frame(1, 4, 7, b"abc") == spoken(1, 4, 7, b"abc")
+    assert b"\x0cgrpc-timeout\x04500m" in headers("/a.B/C", 500)
+
+
+@pytest.mark.parametrize(
+    ("payload", "status"), [(b"\0\x0bgrpc-status\x018", 8), (b"\0\x0bgrpc-status\x0214", 14), (b"\0\0", -1)]
+)
+def test_a_status_is_found_among_headers(payload: bytes, status: int) -> None:
+    assert status_of(payload) == status
+
+
+def test_every_share_is_had_and_every_turn_ends_a_session() -> None:
+    kinds = uses("translator", "classifier")
+    assert sum(use.share for use in kinds) == pytest.approx(1)
+    [session] = [use for use in kinds if use.turns]
+    assert all(len(turn) == len(session.begins) for turn in session.turns)
+    assert len(session.turns) == 5

@@ -1,0 +1,87 @@
+"""More calls than the server can look at, and callers who do not wait for ever."""
+
+import asyncio
+import threading
+import time
+from pathlib import Path
+
+import grpc
+import pytest
+
+from seqserve.v1 import sequence_pb2 as pb
+from service import until
+from tests.fakes import http2
+from tests.fakes.http2 import Peer
+from tests.fakes.toy_server import serve_toys
+from tests.fakes.wire import model
+
+TRANSLATE = "/seqserve.v1.SequenceService/Translate"
+NUM_CALLS = 20
+
+
+async def test_calls_that_nobody_can_look_at_are_turned_away_by_grpc_itself(tmp_path: Path) -> None:
+    """The event loop stands still for a while: nothing of ours has answered."""
+    async with serve_toys(tmp_path, server={"max_pending_calls": 4}) as toys:
+        request = http2.message(pb.TranslateRequest(model=model(), texts=["tres"]).SerializeToString())
+        turned_away: list[int] = []
+        stands_still, goes_on = threading.Event(), threading.Event()
+
+        def crowd() -> None:
+            stands_still.wait(20)
+            with Peer(toys.server.port) as peer:
+                for number in range(NUM_CALLS):
+                    peer.call(2 * number + 1, TRANSLATE)
+                    peer.send(http2.DATA, http2.END_STREAM, 2 * number + 1, request)
+                while len(turned_away) < NUM_CALLS - 6:
+                    turned_away.append(peer.until(http2.HEADERS, holding=b"CANCELLED")[1])
+                goes_on.set()
+                peer.until(http2.DATA, holding=b"three")  # those that found a place are answered
+
+        crowding = asyncio.get_running_loop().run_in_executor(None, crowd)
+        stands_still.set()
+        goes_on.wait(20)
+        assert len(set(turned_away)) == NUM_CALLS - 6
+        await crowding
+        answer = await toys.sequence.Translate(pb.TranslateRequest(model=model(), texts=["dos"]))
+        assert answer.translations[0].hypotheses[0].text == "two"
+
+
+async def test_the_scheduler_knows_how_long_a_caller_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serve_toys(tmp_path) as toys:
+        scheduler = toys.server.registry.find("toy-es-en").scheduler
+        seen: list[float] = []
+        monkeypatch.setattr(
+            scheduler, "check_room", lambda: seen.append(until.CURRENT.get() - time.monotonic())
+        )
+        request = pb.TranslateRequest(model=model(), texts=["dos"])
+        await toys.sequence.Translate(request, timeout=30)
+        await toys.sequence.Translate(request)
+        assert 15 < seen[0] <= 30.5
+        assert seen[1] == until.FOR_EVER
+
+
+async def test_who_has_left_before_he_is_looked_at_is_no_fault_of_the_server(tmp_path: Path) -> None:
+    """His call is over on the wire, and the first thing that is said on it fails."""
+    async with serve_toys(tmp_path) as toys:
+        stands_still, goes_on = threading.Event(), threading.Event()
+
+        def leave() -> None:
+            stands_still.wait(20)
+            for _ in range(10):
+                with Peer(toys.server.port) as peer:
+                    peer.call(1, "/seqserve.v1.SequenceService/Session")
+                    peer.call(3, "/seqserve.v1.SequenceService/Session")
+            goes_on.set()
+
+        leaving = asyncio.get_running_loop().run_in_executor(None, leave)
+        stands_still.set()
+        goes_on.wait(20)
+        await leaving
+        answer = await toys.sequence.Translate(pb.TranslateRequest(model=model(), texts=["dos"]))
+        assert answer.translations[0].hypotheses[0].text == "two"
+        async with asyncio.timeout(20):
+            while len(toys.server._calls):  # noqa: ASYNC110  (nothing tells of it)
+                await asyncio.sleep(0.01)
+        assert toys.num_calls("Session", grpc.StatusCode.INTERNAL.name) == 0
