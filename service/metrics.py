@@ -1,5 +1,6 @@
 """The counters: one object, made by the server and handed to each part."""
 
+import sys
 from collections.abc import Iterable
 
 from prometheus_client import (
@@ -111,6 +112,15 @@ class Metrics:
             ["part"],
             registry=r,
         )
+        self.tasks = Gauge(
+            "seqserve_tasks", "Tasks of the event loop: three for each call, and a few.", registry=r
+        )
+        self.memory_blocks = Gauge(
+            "seqserve_memory_blocks",
+            "Blocks of memory that Python holds, one or more for each object.",
+            registry=r,
+        )
+        self.memory_blocks.set_function(sys.getallocatedblocks)
         self.loop_seconds = Histogram(
             "seqserve_loop_seconds",
             "One turn of the event loop, looked at once a second: how long a message waits for its turn.",

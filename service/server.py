@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 import grpc
 import structlog
@@ -142,6 +143,8 @@ class Server:
             await self._end_parts()
             raise
         await self._grpc.start()
+        loop = asyncio.get_running_loop()
+        self.metrics.tasks.set_function(lambda: len(asyncio.all_tasks(loop)))
         self._watch_parts(tls)
         await self._health.serve("", *SERVICES)
         await self._look_after_parts()
@@ -198,7 +201,8 @@ class Server:
         interceptor = CallInterceptor(self._calls, self.metrics, self.visits)
         first = [self._tracing.interceptor()] if self._tracing else []
         server = grpc.aio.server(interceptors=[*first, interceptor], options=options(self.settings.server))
-        owners, open_to = Owners(), Unregistered(server)
+        owners = Owners()
+        open_to: Any = Unregistered(server)
         limits = self.settings.limits
         sequence = SequenceServicer(self.registry, self.sessions, limits, owners, self._calls)
         sequence_pb2_grpc.add_SequenceServiceServicer_to_server(sequence, open_to)

@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from service.config import SchedulerSettings
 from service.errors import InvalidInput, Overloaded, StepFailed
 from service.registry import Served
 from service.scheduler import Mailbox, Scheduler
@@ -76,15 +77,15 @@ async def test_a_caller_who_leaves_frees_its_slots(classifier: Served) -> None:
     assert engine.rows["classify"] <= 2
 
 
-async def test_a_caller_who_is_refused_half_way_leaves_nothing_behind(classifier: Served) -> None:
-    classifier.scheduler._max_jobs = 2
+async def test_a_caller_who_is_refused_leaves_nothing_behind(classifier: Served) -> None:
+    classifier.scheduler._admission._settings = SchedulerSettings(max_queue=2)
     engine = engine_of(classifier)
     engine.hold()
     with pytest.raises(Overloaded):
         await run_all(classifier.scheduler, [adding(*[[1]] * 100) for _ in range(3)])
     engine.let_go()
     await idle(classifier.scheduler)
-    assert engine.rows["classify"] <= 2
+    assert engine.rows["classify"] == 0
 
 
 async def test_what_came_while_the_reader_was_busy_comes_together(classifier: Served) -> None:
