@@ -62,7 +62,7 @@ def test_features_are_written_and_read_alike() -> None:
     ("text", "said"),
     [
         ('{"kind": "readings", "names": ["a"], "mean": [1, 2], "scale": [1]}', "a number for each name"),
-        ('{"kind": "readings", "names": ["a"], "mean": [1], "scale": [0]}', "greater than 0"),
+        ('{"kind": "readings", "names": ["a"], "mean": [1], "scale": [0]}', "greater than or equal to 0.0"),
         ('{"kind": "smell"}', "smell"),
         ('{"kind": "readings", "names": ["a"], "mean": [1], "scale": [1], "more": 1}', "more"),
         ("{", "JSON"),
