@@ -46,9 +46,10 @@ def options(addresses: Sequence[str], max_attempts: int) -> Options:
 
 
 def service_config(max_attempts: int) -> str:
-    """gRPC's own retries: only of UNAVAILABLE, and only as long as the server has answered nothing at all.
+    """gRPC's own retries: of UNAVAILABLE and of CANCELLED, and only as long as the server has answered nothing at all.
 
-    A call of which the first byte of an answer has come is never made again. A session looks for its server itself.
+    CANCELLED is what a server's core says to a call that nobody has looked at (`server.max_pending_calls`). A call of
+    which the first byte of an answer has come is never made again. A session looks for its server itself.
     """
     if not 1 <= max_attempts <= MAX_ATTEMPTS:
         raise InvalidRequest(f"max_attempts is {max_attempts}; 1 (never retry) to {MAX_ATTEMPTS} is possible")
@@ -59,7 +60,7 @@ def service_config(max_attempts: int) -> str:
         "initialBackoff": "0.2s",
         "maxBackoff": "2s",
         "backoffMultiplier": 2,
-        "retryableStatusCodes": ["UNAVAILABLE"],
+        "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
     }
     return json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": policy}, {"name": [SESSION]}]})
 

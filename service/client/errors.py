@@ -176,6 +176,11 @@ def is_break(error: ClientError) -> bool:
     return isinstance(error, Unavailable) or (from_transport and isinstance(error, BROKEN))
 
 
+def is_turned_away(error: ClientError) -> bool:
+    """Whether the server's core has said it, before anybody looked at the call: nothing was begun."""
+    return isinstance(error, Overloaded) and bool(error.details.code) and not error.reason
+
+
 class _Failed(Protocol):
     """What the sync and the async RpcError have in common."""
 

@@ -21,6 +21,7 @@ from service.client.errors import (
     Unreachable,
     is_break,
     is_claimed,
+    is_turned_away,
 )
 from service.client.reconnecting import Outage, Reconnecting, Resumed, Watch
 from service.client.record import Record, check_stays, expect
@@ -301,7 +302,7 @@ class Talk(Record):
             # By an attempt of its own that came late; or by someone else: from them it is not taken back.
             return self._outage is not None and self._outage.num_unheard > 0
         if not self._held_before:
-            return is_break(error)
+            return is_break(error) or is_turned_away(error)
         if isinstance(error, SessionNotFound) and not isinstance(error, SessionLost):
             return self._looks_further()
         meanwhile = isinstance(error, DeadlineExceeded | Overloaded) and self._outage is not None

@@ -30,9 +30,9 @@ def test_an_url_is_refused() -> None:
         channel.target("http://example.org:50051")
 
 
-def test_only_unavailable_is_ever_sent_again() -> None:
+def test_only_what_nobody_has_begun_is_ever_sent_again() -> None:
     (method,) = json.loads(channel.service_config(4))["methodConfig"][:1]
-    assert method["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE"]
+    assert method["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE", "CANCELLED"]
     assert channel.service_config(1) == "{}"
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from seqserve.v1 import sequence_pb2 as pb
 from service import until
+from service.client import AsyncClient
 from tests.fakes import http2
 from tests.fakes.http2 import Peer
 from tests.fakes.toy_server import serve_toys
@@ -44,6 +45,25 @@ async def test_calls_that_nobody_can_look_at_are_turned_away_by_grpc_itself(tmp_
         await crowding
         answer = await toys.sequence.Translate(pb.TranslateRequest(model=model(), texts=["dos"]))
         assert answer.translations[0].hypotheses[0].text == "two"
+
+
+async def test_a_crowd_larger_than_the_queue_of_calls_is_served_all_the_same_by_clients_that_try_again(
+    tmp_path: Path,
+) -> None:
+    async with (
+        serve_toys(tmp_path, server={"max_pending_calls": 8}) as toys,
+        AsyncClient(f"127.0.0.1:{toys.server.port}", max_attempts=5) as client,
+    ):
+
+        async def whole() -> str:
+            return (await client.translate("tres", model="toy-es-en")).text
+
+        async def fed() -> int:
+            async with client.session(model="toy-intents") as session:
+                return (await session.feed("gato ")).input_position
+
+        assert set(await asyncio.gather(*(whole() for _ in range(64)))) == {"three"}
+        assert len(set(await asyncio.gather(*(fed() for _ in range(64))))) == 1
 
 
 async def test_the_scheduler_knows_how_long_a_caller_waits(
