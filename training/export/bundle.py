@@ -50,7 +50,7 @@ def write_bundle(run: AnyRun, models: Path, tell: Tell = print, dev: Dev | None 
     facts = replace(task.facts(graphs), on_dev=on_dev)
     _write(run, _with_taken(graphs, facts, models), facts, place)
     size = sum(file.stat().st_size for file in place.iterdir())
-    tell(f"{place}: {run.num_parameters / 1e6:.1f} M parameters, {size / 1e6:.1f} MB")
+    tell(f"{place}: {run.num_parameters:,} parameters, {size / 1e6:.2f} MB")
     return place
 
 

@@ -13,7 +13,7 @@ CARD = """# {name}, version {version}
 | | |
 |---|---|
 | task | {task} |
-| parameters | {parameters:.1f} M, {precision} |
+| parameters | {parameters}, {precision} |
 | input in pieces (streams) | {streams} |
 | recipe | `training/recipes/{name}.toml` |
 
@@ -53,7 +53,7 @@ def write_card(path: Path, recipe: Recipe, manifest: Manifest, facts: Facts) -> 
         version=manifest.version,
         description=wanted.description or "(no description)",
         task=manifest.task + _languages(manifest),
-        parameters=manifest.num_parameters / 1e6,
+        parameters=_parameters(manifest.num_parameters),
         precision=manifest.precision,
         streams="yes" if manifest.streams else f"no: {manifest.why_not_streaming}",
         use=wanted.use or "Not described yet.",
@@ -64,6 +64,10 @@ def write_card(path: Path, recipe: Recipe, manifest: Manifest, facts: Facts) -> 
         limits=wanted.failures or "Not described yet.",
     )
     path.write_text(text, "utf-8")
+
+
+def _parameters(number: int) -> str:
+    return f"{number / 1e6:.1f} M" if number >= 100_000 else f"{number:,}"
 
 
 def _languages(manifest: Manifest) -> str:
