@@ -15,6 +15,7 @@ from seqserve.inference import grpc_service_pb2, model_config_pb2
 from service.api.inference.offer import TEXT_OUTPUTS
 from service.bundle.manifest import Manifest
 from service.importing import import_model
+from service.tasks.tensors import answers_of
 from tests.conftest import Missing
 from tests.fakes.foreign_graphs import write_operator, write_sum
 from tests.service.cli.process import ROOT
@@ -129,13 +130,14 @@ def test_priority_and_timeout_have_an_effect(ask: Ask, server: Running) -> None:
 
 
 def shipped() -> Iterator[list[str]]:
-    """Each model, under its own name: text, or its first graph's tensors, 20 long where they may have any length."""
+    """Each model, under its own name: text, or its first answering graph's tensors, 20 long if they may be."""
     for file in sorted(ROOT.glob("models/*/*/manifest.json")):
         manifest = Manifest.model_validate_json(file.read_bytes())
         if manifest.task in TEXT_OUTPUTS:
             yield ["-m", manifest.name, "--string-data", "¿Dónde está la biblioteca?"]
             continue
-        inputs = [t for t in next(iter(manifest.graphs.values())).inputs if t.role == "input"]
+        graph = next(graph for graph in manifest.graphs.values() if answers_of(graph))
+        inputs = [t for t in graph.inputs if t.role == "input"]
         sizes = [
             (t.name, ["20" if isinstance(axis, str) else str(axis) for axis in t.axes[1:]]) for t in inputs
         ]

@@ -1,8 +1,8 @@
 """What is offered through the Open Inference Protocol: which tensors, as metadata and as configuration.
 
 A model of a text task is offered as `NAME`, text in and text or labels out, and each of its graphs as `NAME.GRAPH`,
-tensors in and tensors out. Of any other model `NAME` is its first graph. What is offered under one name takes and
-answers all that its metadata list, so that tools which know nothing but these can use it.
+tensors in and tensors out. Of any other model `NAME` is its first graph that answers with more than its state. What is
+offered under one name takes and answers all that its metadata list: tools that know nothing but these can use it.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from seqserve.inference import grpc_service_pb2 as wire
 from seqserve.inference import model_config_pb2 as config
 from service.api.inference.tensors import BYTES, datatype_of
-from service.bundle.manifest import TensorSpec
+from service.bundle.manifest import Manifest, TensorSpec
 from service.errors import InvalidInput, ModelNotFound
 from service.priority import Priority
 from service.registry import Registry, Served
@@ -87,12 +87,19 @@ def offer_of(served: Served, name: str) -> Offer:
     """What a name stands for that begins with the model's."""
     manifest, graph = served.manifest, name.removeprefix(f"{served.manifest.name}.")
     if name == manifest.name:
-        return Offer(name, served, None if manifest.task in TEXT_OUTPUTS else next(iter(manifest.graphs)))
+        return Offer(name, served, None if manifest.task in TEXT_OUTPUTS else _first_graph(manifest))
     if graph not in manifest.graphs:
         raise ModelNotFound(
             f"{manifest.name} has no graph {graph!r}; there are {', '.join(manifest.graphs)}", name=name
         )
     return Offer(name, served, graph)
+
+
+def _first_graph(manifest: Manifest) -> str:
+    """The first that has something to say; that which only reads a language model's text has not."""
+    return next(
+        (name for name, spec in manifest.graphs.items() if answers_of(spec)), next(iter(manifest.graphs))
+    )
 
 
 def metadata_to_proto(offer: Offer, versions: list[str]) -> wire.ModelMetadataResponse:

@@ -45,6 +45,9 @@ async def test_a_slow_reader_gets_all_that_came_since_its_last_look(bench: MakeB
     b.scheduler.submit(job)
     await asyncio.to_thread(job.wait)
     await asyncio.to_thread(b.scheduler.drain, 5)
+    async with asyncio.timeout(20):
+        while mailbox._end is None:  # noqa: ASYNC110  (to wait for it by its own means would be a look)
+            await asyncio.sleep(0.001)
     assert [items async for items in mailbox] == [list(range(1, 11))]
 
 

@@ -1,5 +1,6 @@
 """Parts that fail beside the models: what each is told of, and that everybody is served on."""
 
+import asyncio
 import resource
 import socket
 from collections.abc import Iterator
@@ -82,6 +83,7 @@ async def test_files_of_certificates_and_keys_that_are_damaged_are_told_of_until
             for _ in range(400):
                 if await failing() == wanted:
                     return
+                await asyncio.sleep(0.05)  # files are looked at once a second
             pytest.fail(f"{await failing()} is not {wanted}")
 
         assert await failing() == set()
