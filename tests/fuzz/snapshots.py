@@ -55,7 +55,8 @@ def served() -> Served:
 
 def read(data: bytes) -> None:
     snapshot = decode(framed(data))
-    assert encode(snapshot) == framed(data), "what was read is written otherwise"
+    written = encode(snapshot)
+    assert encode(decode(written)) == written, "what was written is read otherwise"
     bundle = served().bundle
     fitting = replace(
         snapshot,
