@@ -32,6 +32,7 @@ SETTINGS = {
     "SESSIONS__COMPACT_AFTER_S": "1",
     "SESSIONS__DEFAULT_TTL_S": "5",
     "STORE__TIMEOUT_S": "0.5",
+    "STORE__MAX_CONNECTIONS": "4",
 }
 """Everything ends soon, so that a short run sees the end of it."""
 SPARE = "spare"

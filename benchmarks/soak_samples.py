@@ -24,7 +24,7 @@ GAUGES = {
 BOUNDS = {
     "memory, MiB": (16.0, 0.08),
     "objects": (20_000.0, 0.05),
-    "handles": (24.0, 0.1),  # the store opens up to 16 connections when it has to
+    "handles": (8.0, 0.1),
     "threads": (2.0, 0.05),
     "calls": (5.0, 0.5),
     "jobs": (5.0, 0.5),

@@ -132,8 +132,8 @@ def _header_of(snapshot: Snapshot) -> bytes:
             "owner": snapshot.owner,
             "model": [snapshot.model, snapshot.version, snapshot.manifest_hash],
             "epoch": snapshot.epoch,
-            "created_at": snapshot.created_at,
-            "expires_at": snapshot.expires_at,
+            "created_at": float(snapshot.created_at),
+            "expires_at": float(snapshot.expires_at),
             "facts": snapshot.facts,
             "arrays": [[name, _dtype_of(name, a), list(a.shape)] for name, a in snapshot.arrays.items()],
         }
@@ -237,11 +237,18 @@ def _from_header(header: dict[str, Any], arrays: Arrays) -> Snapshot:
         version=version,
         manifest_hash=manifest_hash,
         epoch=header["epoch"],
-        created_at=float(header["created_at"]),
-        expires_at=float(header["expires_at"]),
+        created_at=_seconds(header["created_at"]),
+        expires_at=_seconds(header["expires_at"]),
         facts=header["facts"],
         arrays=arrays,
     )
+
+
+def _seconds(value: Any) -> float:
+    """A time as it is written: never as a whole number, which would be written otherwise again."""
+    if type(value) is not float:
+        raise TypeError(f"not a time: {value!r}")
+    return value
 
 
 def _text(value: Any) -> str:

@@ -20,7 +20,7 @@ from tests.system.conftest import Running, serving
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 NUM_CLIENTS = 64
-LENGTH = 200
+LENGTH = 500
 TRANSLATOR = "toy-es-en"
 WORDS = (
     "el",
@@ -73,7 +73,7 @@ def test_64_clients_that_stream_at_once_get_what_each_gets_alone_in_common_batch
     assert len({tuple(tokens) for tokens in expected}) == NUM_CLIENTS
     rows, runs = after[0] - before[0], after[1] - before[1]
     assert rows == NUM_CLIENTS * LENGTH
-    assert rows / runs > 8  # about 50, fewer on a machine that does other work beside
+    assert rows / runs > 32  # about 50; a busy machine starts them one after the other
 
 
 def batches(running: Running) -> tuple[float, float]:

@@ -63,7 +63,7 @@ def _facts(about: str, served: Served, seconds: float) -> Finding:
     size = output.size(bundle.size_bytes)
     text = (
         f"{manifest.task}, {size} {manifest.precision}, format {manifest.format}: "
-        f"{len(manifest.files)} files as hashed, tokenizer of {bundle.vocabulary_size:,}, "
+        f"{len(manifest.files)} files as hashed, {_reads(bundle)}, "
         f"{len(manifest.graphs)} graphs loaded in {seconds:.2f} s{_more(manifest)}"
     )
     facts = {
@@ -72,11 +72,19 @@ def _facts(about: str, served: Served, seconds: float) -> Finding:
         "format": manifest.format,
         "precision": manifest.precision,
         "manifest_sha256": bundle.manifest_hash,
-        "vocabulary_size": bundle.vocabulary_size,
+        "vocabulary_size": bundle.vocabulary_size if manifest.tokenizer else None,
+        "features_dim": bundle.features.dim if manifest.features else None,
         "graphs": list(manifest.graphs),
         "load_s": round(seconds, 3),
     }
     return Finding(about, text, facts=facts)
+
+
+def _reads(bundle: Bundle) -> str:
+    """What it reads by, and writes by: a tokenizer, numbers, or both."""
+    tokenizer = [f"tokenizer of {bundle.vocabulary_size:,}"] if bundle.manifest.tokenizer else []
+    numbers = [f"{bundle.features.dim} numbers a step"] if bundle.manifest.features else []
+    return ", ".join(numbers + tokenizer)
 
 
 def _more(manifest: Manifest) -> str:

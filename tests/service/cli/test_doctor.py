@@ -55,7 +55,10 @@ def test_a_healthy_repository_can_be_served_and_every_model_has_answered(bare: S
     assert (conclusion(ran)["serves"], conclusion(ran)["problems"]) == (True, 0)
     for path in SHIPPED.glob("*/*"):
         about = "/".join(path.parts[-2:])
-        assert found[about]["facts"]["vocabulary_size"] > 0
+        facts = found[about]["facts"]
+        for file, fact in (("tokenizer.json", "vocabulary_size"), ("features.json", "features_dim")):
+            assert facts[fact] > 0 if (path / file).exists() else facts[fact] is None
+        assert facts["vocabulary_size"] or facts["features_dim"]
         tried = found[f"{about} tried"]["facts"]
         assert tried["bit_equal"] is True
         assert min(tried["first_ms"], tried["tenth_ms"], tried["batch_tokens_per_s"]) > 0
