@@ -24,25 +24,38 @@ class ReadingsSpec(Part):
     kind: Literal["readings"] = "readings"
     names: Annotated[tuple[str, ...], Field(min_length=1)]
     """What each number of a reading is."""
-    scaling: Literal["fixed", "running"] = "fixed"
-    """fixed: by `mean` and `scale`; running: by the mean and deviation of the series itself up to each reading."""
+    scaling: Literal["fixed", "running", "recent"] = "fixed"
+    """fixed: by `mean` and `scale`; running: by the mean and deviation of the series itself up to each reading; recent:
+    as distances from means of its recent past, by `scale`."""
+    half_lives: Annotated[Positives, Field(max_length=16)] = ()
+    """recent: for each such mean the number of readings after which it has forgotten half of what it knew."""
     mean: Numbers = ()
     """Of the training data."""
     scale: Positives = ()
-    """Standard deviations of the training data."""
+    """Standard deviations of the training data; recent: of the distances, one mean's after the other's."""
     error_scale: Positives = ()
     """Of a model that forecasts: standard deviations of its errors on the training data, in scaled units."""
 
     @property
     def dim(self) -> int:
         """Numbers in what the model reads."""
+        return len(self.names) * max(1, len(self.half_lives))
+
+    @property
+    def reading_dim(self) -> int:
+        """Numbers in a reading, as it is given."""
         return len(self.names)
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> "ReadingsSpec":
-        wanted = self.dim if self.scaling == "fixed" else 0
-        sizes = len(self.mean), len(self.scale)
-        if sizes != (wanted, wanted) or len(self.error_scale) not in (0, self.dim):
+        if (self.scaling == "recent") != bool(self.half_lives):
+            raise ValueError("recent scaling needs half_lives, and no other has any")
+        num_means = self.dim if self.scaling == "fixed" else 0
+        num_scales = 0 if self.scaling == "running" else self.dim
+        num_errors = (0,) if self.scaling == "recent" else (0, self.dim)
+        if (len(self.mean), len(self.scale)) != (num_means, num_scales) or len(
+            self.error_scale
+        ) not in num_errors:
             raise ValueError("mean, scale and error_scale need a number for each name")
         return self
 

@@ -91,7 +91,7 @@ def _prediction(reader: Reader, taken: Taken, horizon: int) -> Program[tuple[Rea
 def _told(served: Served, taken: Taken, read: Read, ahead: Sequence[Array]) -> Prediction:
     scaled: Scaled = taken.notes
     steps, _ = _steps(served, scaled, read.outputs, None)
-    coming = np.array(ahead, np.float64).reshape(-1, served.bundle.readings.dim)
+    coming = np.array(ahead, np.float64).reshape(-1, served.bundle.readings.reading_dim)
     return Prediction(tuple(steps), coming * scaled.deviation[-1] + scaled.mean[-1])
 
 

@@ -51,7 +51,7 @@ class ReadingIntake:
         return scaled(self._scaler, checked_readings(given, self._spec, "feed.features"))
 
     def finish(self) -> Taken:
-        return scaled(self._scaler, np.zeros((0, self._spec.dim)))
+        return scaled(self._scaler, np.zeros((0, self._spec.reading_dim)))
 
     def pending(self) -> Pending:
         return {**self._pending, SCALE: self._scaler.pending()}
@@ -109,10 +109,10 @@ def scaled(scaler: Scaler, values: Array) -> Taken:
 def checked_readings(given: Readings, spec: ReadingsSpec, field: str) -> Array:
     """The readings, which have as many numbers as the model's."""
     dim = given.values.shape[1]
-    if dim != spec.dim:
-        names = [*spec.names[:MOST_NAMES], *["…"] * (spec.dim > MOST_NAMES)]
+    if dim != spec.reading_dim:
+        names = [*spec.names[:MOST_NAMES], *["…"] * (spec.reading_dim > MOST_NAMES)]
         raise InvalidInput(
-            f"{field} has readings of {dim} numbers; expected {spec.dim}: {', '.join(names)}",
+            f"{field} has readings of {dim} numbers; expected {spec.reading_dim}: {', '.join(names)}",
             field=f"{field}.dim",
         )
     return given.values

@@ -14,6 +14,9 @@ READINGS = features_json(
     ReadingsSpec(names=("a", "b"), mean=(0.0, 1.0), scale=(1.0, 2.0), error_scale=(1, 1))
 ).encode()
 RUNNING = features_json(ReadingsSpec(names=("a",), scaling="running")).encode()
+RECENT = features_json(
+    ReadingsSpec(names=("a",), scaling="recent", half_lives=(2, 9), scale=(1.0, 1.0))
+).encode()
 SOUND = features_json(
     SoundSpec(
         sample_rate=8000,
@@ -38,13 +41,13 @@ def read(data: bytes) -> None:
         assert np.isfinite(units).all()
         assert heard_after(spec, 1) > 0
     else:
-        scaled = Scaler(spec).scale(np.arange(3 * spec.dim, dtype=np.float32).reshape(3, -1)).values
+        scaled = Scaler(spec).scale(np.arange(3 * spec.reading_dim, dtype=np.float32).reshape(3, -1)).values
         assert scaled.shape == (3, spec.dim)
         assert np.isfinite(scaled).all()
 
 
 def seeds() -> Iterator[bytes]:
-    yield from (READINGS, RUNNING, SOUND)
+    yield from (READINGS, RUNNING, RECENT, SOUND)
 
 
 TARGET = Target(
@@ -53,5 +56,7 @@ TARGET = Target(
     seeds,
     refusals=(InvalidInput,),
     max_bytes=2048,
-    words=json_words("kind", "mean", "scale", "names", "stack", "tail", "frame_length", "mel_bands"),
+    words=json_words(
+        "kind", "mean", "scale", "names", "stack", "tail", "half_lives", "frame_length", "mel_bands"
+    ),
 )

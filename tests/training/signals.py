@@ -65,9 +65,7 @@ columns = ["level", "slope"]
 label = "state"
 label_names = {{ 0 = "low", 1 = "high" }}
 train = ["series/*.csv"]
-dev = ["series/a.csv"]
-train_part = [0.0, 0.8]
-dev_part = [0.8, 1.0]
+{split}
 window = 40
 
 [model]
@@ -85,6 +83,17 @@ bf16 = false
 max_input_tokens = 1000
 max_loss = 5.0
 """
+
+LATER = """
+dev = ["series/a.csv"]
+train_part = [0.0, 0.8]
+dev_part = [0.8, 1.0]"""
+"""Dev is what comes after what is learned from."""
+HELD_OUT = """
+hold_out = 3
+scaling = "recent"
+half_lives = [2, 8]"""
+"""Dev is every third window; readings are measured by what came just before."""
 
 FORECASTING = """
 name = "toy-waves"

@@ -27,11 +27,12 @@ def signals(served: Served, number: int) -> list[Any]:
         return [Sound(rng.normal(0, 3000, length).astype(np.int16)) for length in lengths]
     spec = served.bundle.readings
     mean, scale = (
-        np.array(given or [default] * spec.dim) for given, default in ((spec.mean, 0), (spec.scale, 1))
+        np.array((given or [default] * spec.dim)[: spec.reading_dim])
+        for given, default in ((spec.mean, 0), (spec.scale, 1))
     )
     lengths = [1 if served.manifest.task == "caption" else READINGS + index % 9 for index in range(number)]
     return [
-        Readings((mean + scale * rng.normal(size=(length, spec.dim))).astype(np.float32))
+        Readings((mean + scale * rng.normal(size=(length, spec.reading_dim))).astype(np.float32))
         for length in lengths
     ]
 

@@ -11,13 +11,14 @@ from service.bundle.scaling import FARTHEST, SETTLED, Scaler
 from service.errors import InvalidInput
 
 RUNNING = ReadingsSpec(names=("a", "b"), scaling="running")
+RECENT = ReadingsSpec(names=("a", "b"), scaling="recent", half_lives=(1, 5), scale=(2.0, 4.0, 1.0, 1.0))
 FIXED = ReadingsSpec(names=("a", "b"), mean=(1.0, 10.0), scale=(2.0, 5.0))
 
 
 @given(
     num=st.integers(1, 40),
     cuts=st.lists(st.integers(0, 40), max_size=6),
-    spec=st.sampled_from([RUNNING, FIXED]),
+    spec=st.sampled_from([RUNNING, FIXED, RECENT]),
 )
 def test_a_series_is_scaled_the_same_however_it_is_cut(num: int, cuts: list[int], spec: ReadingsSpec) -> None:
     values = np.random.default_rng(num).normal(100, 20, (num, 2)).astype(np.float32)
@@ -48,6 +49,22 @@ def test_a_running_scale_is_that_of_all_readings_so_far() -> None:
         assert np.allclose(scaled.before[at], expected, atol=1e-3)
 
 
+def test_a_recent_scale_measures_how_far_readings_are_from_means_that_forget_half() -> None:
+    scaled = Scaler(RECENT).scale(np.array([[10.0, 0.0], [18.0, 0.0], [18.0, 0.0]]))
+    # With a half-life of one reading the mean goes half of the way: 10, 14, 16.
+    assert scaled.values[:, 0].tolist() == [0.0, (18 - 14) / 2, (18 - 16) / 2]
+    assert scaled.values[1, 2] == pytest.approx(8 * 0.5**0.2)
+    assert not scaled.values[:, [1, 3]].any()
+    assert (RECENT.reading_dim, RECENT.dim) == (2, 4)
+
+
+def test_a_recent_scale_does_not_see_the_level() -> None:
+    values = np.random.default_rng(0).normal(0, 3, (30, 2))
+    assert np.allclose(
+        Scaler(RECENT).scale(values + 1000).values, Scaler(RECENT).scale(values).values, atol=1e-4
+    )
+
+
 def test_a_series_that_never_moved_and_then_jumps_is_far_but_finite() -> None:
     scaled = Scaler(RUNNING).scale(np.array([[5.0, 0.0]] * 10 + [[6.0, 1e9]]))
     assert np.isfinite(scaled.values).all()
@@ -63,6 +80,16 @@ def test_features_are_written_and_read_alike() -> None:
     [
         ('{"kind": "readings", "names": ["a"], "mean": [1, 2], "scale": [1]}', "a number for each name"),
         ('{"kind": "readings", "names": ["a"], "mean": [1], "scale": [0]}', "greater than or equal to 0.0"),
+        ('{"kind": "readings", "names": ["a"], "scaling": "recent", "scale": [1]}', "needs half_lives"),
+        ('{"kind": "readings", "names": ["a"], "mean": [1], "scale": [1], "half_lives": [5]}', "half_lives"),
+        (
+            '{"kind": "readings", "names": ["a"], "scaling": "recent", "half_lives": [5, 9], "scale": [1]}',
+            "a number for each name",
+        ),
+        (
+            RECENT.model_dump_json().replace('"error_scale":[]', '"error_scale":[1,1,1,1]'),
+            "a number for each name",
+        ),
         ('{"kind": "smell"}', "smell"),
         ('{"kind": "readings", "names": ["a"], "mean": [1], "scale": [1], "more": 1}', "more"),
         ("{", "JSON"),

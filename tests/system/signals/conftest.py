@@ -31,8 +31,8 @@ def signal_models(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("signal-models")
     for name, text, parts in (
         ("toy-digits", signals.HEARING, HEARING),
-        ("toy-occupancy", signals.LABELLING, {"two_way": "false"}),
-        ("toy-both-ways", signals.LABELLING, {"two_way": "true"}),
+        ("toy-occupancy", signals.LABELLING, {"two_way": "false", "split": signals.HELD_OUT}),
+        ("toy-both-ways", signals.LABELLING, {"two_way": "true", "split": signals.LATER}),
         ("toy-waves", signals.FORECASTING, {"scaling": "fixed"}),
         ("toy-sizes", signals.FORECASTING, {"scaling": "running"}),
         ("toy-shapes", signals.DESCRIBING, {}),

@@ -10,11 +10,12 @@ import torch
 from service.bundle import Bundle
 from service.bundle.features import ReadingsSpec
 from tests.training import signals
-from training.config import load_recipe
+from training.config import RecipeError, SeriesData, load_recipe
 from training.data.batches import Batch
 from training.data.readers import DataError
 from training.data.readers.described import read_described
 from training.data.readers.recordings import DigitStrings, read_digits, read_split
+from training.data.readers.series import read_series
 from training.data.scores import word_error_rate
 from training.data.vocabulary import Vocabulary
 from training.export.bundle import export
@@ -49,7 +50,7 @@ def test_labels_of_readings_are_learned_both_ways_and_exported(data: Path, tmp_p
     for two_way in ("false", "true"):
         folder = tmp_path / two_way
         folder.mkdir()
-        recipe = signals.write_recipe(folder, signals.LABELLING, two_way=two_way)
+        recipe = signals.write_recipe(folder, signals.LABELLING, two_way=two_way, split=signals.LATER)
         assert train(recipe, data, folder / "run")
         assert last_scores(folder / "run")["accuracy"] > 95
         bundle = Bundle.read(export(folder / "run", folder / "models", data=data, tell=lambda _: None))
@@ -57,6 +58,43 @@ def test_labels_of_readings_are_learned_both_ways_and_exported(data: Path, tmp_p
         assert bundle.manifest.tokenizer is None
         assert bundle.manifest.streams == (two_way == "false")
     assert "both directions" in bundle.manifest.why_not_streaming
+
+
+def test_labels_are_learned_from_changes_and_judged_on_stretches_held_out(data: Path, tmp_path: Path) -> None:
+    recipe = signals.write_recipe(tmp_path, signals.LABELLING, two_way="false", split=signals.HELD_OUT)
+    assert train(recipe, data, tmp_path / "run")
+    assert last_scores(tmp_path / "run")["accuracy"] > 90
+    told: list[str] = []
+    spec = Bundle.read(export(tmp_path / "run", tmp_path / "models", data=data, tell=told.append)).readings
+    assert (spec.scaling, spec.half_lives, spec.mean, spec.dim, spec.reading_dim) == (
+        "recent",
+        (2, 8),
+        (),
+        4,
+        2,
+    )
+
+
+def test_what_is_held_out_of_a_series_is_not_learned_from(data: Path, tmp_path: Path) -> None:
+    recipe = signals.write_recipe(tmp_path, signals.LABELLING, two_way="false", split=signals.HELD_OUT)
+    section = load_recipe(recipe).data
+    assert isinstance(section, SeriesData)
+    [series] = read_series(data, ("series/a.csv",), section)
+    assert series.judged(section) == [slice(80, 120), slice(200, 240)]
+    assert series.learned(section) == [slice(0, 80), slice(120, 200), slice(240, 300)]
+
+
+@pytest.mark.parametrize(
+    ("split", "said"),
+    [
+        ('hold_out = 3\nscaling = "recent"', "wants half_lives"),
+        ("hold_out = 3\nhalf_lives = [2]", "no other has any"),
+        ("hold_out = 1", "leaves nothing to learn from"),
+    ],
+)
+def test_a_split_or_a_scaling_that_cannot_be_is_refused(tmp_path: Path, split: str, said: str) -> None:
+    with pytest.raises(RecipeError, match=said):
+        load_recipe(signals.write_recipe(tmp_path, signals.LABELLING, two_way="false", split=split))
 
 
 @pytest.mark.parametrize("scaling", ["fixed", "running"])
@@ -99,7 +137,7 @@ def test_a_vector_that_is_none_says_where(tmp_path: Path) -> None:
 def test_padding_bears_on_no_loss(data: Path, tmp_path: Path) -> None:
     for text, parts in (
         (signals.HEARING, {"unit": "words", "two_way": "true", "leave_out": "", "epochs": 1}),
-        (signals.LABELLING, {"two_way": "true"}),
+        (signals.LABELLING, {"two_way": "true", "split": signals.LATER}),
         (signals.FORECASTING, {"scaling": "fixed"}),
     ):
         task = open_task(load_recipe(signals.write_recipe(tmp_path, text, **parts)), data)
@@ -189,7 +227,8 @@ def test_recordings_of_a_list_are_read_with_their_texts(data: Path, tmp_path: Pa
 def test_a_series_with_a_hole_says_where(data: Path, tmp_path: Path) -> None:
     (tmp_path / "series").mkdir()
     (tmp_path / "series" / "a.csv").write_text("level,slope,state\n1,2,0\n1,,0\n")
-    recipe = load_recipe(signals.write_recipe(tmp_path, signals.LABELLING, two_way="false"))
+    text = signals.write_recipe(tmp_path, signals.LABELLING, two_way="false", split=signals.LATER)
+    recipe = load_recipe(text)
     with pytest.raises(DataError, match=r"a\.csv: reading 2: slope is ''; expected a number"):
         open_task(recipe, tmp_path)
 

@@ -23,6 +23,22 @@ class Series(NamedTuple):
         """The readings from one share of the series to another."""
         return slice(round(first * len(self.values)), round(last * len(self.values)))
 
+    def learned(self, data: SeriesData) -> list[slice]:
+        """What of a series of train is learned from."""
+        part, held = self.part(*data.train_part), self._held(data) if data.hold_out else []
+        starts = [part.start, *(one.stop for one in held)]
+        stops = [*(one.start for one in held), part.stop]
+        return [slice(start, stop) for start, stop in zip(starts, stops, strict=True) if start < stop]
+
+    def judged(self, data: SeriesData) -> list[slice]:
+        """What of a series of dev is selected on, or of a series of train where dev is held out of it."""
+        return self._held(data) if data.hold_out else [self.part(*data.dev_part)]
+
+    def _held(self, data: SeriesData) -> list[slice]:
+        part, size = self.part(*data.train_part), data.window
+        first = part.start + (data.hold_out - 1) * size
+        return [slice(at, min(at + size, part.stop)) for at in range(first, part.stop, data.hold_out * size)]
+
 
 def read_series(root: Path, files: tuple[str, ...], data: SeriesData) -> list[Series]:
     """A series for each file. Raises DataError if there is none."""

@@ -48,10 +48,11 @@ class PredictionExport(Export[PredictionRecipe, Stepwise]):
         """Whole parts of series; references are labels, or the readings that follow in the scale of those before."""
         data = self.run.recipe.data
         inputs, references = [], []
-        for series in read_series(root, data.dev, data):
-            scaled, where = Scaler(self._spec).scale(series.values), series.part(*data.dev_part)
-            inputs.append(scaled.values[where])
-            references.append(series.labels[where] if series.labels else scaled.before[where])
+        for series in read_series(root, data.dev or data.train, data):
+            scaled = Scaler(self._spec).scale(series.values)
+            for where in series.judged(data):
+                inputs.append(scaled.values[where])
+                references.append(series.labels[where] if series.labels else scaled.before[where])
         return Dev(inputs, references)
 
     def row(self, given: Any) -> Array:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, huber_loss
 
 from service.bundle.features import ReadingsSpec
-from service.bundle.scaling import Scaler
+from service.bundle.scaling import Recent, Scaler
 from training.config import PredictionRecipe, SeriesData
 from training.data.batches import Batch, Example
 from training.data.readers import DataError
@@ -60,11 +60,13 @@ class Prediction(Task[PredictionRecipe, Stepwise]):
     def __init__(self, recipe: PredictionRecipe, root: Path, given: Vocabulary) -> None:
         super().__init__(recipe, root, given)
         data = recipe.data
-        train, dev = (read_series(root, files, data) for files in (data.train, data.dev))
+        train, dev = (read_series(root, files, data) for files in (data.train, data.dev or data.train))
         labels = sorted({label for series in train for label in series.labels})
         self.vocabulary = Vocabulary(labels=labels, features=given.features or measured(train, data))
-        self.train = self._windows(train, data.train_part, data.window, max(1, data.window // 2))
-        self.dev = self._windows(dev, data.dev_part, 10**9, 10**9)
+        learned = [series.learned(data) for series in train]
+        judged = [series.judged(data) for series in dev]
+        self.train = self._windows(train, learned, data.window, max(1, data.window // 2))
+        self.dev = self._windows(dev, judged, 10**9, 10**9)
 
     def objective(self) -> Objective[Stepwise]:
         model = Stepwise.predicting(self._recipe, self.vocabulary)
@@ -98,18 +100,19 @@ class Prediction(Task[PredictionRecipe, Stepwise]):
             yield example, model(source, torch.tensor([len(example.source)]))[0].float().cpu().numpy()
 
     def _windows(
-        self, all_series: list[Series], part: tuple[float, float], size: int, hop: int
+        self, all_series: list[Series], parts: list[list[slice]], size: int, hop: int
     ) -> list[Example]:
         spec = self.vocabulary.spec
         assert isinstance(spec, ReadingsSpec)
         index = {label: number for number, label in enumerate(self.vocabulary.labels)}
         found: list[Example] = []
-        for series in all_series:
-            scaled, where = Scaler(spec).scale(series.values), series.part(*part)
+        for series, stretches in zip(all_series, parts, strict=True):
+            scaled = Scaler(spec).scale(series.values)
             if unknown := set(series.labels) - index.keys():
                 raise DataError(f"labels that do not occur in data.train: {', '.join(sorted(unknown))}")
             targets = [index[label] for label in series.labels] if index else scaled.before[1:]
-            found += _cut(Example(scaled.values[where], targets[where]), size, hop)
+            for where in stretches:
+                found += _cut(Example(scaled.values[where], targets[where]), size, hop)
         return found
 
 
@@ -117,10 +120,17 @@ def measured(train: list[Series], data: SeriesData) -> ReadingsSpec:
     """The spec with what a fixed scale needs from these series."""
     if data.scaling == "running":
         return ReadingsSpec(names=data.columns, scaling="running")
-    values = np.concatenate([series.values[series.part(*data.train_part)] for series in train])
+    recent = data.scaling == "recent"
+    wholes = [Recent(data.half_lives).distances(one.values) if recent else one.values for one in train]
+    pairs = zip(wholes, train, strict=True)
+    values = np.concatenate([whole[where] for whole, one in pairs for where in one.learned(data)])
     deviations = np.where(values.std(axis=0) > 0, values.std(axis=0), 1.0)
     return ReadingsSpec(
-        names=data.columns, mean=tuple(values.mean(axis=0).tolist()), scale=tuple(deviations.tolist())
+        names=data.columns,
+        scaling=data.scaling,
+        half_lives=data.half_lives,
+        mean=() if recent else tuple(values.mean(axis=0).tolist()),
+        scale=tuple(deviations.tolist()),
     )
 
 
