@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from service.bundle.words import Cut
 
-FORMAT = 3
+FORMAT = 4
 """The newest manifest format that this version reads and the one it writes."""
 
 UNITS = "units"

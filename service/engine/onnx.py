@@ -10,12 +10,13 @@ import onnxruntime
 
 from service.bundle import Bundle
 from service.bundle.manifest import Manifest, TensorSpec
+from service.bundle.messages import Damaged
 from service.bundle.rules import ragged
 from service.config import EngineSettings
 from service.engine.blank import blank_step
 from service.engine.devices import session_on
 from service.engine.numbers import check_rows, holds_nan
-from service.engine.onnx_file import Damaged, has_external_data
+from service.engine.onnx_file import has_external_data
 from service.engine.products import make_exact
 from service.engine.resident import ResidentRows
 from service.engine.rows import Rows
@@ -242,7 +243,7 @@ def _session(bundle: Bundle, graph: str, settings: EngineSettings) -> Any:
     except Damaged as error:
         raise BundleRefused(f"{where}: is no ONNX file: {error}") from None
     if is_elsewhere:
-        raise BundleRefused(f"{where}: keeps weights in another file; a graph is one file")
+        raise BundleRefused(f"{where}: keeps weights in another file, and not as a bundle shares them")
     try:
         return session_on(settings, model, _options(settings))
     except ConfigRefused:

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from service.engine.onnx_file import Damaged, has_external_data
+from service.bundle.messages import Damaged
+from service.engine.onnx_file import has_external_data
 from service.errors import BundleRefused
 
 

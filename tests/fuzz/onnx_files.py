@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import onnx
 from google.protobuf.message import DecodeError, Message
 
-from service.engine.onnx_file import MAX_DEPTH, Damaged, has_external_data
+from service.bundle.messages import Damaged
+from service.engine.onnx_file import MAX_DEPTH, has_external_data
 from tests.fakes.toy_graphs import encode_graph, step_graph
 from tests.fuzz.target import Target
 

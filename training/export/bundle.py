@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from service.bundle.graphs import graph_in
 from service.bundle.manifest import Generation, GraphSpec, Lender, Limits, Manifest
 from training.export.arithmetic import ARITHMETICS
 from training.export.card import write_card
@@ -19,6 +20,7 @@ from training.export.dev import Dev
 from training.export.loss import answers_on, measure
 from training.export.mistakes import mistakes_on
 from training.export.run import Run
+from training.export.sharing import shared_files
 from training.export.tasks import AnyExport, export_of
 from training.export.tasks.base import Facts, Graphs
 
@@ -87,7 +89,7 @@ def _with_taken(graphs: Graphs, facts: Facts, models: Path) -> Graphs:
         lent, digest = models / model / version / spec.file, hashlib.sha256(graph.serialized()).hexdigest()
         if not lent.exists():
             raise ExportRefused(f"{lent} is not there: export {model} first, into the same folder of models")
-        if hashlib.sha256(lent.read_bytes()).hexdigest() != digest:
+        if graph_in(lent.parent, spec.file, digest)[1] != digest:
             raise ExportRefused(
                 f"{lent} is not the encoder that this model was trained with (or was exported in another precision): "
                 f"export {model} again under another version, and name that in shared.version"
@@ -117,9 +119,9 @@ def _write(run: AnyRun, graphs: Graphs, facts: Facts, place: Path) -> None:
 
 
 def _fill(run: AnyRun, graphs: Graphs, facts: Facts, folder: Path) -> None:
-    for graph, spec in graphs.values():
-        if spec.taken_from is None:
-            (folder / spec.file).write_bytes(graph.serialized())
+    own = {spec.file: graph.serialized() for graph, spec in graphs.values() if spec.taken_from is None}
+    for name, data in shared_files(own).items():
+        (folder / name).write_bytes(data)
     texts = run.vocabulary.files()
     if facts.transitions:
         texts[TRANSITIONS] = facts.transitions.to_json()

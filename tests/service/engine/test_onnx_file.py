@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.engine.onnx_file import Damaged, has_external_data
+from service.bundle.messages import Damaged
+from service.engine.onnx_file import has_external_data
 from tests.fakes.toy_graphs import step_graph
 
 SHIPPED = Path(__file__).resolve().parents[3] / "models"
