@@ -25,11 +25,17 @@ def check_device(settings: EngineSettings) -> None:
 def session_on(settings: EngineSettings, model: bytes, options: Any) -> Any:
     """An InferenceSession on the device that is set; ONNX Runtime by itself would fall back to the processor."""
     if settings.device == "cpu":
-        return onnxruntime.InferenceSession(model, options, providers=[CPU])
+        return _lean(onnxruntime.InferenceSession(model, options, providers=[CPU]))
     onnxruntime.preload_dlls()  # CUDA's and cuDNN's libraries, where they are installed as wheels
-    session = onnxruntime.InferenceSession(model, options, providers=[CUDA, CPU])
+    session = _lean(onnxruntime.InferenceSession(model, options, providers=[CUDA, CPU]))
     if session.get_providers()[0] != CUDA:
         raise ConfigRefused(
             "engine.device is cuda, and no GPU can be used here: nvidia-smi tells whether there is one"
         )
+    return session
+
+
+def _lean(session: Any) -> Any:
+    """Without the file's bytes, which it would keep for the day when it is told to run elsewhere."""
+    session._model_bytes = None
     return session

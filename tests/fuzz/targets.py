@@ -22,6 +22,7 @@ TARGETS: Mapping[str, Callable[[], Target]] = {
     "labels": _of("labels"),
     "tokenizers": _of("tokenizers"),
     "onnx_files": _of("onnx_files"),
+    "weights": _of("weights"),
     "settings": _of("settings"),
     "snapshot_keys": _of("key_files", "SNAPSHOT_KEYS"),
     "access_keys": _of("key_files", "ACCESS_KEYS"),

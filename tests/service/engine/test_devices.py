@@ -1,5 +1,6 @@
 """Which device graphs run on; ONNX Runtime would fall back to the processor without a word."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,10 @@ import pytest
 
 from service.bundle import Bundle
 from service.config import EngineSettings
-from service.engine.devices import CPU, CUDA, check_device
+from service.engine.devices import CPU, CUDA, check_device, session_on
 from service.engine.onnx import OnnxEngine
 from service.errors import ConfigRefused
-from tests.fakes.toy_graphs import write_bundle
+from tests.fakes.toy_graphs import step_graph, write_bundle
 
 ON_GPU = EngineSettings(device="cuda")
 
@@ -21,6 +22,14 @@ def test_a_runtime_without_cuda_is_refused_with_what_to_install(monkeypatch: pyt
     check_device(EngineSettings())
     with pytest.raises(ConfigRefused, match="onnxruntime-gpu in place of onnxruntime"):
         check_device(ON_GPU)
+
+
+def test_a_session_does_not_keep_the_file_that_it_was_made_from() -> None:
+    model = step_graph()
+    held = sys.getrefcount(model)
+    session = session_on(EngineSettings(), model, onnxruntime.SessionOptions())
+    assert sys.getrefcount(model) == held
+    assert session.get_inputs()
 
 
 def test_a_session_that_fell_back_to_the_processor_is_refused(
