@@ -1,13 +1,16 @@
 """One encoder, several decoders: bundles that name another's graph, and requests to all of them at once."""
 
+import hashlib
 import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 from service.bundle import Bundle
+from service.bundle.weights import WEIGHTS
 from service.client import AsyncClient, Client, InvalidRequest
 from service.config import EngineSettings, Settings
 from service.engine.onnx import GraphPool, OnnxEngine
@@ -135,6 +138,30 @@ def test_a_graph_that_is_not_there_as_it_was_is_refused_with_the_reason(
     change(lender)
     with pytest.raises(BundleRefused, match=f"graphs.encode: is taken from en-de/1.*{reason}"):
         Bundle.read(borrower)
+
+
+def test_a_lender_that_keeps_its_weights_beside_its_graphs_lends_the_same_graph(tmp_path: Path) -> None:
+    lender, borrower = write_sharers(tmp_path)
+    keep_beside(lender, "encode.onnx")
+    assert Bundle.read(lender).graph_hash("encode") == Bundle.read(borrower).graph_hash("encode")
+    assert Bundle.read(lender).read_graph("encode") == Bundle.read(borrower).read_graph("encode")
+    pool = GraphPool(EngineSettings(threads=1))
+    engines = [OnnxEngine(Bundle.read(path), EngineSettings(threads=1), pool) for path in (lender, borrower)]
+    assert len(pool) == 3
+    engines[1].warm_up()
+    (lender / WEIGHTS).write_bytes(b"x" + (lender / WEIGHTS).read_bytes()[1:])
+    with pytest.raises(BundleRefused, match=r"whose encode\.onnx is another one now"):
+        Bundle.read(borrower)
+
+
+def keep_beside(folder: Path, file: str) -> None:
+    """Take the weights of a graph out of its file, as the onnx library does it."""
+    model = onnx.load(folder / file)
+    onnx.save(model, folder / file, save_as_external_data=True, location=WEIGHTS, size_threshold=1024)
+    manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text("utf-8"))
+    for name in (file, WEIGHTS):
+        manifest["files"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
 
 
 @pytest.mark.parametrize("name", ["../other", "a/b", ".", ""])
