@@ -30,6 +30,8 @@ MAX_DIGITS, MAX_DIMS = 15, 16
 WIDTHS = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8, 16: 2}
 """Types of elements → their bytes; strings and halves of bytes do not lie elsewhere."""
 
+Chunks = list[bytes | memoryview]
+
 
 class Misplaced(ValueError):
     """What a graph says of its weights is not so, or not how bundles have them."""
@@ -50,10 +52,10 @@ def joined(graph: bytes, weights: bytes) -> bytes:
     As each range is used once, it is no larger than both files together.
     """
     check_apart(places(graph))
-    view, chunks = memoryview(weights), list[bytes | memoryview]()
+    view, chunks = memoryview(weights), Chunks()
     for field in fields(memoryview(graph)):
-        inside = _with_weights(field.value, view) if _is_within(field, GRAPH) else None
-        chunks += [field.raw] if inside is None else [head(GRAPH, sum(map(len, inside))), *inside]
+        content = _within(field, GRAPH)
+        chunks += [field.raw] if content is None else _filled(GRAPH, _with_weights(content, view))
     return b"".join(chunks)
 
 
@@ -62,8 +64,8 @@ def places(graph: bytes) -> list[Place]:
     return [
         _place(tensor)
         for field in fields(memoryview(graph))
-        if _is_within(field, GRAPH)
-        for part in fields(field.value)
+        if (content := _within(field, GRAPH)) is not None
+        for part in fields(content)
         if (tensor := _elsewhere(part)) is not None
     ]
 
@@ -80,30 +82,34 @@ def check_alike(graphs: Sequence[Iterable[Place]]) -> None:
     check_apart({place for found in graphs for place in found})
 
 
-def _with_weights(graph: memoryview, weights: memoryview) -> list[bytes | memoryview]:
-    chunks: list[bytes | memoryview] = []
+def _with_weights(graph: memoryview, weights: memoryview) -> Chunks:
+    chunks = Chunks()
     for field in fields(graph):
         tensor = _elsewhere(field)
-        inside = None if tensor is None else _tensor(tensor, weights)
-        chunks += [field.raw] if inside is None else [head(INITIALIZER, sum(map(len, inside))), *inside]
+        chunks += [field.raw] if tensor is None else _filled(INITIALIZER, _tensor(tensor, weights))
     return chunks
 
 
-def _tensor(tensor: list[Field], weights: memoryview) -> list[bytes | memoryview]:
+def _filled(number: int, content: Chunks) -> Chunks:
+    return [head(number, sum(map(len, content))), *content]
+
+
+def _tensor(tensor: list[Field], weights: memoryview) -> Chunks:
     """Its content, the data in their place in the order of fields, in which the onnx library writes them."""
     place = _place(tensor)
     if place.end > len(weights):
         raise Misplaced(f"it ends at byte {place.end} of {WEIGHTS}, which has {len(weights)}")
-    data = [head(RAW_DATA, place.end - place.start), weights[place.start : place.end]]
+    data: Chunks = [head(RAW_DATA, place.end - place.start), weights[place.start : place.end]]
     before = [field.raw for field in tensor if field.number < RAW_DATA]
     return [*before, *data, *(field.raw for field in tensor if field.number == DOC_STRING)]
 
 
 def _elsewhere(field: Field) -> list[Field] | None:
     """The fields of an initializer whose data lie elsewhere."""
-    if not _is_within(field, INITIALIZER):
+    content = _within(field, INITIALIZER)
+    if content is None:
         return None
-    tensor = list(fields(field.value))
+    tensor = list(fields(content))
     is_elsewhere = any(
         part.number == EXTERNAL_DATA or (part.number == DATA_LOCATION and part.value != 0) for part in tensor
     )
@@ -167,5 +173,6 @@ def _content(value: memoryview | int | None) -> memoryview:
     return value
 
 
-def _is_within(field: Field, number: int) -> bool:
-    return field.number == number and isinstance(field.value, memoryview)
+def _within(field: Field, number: int) -> memoryview | None:
+    """The content of a field, if it is this one and has any."""
+    return field.value if field.number == number and isinstance(field.value, memoryview) else None

@@ -88,7 +88,8 @@ def test_outputs_are_the_same_bits(text: Path) -> None:
 
 def answers(folder: Path) -> dict[str, Array]:
     """Of every graph to a few steps in a row: all that it tells."""
-    engine, found = OnnxEngine(Bundle.read(folder), SETTINGS), {}
+    engine = OnnxEngine(Bundle.read(folder), SETTINGS)
+    found: dict[str, Array] = {}
     for graph, spec in engine.manifest.graphs.items():
         blank = blank_step(spec, graph)
         state: Arrays = {}
