@@ -15,7 +15,7 @@ from benchmarks import options
 from benchmarks.processes import running_server
 from benchmarks.scores import page
 from benchmarks.scores.bench import Bench
-from benchmarks.scores.board import Line, kept, line_without_score, lines_of
+from benchmarks.scores.board import Line, kept, line_without_score, lines_of, quoted
 from benchmarks.scores.evaluation import Evaluation, evaluations_of, known
 from benchmarks.scores.protocols import PROTOCOLS
 from benchmarks.scores.variants import write_variants
@@ -55,7 +55,9 @@ def main(
 def _write(path: Path, lines: Sequence[Line], done: Sequence[str] = ()) -> None:
     """The page, and the lines beside it, from which it is made again where only some are measured."""
     beside = path.with_suffix(".json")
-    before = [Line(**line) for line in json.loads(beside.read_text("utf-8"))] if beside.exists() else []
+    before = (
+        [quoted(Line(**line)) for line in json.loads(beside.read_text("utf-8"))] if beside.exists() else []
+    )
     shown = sorted(kept(before, lines, done), key=lambda line: known().index(line.recipe))
     text = json.dumps([line.as_json() for line in shown], indent=1, ensure_ascii=False)
     beside.write_text(f"{text}\n", "utf-8")

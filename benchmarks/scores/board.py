@@ -2,13 +2,13 @@
 
 import subprocess
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from benchmarks.scores.evaluation import RECIPES, Evaluation
+from benchmarks.scores.evaluation import RECIPES, Evaluation, evaluations_of, known
 from benchmarks.scores.found import Found
 from service.bundle import Bundle
 from training.config import load_recipe
@@ -102,8 +102,20 @@ def _named(recipe: str, wanted: Evaluation) -> dict[str, Any]:
         "task": load_recipe(RECIPES / f"{recipe}.toml").task,
         "data": wanted.data,
         "note": wanted.note,
-        "published": [one.model_dump(exclude_defaults=True) for one in wanted.published],
+        "published": _published(wanted),
     }
+
+
+def quoted(line: Line) -> Line:
+    """With what is published as the evaluation quotes it now, whenever the line was measured."""
+    if line.recipe not in known():
+        return line
+    found = [one for one in evaluations_of(line.recipe).evaluation if one.data == line.data]
+    return replace(line, published=_published(found[0])) if found else line
+
+
+def _published(wanted: Evaluation) -> list[dict[str, Any]]:
+    return [one.model_dump(exclude_defaults=True) for one in wanted.published]
 
 
 def commit() -> str:

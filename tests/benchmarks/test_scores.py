@@ -11,7 +11,7 @@ from sacrebleu.metrics.bleu import BLEU
 
 from benchmarks.scores.__main__ import main
 from benchmarks.scores.bench import Bench
-from benchmarks.scores.board import Line, kept
+from benchmarks.scores.board import Line, kept, quoted
 from benchmarks.scores.evaluation import Evaluation, evaluations_of, known
 from benchmarks.scores.found import Found
 from benchmarks.scores.page import page_of
@@ -318,6 +318,14 @@ def test_lines_stay_until_they_are_measured_again_or_are_none_of_the_recipe_any_
     new = Line("a", "translate", "x", score=1.0)
     assert kept(old, [new]) == [*old[1:], new]
     assert kept(old, [new], done=["a"]) == [old[2], new]
+
+
+def test_what_is_published_is_quoted_as_the_evaluations_say_now() -> None:
+    old = Line("trec", "classify", "TREC test, mean of seeds", score=1.0, published=[{"score": 12.0}])
+    assert [one["score"] for one in quoted(old).published] == [91.2]
+    assert quoted(old).score == 1.0
+    gone = Line("r", "classify", "d", published=[{"score": 12.0}])
+    assert quoted(gone) == gone
 
 
 def test_what_is_told_between_bars_does_not_break_the_table() -> None:
