@@ -1,6 +1,7 @@
 """A server that is used and misused in every way for as long as one likes: `python -m benchmarks.soak --minutes 60`.
 
-Fails (exit 1) where something that it holds grows beyond a bound, or is still held when everybody has left.
+Fails (exit 1) where something that it holds grows beyond a bound, or is still held when everybody has left, and where
+what it was to be used for was refused more often than not.
 """
 
 import asyncio
@@ -64,6 +65,7 @@ def main(
     wrong = [
         *(f"{name} has grown" for name in grown(found)),
         *(f"left over: {what}" for what in left_over(last)),
+        *users.hardly_done(),
     ]
     print("- flat" if not wrong else f"- NOT FLAT: {'; '.join(wrong)}")
     if wrong:

@@ -30,10 +30,12 @@ from benchmarks.overload_wire import message as framed
 from benchmarks.sentences import REQUESTS, SENTENCES
 from seqserve.v1 import model_pb2, model_pb2_grpc
 from seqserve.v1.sequence_pb2 import StreamTranslateRequest
-from service.client import AsyncClient, ClientError, Overloaded
+from service.client import AsyncClient, ClientError, Overloaded, channel
 
 SERVICE = "/seqserve.v1.SequenceService/"
 BURST = 200
+REFUSED = "deadlines of milliseconds", "refused requests"
+"""Kinds of use that are meant to come to nothing."""
 
 
 @dataclass
@@ -47,8 +49,12 @@ class Users:
     """A model that is loaded and unloaded all the time."""
     store: int = 0
     """The process of the store, which is stopped now and then; 0 where there is none."""
+    gone_s: float = 2.5
+    """How long it takes at most until the last sessions of a model that is unloaded are gone."""
     chance: random.Random = field(default_factory=lambda: random.Random(0))
     num_done: Counter[str] = field(default_factory=Counter)
+    num_well: Counter[str] = field(default_factory=Counter)
+    """Rounds to whose end nobody was refused anything."""
     num_failed: Counter[str] = field(default_factory=Counter)
 
     async def use(self, seconds: float) -> None:
@@ -156,10 +162,16 @@ class Users:
         await process.wait()
 
     async def models(self) -> None:
-        async with grpc.aio.insecure_channel(self.address) as channel:
-            stub: model_pb2_grpc.ModelServiceAsyncStub = model_pb2_grpc.ModelServiceStub(channel)
-            await stub.UnloadModel(model_pb2.UnloadModelRequest(name=self.spare, version="1"))
-            await asyncio.sleep(2.5)  # until the last of its sessions are gone
+        """Unload and load again. Where a round was turned away between the two, the next one loads."""
+        options = channel.options([self.address], channel.MAX_ATTEMPTS)
+        async with grpc.aio.insecure_channel(self.address, options=options) as wire:
+            stub: model_pb2_grpc.ModelServiceAsyncStub = model_pb2_grpc.ModelServiceStub(wire)
+            try:
+                await stub.UnloadModel(model_pb2.UnloadModelRequest(name=self.spare, version="1"))
+            except grpc.aio.AioRpcError as error:
+                if error.code() is not grpc.StatusCode.NOT_FOUND:
+                    raise
+            await asyncio.sleep(self.gone_s)
             await stub.LoadModel(model_pb2.LoadModelRequest(name=self.spare, version="1"))
         await self.client.classify(self._request(), model=self.spare)
 
@@ -169,6 +181,14 @@ class Users:
             await asyncio.sleep(3.0)
         finally:
             os.kill(self.store, signal.SIGCONT)
+
+    def hardly_done(self) -> list[str]:
+        """What was refused more often than not, so that it was hardly tried, though it ought to be answered."""
+        return [
+            f"{name}: {self.num_done[name] - self.num_well[name]} of {self.num_done[name]} rounds were refused"
+            for name in self.kinds()
+            if name not in REFUSED and 2 * self.num_well[name] < self.num_done[name]
+        ]
 
     async def _again(
         self, name: str, use: Callable[[], Awaitable[None]], pause_s: float, over: float
@@ -182,7 +202,9 @@ class Users:
             try:
                 await use()
             except (ClientError, grpc.RpcError, OSError) as error:
-                self.num_failed[f"{name}: {type(error).__name__}"] += 1
+                self.num_failed[f"{name}: {_word(error)}"] += 1
+            else:
+                self.num_well[name] += 1
             self.num_done[name] += 1
 
     def _peer(self, settings: dict[int, int]) -> socket.socket:
@@ -208,6 +230,10 @@ class Users:
 
     def _request(self) -> str:
         return self.chance.choice(REQUESTS)
+
+
+def _word(error: Exception) -> str:
+    return error.code().name if isinstance(error, grpc.aio.AioRpcError) else type(error).__name__
 
 
 def has_redis() -> bool:

@@ -7,6 +7,10 @@ import pytest
 
 from benchmarks import soak
 from benchmarks.soak_samples import BOUNDS, LEFT, Sample, Trend, grown, left_over, trends
+from benchmarks.soak_uses import Users
+from seqserve.v1 import model_pb2
+from service.client import AsyncClient
+from tests.fakes.toy_server import serve_toys
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -56,3 +60,25 @@ def test_a_short_soak_is_flat_and_leaves_nothing(tmp_path: Path, monkeypatch: py
     assert max(sample["calls"] for sample in samples) > 0
     assert max(sample["sessions"] for sample in samples) > 0
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+async def test_a_model_that_could_not_be_loaded_again_is_loaded_by_the_next_round(tmp_path: Path) -> None:
+    """Else one refusal in a burst makes all later rounds fail, and a soak of loading is none."""
+    async with (
+        serve_toys(tmp_path, server={"admin": True}) as toys,
+        AsyncClient(toys.server.address) as client,
+    ):
+        users = Users(toys.server.address, "toy-es-en", "toy-intents", "toy-intents", gone_s=0.1)
+        users.client = client
+        await toys.models.UnloadModel(model_pb2.UnloadModelRequest(name="toy-intents", version="1"))
+        await users.models()
+        assert "toy-intents/1" in toys.server.registry.labels()
+
+
+def test_what_was_refused_more_often_than_not_was_hardly_tried() -> None:
+    users = Users("127.0.0.1:1", "translator", "classifier", "spare")
+    users.num_done.update(
+        {"texts": 10, "bursts": 10, "models loaded and unloaded": 98, "refused requests": 9}
+    )
+    users.num_well.update({"texts": 10, "bursts": 5, "models loaded and unloaded": 22})
+    assert users.hardly_done() == ["models loaded and unloaded: 76 of 98 rounds were refused"]
