@@ -37,7 +37,7 @@ class ServerSettings(Piece):
     """Largest message that is read or written."""
     max_concurrent_streams: int = Field(1024, ge=1)
     """Calls at once on one connection."""
-    max_pending_calls: int = Field(128, ge=1)
+    max_pending_calls: int = Field(64, ge=1)
     """Calls that have come and that nobody has looked at yet; past it, gRPC turns them away with CANCELLED."""
     keepalive_s: float = Field(60.0, ge=1)
     """How often a silent connection is asked whether it still stands."""
