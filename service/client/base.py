@@ -42,7 +42,7 @@ class ClientBase:
         address: str | Sequence[str] = channel.DEFAULT_ADDRESS,
         *,
         timeout: float | None = 60.0,
-        max_attempts: int = 4,
+        max_attempts: int = channel.MAX_ATTEMPTS,
         max_texts: int = 32,
         max_under_way: int = 4,
         patience: float = 60.0,
@@ -54,7 +54,7 @@ class ClientBase:
         """Set up a client; nothing is sent yet.
 
         timeout: seconds for one request where a method is given no other; None waits for ever.
-        max_attempts: how often a request is sent, 1 to 5, while the server cannot be reached or is going away.
+        max_attempts: how often a request is sent, 1 to 5, while the server cannot be reached, goes or turns it away.
         max_texts: texts of one request; longer lists are split.
         max_under_way: requests of one list that are under way at once.
         address: one server, or several: `"a:50051,b:50051"` or a list; where one is not there, the next is asked.

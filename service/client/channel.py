@@ -58,8 +58,8 @@ def service_config(max_attempts: int) -> str:
     policy = {
         "maxAttempts": max_attempts,
         "initialBackoff": "0.2s",
-        "maxBackoff": "2s",
-        "backoffMultiplier": 2,
+        "maxBackoff": "5s",
+        "backoffMultiplier": 2.5,
         "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
     }
     return json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": policy}, {"name": [SESSION]}]})

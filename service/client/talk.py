@@ -30,7 +30,8 @@ from service.client.replay import Replay, Turn
 MAX_BEGIN_S = 10.0
 """How long a server may take to let a session be taken up before another is tried."""
 MAX_OPEN_S = 10.0
-"""How long a session that was never held is tried to be begun, where connections to its server break."""
+"""How long a session that was never held is tried to be begun, where connections to its server break. A server that is
+there and has too much to do is waited for as long as patience lasts."""
 MAX_CLOSE_S = 2.0
 """How long a server is looked for only to close a session."""
 
@@ -233,7 +234,8 @@ class Talk(Record):
             return
         enough = self._manner.max_attempts * self._manner.num_addresses
         is_enough = outage.attempts >= enough and isinstance(error, Unreachable)
-        if is_enough or self._manner.max_attempts == 1 or outage.seconds > MAX_OPEN_S:
+        is_long = outage.seconds > MAX_OPEN_S and not is_turned_away(error)
+        if is_enough or self._manner.max_attempts == 1 or is_long:
             raise error
 
     def _taken_up(self, elsewhere: bool) -> Program[None]:

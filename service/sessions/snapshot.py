@@ -45,6 +45,9 @@ DTYPES = {
 }
 """What arrays may be made of, and how it is written."""
 
+PARTS = {"session_id", "owner", "model", "epoch", "created_at", "expires_at", "facts", "arrays"}
+"""Of the header. What comes to be known of a session later has its place among the facts."""
+
 _MAGIC = b"SQSN"
 _START = struct.Struct("<4sHI")
 _CHECKSUM_BYTES = 32
@@ -227,6 +230,8 @@ def _size_of(shape: list[Any]) -> int:
 
 
 def _from_header(header: dict[str, Any], arrays: Arrays) -> Snapshot:
+    if header.keys() != PARTS:
+        raise ValueError(f"parts that there are not: {sorted(header.keys() ^ PARTS)}")
     model, version, manifest_hash = map(_text, header["model"])
     if type(header["epoch"]) is not int or not isinstance(header["facts"], dict):
         raise TypeError("epoch or facts")

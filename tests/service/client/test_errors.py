@@ -77,9 +77,9 @@ def test_an_impossible_number_of_attempts_is_refused_at_once(attempts: int) -> N
 
 
 def test_a_call_that_the_server_s_grpc_turned_away_was_not_begun(client: Client, fake: FakeService) -> None:
-    fake.failures = [Failure(grpc.StatusCode.CANCELLED, "CANCELLED")] * 4
+    fake.failures = [Failure(grpc.StatusCode.CANCELLED, "CANCELLED")] * 5
     with pytest.raises(Overloaded, match="more calls waiting") as caught:
         client.classify("a")
     assert caught.value.retry_after_s > 0
-    fake.failures = [Failure(grpc.StatusCode.CANCELLED, "CANCELLED")] * 3
+    fake.failures = [Failure(grpc.StatusCode.CANCELLED, "CANCELLED")] * 4
     assert client.classify("a").label  # tried again by itself
