@@ -15,7 +15,9 @@ from service.client import (
     SessionLost,
     SessionNotFound,
     Unavailable,
+    talk,
 )
+from service.client.errors import TURNED_AWAY
 from tests.fakes.failures import Failure, because, cut
 from tests.fakes.fake_service import FakeService
 from tests.service.client.conftest import Connect
@@ -140,6 +142,20 @@ def test_the_server_is_looked_for_until_patience_ends(
         fake.failures = []
         assert session.feed("dos ").input_position == 2
         session.detach()
+
+
+def test_who_is_turned_away_opens_a_session_later_where_a_broken_way_is_given_up(
+    address: str, connect: Connect, fake: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(talk, "MAX_OPEN_S", 0.0)
+    with connect(address, timeout=20, patience=20.0) as client:
+        fake.failures = [Failure(grpc.StatusCode.CANCELLED, TURNED_AWAY)] * 4
+        session = client.session()
+        assert session.feed("uno ").input_position == 1
+        session.detach()
+        fake.failures = [cut()] * 4
+        with pytest.raises(Unavailable):
+            client.session().feed("uno ")
 
 
 def test_a_late_answer_is_not_doubled_by_the_same_request(client: Client, fake: FakeService) -> None:

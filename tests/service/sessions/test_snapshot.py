@@ -166,6 +166,7 @@ HEADER: dict[str, Any] = {
         {"model": ["m", "1"]},
         {"facts": []},
         {"created_at": "now"},
+        {"what nobody knows": 1},
     ],
 )
 def test_a_header_that_makes_no_sense_is_refused_though_its_checksum_fits(change: dict[str, Any]) -> None:
