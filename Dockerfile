@@ -13,24 +13,34 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ONLY_BINARY=:all:
 WORKDIR /src
 
 # Dependencies first: they change less often than the code, and their layer is kept. What no server loads stays behind:
-# tests, headers and type stubs; the parts of ONNX Runtime and numpy that make models and extensions; ONNX Runtime's
-# second copy of itself, for C programs (Python's is in onnxruntime_pybind11_state); compiled lexers of Pygments.
+# tests, headers, type stubs and sources of protos; the parts of ONNX Runtime and numpy that make models and extensions;
+# ONNX Runtime's second copy of itself, for C programs (Python's is in onnxruntime_pybind11_state); Pygments' lexers but
+# that of Python, as pip has it. Bytecode is written below, of what is loaded.
 COPY requirements requirements
 RUN python -m venv --without-pip /opt/seqserve \
-    && python -m pip --python /opt/seqserve install --no-deps --require-hashes -r requirements/${PACKAGES}.txt \
+    && python -m pip --python /opt/seqserve install --no-compile --no-deps --require-hashes -r requirements/${PACKAGES}.txt \
     && cd /opt/seqserve/lib/python3*/site-packages \
     && find . -type d -name tests -prune -exec rm -rf {} + \
-    && find . -type f \( -name '*.pyi' -o -name '*.h' -o -name '*.a' -o -name '*.pxd' -o -name '_simd.*.so' -o -name '_*_tests.*.so' \) -delete \
+    && find . -type f \( -name '*.pyi' -o -name '*.h' -o -name '*.a' -o -name '*.pxd' -o -name '*.proto' -o -name '_simd.*.so' -o -name '_*_tests.*.so' \) -delete \
     && rm -rf onnxruntime/transformers onnxruntime/quantization onnxruntime/tools onnxruntime/datasets \
-        onnxruntime/capi/libonnxruntime.so.* numpy/f2py numpy/distutils pygments/lexers/__pycache__
+        onnxruntime/capi/libonnxruntime.so.* numpy/f2py numpy/distutils \
+    && find pygments/lexers -type f ! -name __init__.py ! -name _mapping.py ! -name python.py ! -name special.py -delete
 RUN python -m venv build && build/bin/pip install --require-hashes -r requirements/build.txt
 
 COPY pyproject.toml README.md LICENSE ./
 COPY protos protos
 COPY service service
 COPY training training
+# Without training, which wants packages that are not here.
 RUN build/bin/hatchling build --target wheel \
-    && python -m pip --python /opt/seqserve install --no-deps --no-index dist/*.whl
+    && python -m pip --python /opt/seqserve install --no-compile --no-deps --no-index dist/*.whl \
+    && rm -r /opt/seqserve/lib/python3*/site-packages/training
+
+# Python compiles what it loads for the first time: here the whole service, with what it loads only when it is needed.
+RUN cd / && /opt/seqserve/bin/python -c "from pkgutil import walk_packages as walk; import service, rich.progress, \
+opentelemetry.exporter.otlp.proto.grpc.trace_exporter as _; \
+[__import__(m.name) for m in walk(service.__path__, 'service.') if m.name[-8:] != '__main__']" \
+    && /opt/seqserve/bin/seqserve --help >/dev/null && ! /opt/seqserve/bin/seqserve health --address 127.0.0.1:1 2>/dev/null
 
 
 FROM ${PYTHON}

@@ -1,5 +1,6 @@
 """The image: what is in it, and what its container may not do."""
 
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -18,6 +19,25 @@ MAX_BYTES = 400_000_000
 LIST = (
     "import importlib.metadata as m; print(*(f'{d.name}=={d.version}' for d in m.distributions()), sep='\\n')"
 )
+COMPILED = """
+import importlib.util, json, pathlib, struct, sys
+from contextlib import suppress
+import service.cli.app, service.server
+from service.api.tracing import Tracing
+from service.client import Client, ClientError
+from service.config import TraceSettings
+assert Tracing.of(TraceSettings(endpoint="http://127.0.0.1:1"))
+with Client("127.0.0.1:1", timeout=1) as client, suppress(ClientError):
+    client.models()
+site = pathlib.Path(service.server.__file__).parents[1]
+files = [pathlib.Path(getattr(m, "__file__", None) or "/") for m in list(sys.modules.values())]
+loaded = [file for file in files if file.is_relative_to(site) and file.suffix == ".py"]
+def is_compiled(file):
+    compiled = pathlib.Path(importlib.util.cache_from_source(file))
+    return compiled.exists() and struct.unpack("<I", compiled.read_bytes()[8:12])[0] == int(file.stat().st_mtime)
+print(json.dumps([[str(f) for f in loaded if not is_compiled(f)], len(loaded), len(list(site.rglob("*.pyc")))]))
+"""
+"""What a server loads that is not compiled, or was since changed; how many modules it loads; how many are compiled."""
 PATIENCE_S = 60.0
 
 
@@ -119,6 +139,15 @@ def test_it_holds_what_is_locked_and_nothing_else(image: str) -> None:
     for name in ("grpcio", "numpy", "onnxruntime", "redis", "opentelemetry-sdk"):
         assert name in here
     assert not here.keys() & {"pip", "torch", "onnx", "hatchling"}
+
+
+def test_all_that_a_server_and_its_commands_load_is_compiled_and_little_else(image: str) -> None:
+    """Nothing can be written there, so that what was not compiled would be so at each start."""
+    told = docker("run", "--rm", "--entrypoint=python", image, "-c", COMPILED)
+    missing, num_loaded, num_compiled = json.loads(told)
+    assert missing == []
+    assert num_loaded > 500
+    assert num_compiled < 2 * num_loaded
 
 
 def test_it_is_small(image: str) -> None:
