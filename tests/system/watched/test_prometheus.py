@@ -33,9 +33,11 @@ class Site:
     """A server with little room, its Redis, and a Prometheus that watches it."""
 
     def __init__(self, folder: Path, models: Path) -> None:
-        settings = folder / "settings.toml"
+        settings, self.keys = folder / "settings.toml", folder / "keys.toml"
+        self.keys.touch(mode=0o600)
         settings.write_text(
             f"[scheduler]\nmax_queue = {MAX_QUEUE}\n[sessions]\nmax_sessions = {MAX_SESSIONS}\n"
+            f"[auth]\naccess_keys_file = '{self.keys}'\n[server]\nallow_anonymous = true\n"
         )
         metrics_port = free_port()
         self.redis = Redis("redis", folder)
@@ -119,6 +121,15 @@ def test_a_store_that_is_away_fires_an_alert_until_it_is_back(at: Site) -> None:
     until(lambda: "SeqserveStoreAway" in at.prometheus.firing(), "the alert does not fire")
     at.redis.start()
     until(lambda: "SeqserveStoreAway" not in at.prometheus.firing(), "the alert does not end")
+
+
+def test_a_part_that_does_not_work_fires_an_alert_until_it_does(at: Site) -> None:
+    good = at.keys.read_bytes()
+    at.keys.write_bytes(b"damaged")
+    until(lambda: "SeqservePartDown" in at.prometheus.firing(), "the alert does not fire")
+    assert at.prometheus.values("seqserve_part_up == 0") == [0.0], "more has failed than was damaged"
+    at.keys.write_bytes(good)
+    until(lambda: "SeqservePartDown" not in at.prometheus.firing(), "the alert does not end")
 
 
 def test_a_server_that_is_gone_fires_an_alert(at: Site) -> None:
