@@ -33,10 +33,10 @@ class ServerSettings(Piece):
     """Port to listen on; 0 takes a free one."""
     grace_s: float = Field(30.0, ge=0)
     """How long running requests may go on after SIGTERM."""
-    max_message_bytes: int = Field(4 * 1024 * 1024, ge=1024)
+    max_message_bytes: int = Field(4 * 1024 * 1024, ge=128 * 1024)
     """Largest message that is read or written."""
     max_concurrent_streams: int = Field(1024, ge=1)
-    """Calls at once on one connection."""
+    """Calls at once on one connection, and in one stream that carries many."""
     max_pending_calls: int = Field(64, ge=1)
     """Calls that have come and that nobody has looked at yet; past it, gRPC turns them away with CANCELLED."""
     keepalive_s: float = Field(60.0, ge=1)

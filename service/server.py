@@ -18,6 +18,8 @@ from seqserve.inference import grpc_service_pb2, grpc_service_pb2_grpc
 from seqserve.v1 import (
     model_pb2,
     model_pb2_grpc,
+    multiplex_pb2,
+    multiplex_pb2_grpc,
     sequence_pb2,
     sequence_pb2_grpc,
     session_pb2,
@@ -28,10 +30,12 @@ from service.api import CallInterceptor, Calls, ModelServicer, Owners, SequenceS
 from service.api.door import Door
 from service.api.expected import count_from_zero
 from service.api.exposure import check_exposure
+from service.api.handlers import Handlers
 from service.api.health import SERVICE_NAME as HEALTH
 from service.api.health import Health
 from service.api.inference import Administration, InferenceServicer
 from service.api.listening import Unregistered, bind, check_free, options
+from service.api.multiplex import MultiplexServicer
 from service.api.page import MetricsPage
 from service.api.patience import Patience
 from service.api.quotas import Quotas
@@ -60,6 +64,7 @@ SERVICES = (
     sequence_pb2.DESCRIPTOR.services_by_name["SequenceService"].full_name,
     session_pb2.DESCRIPTOR.services_by_name["SessionService"].full_name,
     model_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
+    multiplex_pb2.DESCRIPTOR.services_by_name["MultiplexService"].full_name,
     grpc_service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name,
 )
 TIDY_EVERY_S = 1.0
@@ -199,10 +204,10 @@ class Server:
 
     def _grpc_server(self) -> grpc.aio.Server:
         interceptor = CallInterceptor(self._calls, self.metrics, self.visits)
-        first = [self._tracing.interceptor()] if self._tracing else []
-        server = grpc.aio.server(interceptors=[*first, interceptor], options=options(self.settings.server))
-        owners = Owners()
-        open_to: Any = Unregistered(server)
+        interceptors = [*([self._tracing.interceptor()] if self._tracing else []), interceptor]
+        server = grpc.aio.server(interceptors=interceptors, options=options(self.settings.server))
+        owners, handlers = Owners(), Handlers(interceptors)
+        open_to: Any = Unregistered(server, handlers)
         limits = self.settings.limits
         sequence = SequenceServicer(self.registry, self.sessions, limits, owners, self._calls)
         sequence_pb2_grpc.add_SequenceServiceServicer_to_server(sequence, open_to)
@@ -219,6 +224,9 @@ class Server:
             self.registry, self.sessions, self.settings, owners, self._calls, self.metrics, changes
         )
         grpc_service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(inference, open_to)
+        multiplex_pb2_grpc.add_MultiplexServiceServicer_to_server(
+            MultiplexServicer(handlers, self.settings.server, self._calls), open_to
+        )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, open_to)
         names = (*SERVICES, HEALTH, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, open_to)

@@ -4,9 +4,13 @@ from collections.abc import Mapping
 
 from service.api.callers import Role
 
+MULTIPLEX = "/seqserve.v1.MultiplexService/Multiplex"
+"""Carries other calls, each of which is looked at by itself."""
+
 NEEDS: Mapping[str, Role] = {
     "/seqserve.v1.SequenceService/": Role.USE,
     "/seqserve.v1.SessionService/": Role.USE,
+    MULTIPLEX: Role.USE,
     "/seqserve.v1.ModelService/ListModels": Role.USE,
     "/seqserve.v1.ModelService/DescribeModel": Role.USE,
     "/seqserve.v1.ModelService/LoadModel": Role.ADMIN,

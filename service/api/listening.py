@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 
+from service.api.handlers import Handlers
 from service.api.tls import Certificates
 from service.config import ServerSettings
 from service.errors import ConfigRefused
@@ -74,11 +75,14 @@ class Unregistered:
     (docs/decisions/0027-overload.md).
     """
 
-    def __init__(self, server: grpc.aio.Server) -> None:
+    def __init__(self, server: grpc.aio.Server, known: Handlers) -> None:
+        """`known` learns of all services, too."""
         self._server = server
+        self._known = known
 
     def add_generic_rpc_handlers(self, handlers: Any) -> None:
         self._server.add_generic_rpc_handlers(handlers)
+        self._known.add(handlers)
 
     def add_registered_method_handlers(self, service: str, handlers: Any) -> None:
         """Those that are added generically find the same methods."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 
+from service.api.access import MULTIPLEX
 from service.api.callers import THIS_CALL, Caller
 from service.api.calls import this_task
 from service.api.door import Door
@@ -32,7 +33,7 @@ class Visits:
         """Unauthenticated, NotAllowed or QuotaExceeded where the caller may not come in."""
         generation = self.door.generation
         caller = self.door.admit(method, context)
-        account = self.quotas.account(caller.owner, caller.roles)
+        account = None if method == MULTIPLEX else self.quotas.account(caller.owner, caller.roles)
         token = THIS_CALL.set(caller)
         try:
             with self.urgency.of_call(context), account.call() if account else nullcontext():

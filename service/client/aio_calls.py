@@ -13,6 +13,7 @@ from seqserve.v1.session_pb2_grpc import SessionServiceStub
 from service.client.aio_pipeline import AsyncPipeline
 from service.client.base import MAX_WAITS, ClientBase, complete, counted_from, wait_s, wrong_text
 from service.client.errors import ClientError, Overloaded, Unavailable, as_client_errors
+from service.client.multiplex import MultiplexedChannel
 from service.client.streams import Message
 
 if TYPE_CHECKING:
@@ -51,7 +52,10 @@ class AsyncCalls(ClientBase):
         self._check_open()
         if not self._opened:
             self._opened = self._open(grpc.aio.insecure_channel, grpc.aio.secure_channel)
-            self._ways = [self._over(one) for one in self._opened]
+            shared = (
+                [MultiplexedChannel(one, self._over(one)) for one in self._opened] if self._multiplex else []
+            )
+            self._ways = [self._over(one) for one in shared or self._opened]
         return self._ways
 
     def _channel(self) -> grpc.aio.Channel:

@@ -1,0 +1,158 @@
+"""MultiplexService: many calls in one stream, each answered as if it had come by itself.
+
+Frames ─▶ Carriage ─┬▶ CarriedCall ─▶ interceptors ─▶ servicer
+Frames ◀─ outbox ◀──┴─ CarriedCall ◀──────┘
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+
+import grpc
+import structlog
+
+from seqserve.v1 import multiplex_pb2, multiplex_pb2_grpc
+from service.api.access import MULTIPLEX
+from service.api.calls import Calls
+from service.api.carried import CarriedCall
+from service.api.handlers import Handler, Handlers
+from service.api.statuses import to_status
+from service.config import ServerSettings
+from service.errors import InvalidInput, NotOffered, Overloaded, SeqserveError
+from service.multiplex import Outbox
+
+Code = grpc.StatusCode
+Context = grpc.aio.ServicerContext[Any, Any]
+
+CARRIED = "/seqserve.v1.", "/inference."
+"""What can be carried: everything but this itself, health and reflection."""
+RETRY_AFTER_S = 1.0
+
+log = structlog.get_logger("seqserve.calls")
+
+
+class MultiplexServicer(multiplex_pb2_grpc.MultiplexServiceServicer):
+    """Each of its streams is a carriage."""
+
+    def __init__(self, handlers: Handlers, settings: ServerSettings, calls: Calls) -> None:
+        self._handlers = handlers
+        self._settings = settings
+        self._calls = calls
+
+    async def Multiplex(  # noqa: N802  (named by the proto)
+        self, request_iterator: AsyncIterator[multiplex_pb2.Frames], context: Context
+    ) -> AsyncGenerator[multiplex_pb2.Frames, None]:
+        carriage = Carriage(self._handlers, self._settings, context)
+        reading = asyncio.create_task(carriage.read(request_iterator))
+        try:
+            while (frames := await self._next(carriage)) is not None:
+                yield frames
+        finally:
+            await carriage.close(reading)
+
+    async def _next(self, carriage: "Carriage") -> multiplex_pb2.Frames | None:
+        """Idle is a stream without calls: a server that goes away ends it."""
+        while carriage.is_idle:
+            with self._calls.idle():
+                await carriage.outbox.woken()
+        return await carriage.outbox.next()
+
+
+class Carriage:
+    """The calls of one stream."""
+
+    def __init__(self, handlers: Handlers, settings: ServerSettings, context: Context) -> None:
+        self.outbox = Outbox()
+        self._handlers = handlers
+        self._settings = settings
+        self._context = context
+        self._calls: dict[int, tuple[CarriedCall, asyncio.Task[None]]] = {}
+        self._last = -1
+        self._over = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it carries nothing now, and may carry more."""
+        return not (self._calls or self.outbox or self._over)
+
+    async def read(self, requests: AsyncIterator[multiplex_pb2.Frames]) -> None:
+        """Take what comes until nothing more does; then those who are inside may end."""
+        error: Exception | None = None
+        try:
+            async for frames in requests:
+                for frame in frames.frames:
+                    self._take(frame)
+        except Exception as raised:
+            error = raised
+        self._over = True
+        if error or not self._calls:
+            self.outbox.end(error)
+
+    async def close(self, reading: "asyncio.Task[None]") -> None:
+        """Nobody is there any more: end all."""
+        tasks = [reading, *(task for _, task in self._calls.values())]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _take(self, frame: multiplex_pb2.Frame) -> None:
+        if frame.HasField("begin"):
+            self._begin(frame.call, frame.begin)
+        if frame.call > self._last:
+            raise InvalidInput(f"call {frame.call} was never begun", field="frames.call")
+        if frame.call not in self._calls:
+            return  # it has ended, and whoever sends this does not know it yet
+        call, task = self._calls[frame.call]
+        if not call.take(frame) or frame.cancel:
+            task.cancel()
+
+    def _begin(self, number: int, begin: multiplex_pb2.Begin) -> None:
+        if number <= self._last:
+            raise InvalidInput(f"call {number} comes after {self._last}: numbers rise", field="frames.call")
+        self._last = number
+        call = CarriedCall(number, begin, self.outbox, self._context, self._settings.max_message_bytes)
+        task = asyncio.create_task(self._answer(call, begin.method))
+        self._calls[number] = call, task
+        task.add_done_callback(lambda _: self._gone(number))
+        self.outbox.wake()
+
+    def _gone(self, number: int) -> None:
+        del self._calls[number]
+        if self._over and not self._calls:
+            self.outbox.end()
+        self.outbox.wake()
+
+    async def _answer(self, call: CarriedCall, method: str) -> None:
+        """As gRPC would: every call ends with exactly one status."""
+        try:
+            self._check_room()
+            await call.answered_by(await self._handler(method))
+        except grpc.aio.AbortError:
+            pass
+        except asyncio.CancelledError:
+            call.cut_off()
+        except SeqserveError as error:
+            status = to_status(error)
+            call.refuse(status.code, status.details, status.trailing_metadata)
+        except Exception:
+            log.exception("a carried call failed in a way that was not foreseen", method=method)
+            call.refuse(Code.UNKNOWN, "something went wrong in the server")
+        call.end()
+
+    async def _handler(self, method: str) -> Handler:
+        handler = (
+            await self._handlers.find(method) if method.startswith(CARRIED) and method != MULTIPLEX else None
+        )
+        if handler is None:
+            raise NotOffered(
+                f"{method[:100] or 'a call without a method'} cannot be carried: there is no such method here"
+            )
+        return handler
+
+    def _check_room(self) -> None:
+        most = self._settings.max_concurrent_streams
+        if len(self._calls) > most:
+            raise Overloaded(
+                f"{most:,} calls of this stream are under way already; wait for one to end",
+                retry_after_s=RETRY_AFTER_S,
+            )
