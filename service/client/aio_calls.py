@@ -53,7 +53,9 @@ class AsyncCalls(ClientBase):
         if not self._opened:
             self._opened = self._open(grpc.aio.insecure_channel, grpc.aio.secure_channel)
             shared = (
-                [MultiplexedChannel(one, self._over(one)) for one in self._opened] if self._multiplex else []
+                [MultiplexedChannel(one, self._over(one), self._max_attempts) for one in self._opened]
+                if self._multiplex
+                else []
             )
             self._ways = [self._over(one) for one in shared or self._opened]
         return self._ways

@@ -76,6 +76,7 @@ class ClientBase:
         self._access.check(self.addresses, channel.is_local)
         self._priority = priority
         self._options = channel.options(self.addresses, max_attempts)
+        self._max_attempts = max_attempts
         self._manner = Manner(patience, max_attempts, len(self.addresses), watch or (lambda event: None))
         self._multiplex = multiplex
         self._closed = False

@@ -20,43 +20,44 @@ class Carried:
     """What is known of a call: it is held by its line, and not by its reader alone."""
 
     def __init__(
-        self,
-        number: int,
-        outbox: Outbox,
-        timeout: float | None,
-        serialize: Serialize,
-        deserialize: Callable[[bytes], Any],
-        forget: Callable[[], object],
+        self, begin: Begin, request: Any, serialize: Serialize, deserialize: Callable[[bytes], Any]
     ) -> None:
-        self._number = number
-        self._outbox = outbox
+        """`request` is the only one; None where they are written one by one."""
+        self._begin = begin
+        self._request = None if request is None else serialize(request)
         self._serialize = serialize
         self._deserialize = deserialize
-        self._forget = forget
-        self._inbox = Inbox(MAX_BYTES)
-        self._window = Window()
         self._error: BaseException | None = None
         self._ended = False
         self.loop = asyncio.get_running_loop()
-        self._timer = None if timeout is None else self.loop.call_later(timeout, self._be_late)
+        timeout_s = begin.timeout.seconds + begin.timeout.nanos / 1e9 if begin.HasField("timeout") else None
+        self._timer = None if timeout_s is None else self.loop.call_later(timeout_s, self._be_late)
+        self.attempts = 0
+        self.is_heard = False
+        """Whether the server has answered anything."""
 
-    def begin(self, begin: Begin, request: Any) -> None:
-        """Go out, with the only request where there is but one."""
-        frame = Frame(call=self._number, begin=begin)
-        if request is None:
-            self._outbox.lay(frame)
-            return
-        first, *more = parts_of(self._number, self._serialize(request))
-        first.begin.CopyFrom(begin)
-        (more[-1] if more else first).half_close = True
-        for part in (first, *more):
-            self._window.spend(cost_of(part.message))
-            self._outbox.lay(part)
+    def go(self, number: int, outbox: Outbox, forget: Callable[[], object]) -> None:
+        """Go out, from the beginning."""
+        self._number, self._outbox, self._forget = number, outbox, forget
+        self._inbox, self._window = Inbox(MAX_BYTES), Window()
+        self.attempts += 1
+        outbox.lay(Frame(call=number, begin=self._begin))
+        if self._request is not None:
+            for part in parts_of(number, self._request):
+                self._window.spend(cost_of(part.message))
+                outbox.lay(part)
+            outbox.lay(Frame(call=number, half_close=True))
+
+    @property
+    def can_go_again(self) -> bool:
+        """Whether it is as if it had never gone."""
+        return self._request is not None and not self.is_heard and not self._ended
 
     def take(self, frame: Frame) -> None:
         """What the server says."""
         try:
             if frame.HasField("message"):
+                self.is_heard = True
                 self._inbox.take(frame.message, frame.more)
                 self._grant()
         except Flooded as error:

@@ -5,6 +5,7 @@ stub ─▶ MultiplexedChannel ─┬ streams ─▶ Line ─▶ one Multiplex c
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import grpc.aio
@@ -15,16 +16,19 @@ from service.client.carried import Carried, CarriedCall, Serialize, status_error
 from service.multiplex import Outbox, headers_of
 
 Code = grpc.StatusCode
+AGAIN = Code.UNAVAILABLE, Code.CANCELLED
+"""As `service.client.channel` has gRPC do for calls of their own."""
 NOT_THERE = "the server does not carry many calls in one stream; make the client without multiplex=True"
 
 
 class MultiplexedChannel:
     """It makes calls, and nothing else. Belongs to one event loop."""
 
-    def __init__(self, channel: Any, opening: Any) -> None:
+    def __init__(self, channel: Any, opening: Any, max_attempts: int) -> None:
         """`opening` is the channel by which the common stream itself is called."""
         self._channel = channel
         self._stub: Any = MultiplexServiceStub(opening)
+        self._max_attempts = max_attempts
         self._line: Line | None = None
 
     def unary_unary(self, *args: Any, **kwargs: Any) -> Any:
@@ -37,9 +41,8 @@ class MultiplexedChannel:
         self, method: str, request_serializer: Serialize, response_deserializer: Any, **_: Any
     ) -> Any:
         def call(request: Any, *, timeout: float | None = None, metadata: Any = ()) -> CarriedCall:
-            return self.line().begin(
-                method, timeout, metadata, request_serializer, response_deserializer, request
-            )
+            begin = _beginning(method, timeout, metadata)
+            return self._gone(Carried(begin, request, request_serializer, response_deserializer))
 
         return call
 
@@ -47,48 +50,47 @@ class MultiplexedChannel:
         self, method: str, request_serializer: Serialize, response_deserializer: Any, **_: Any
     ) -> Any:
         def call(*, timeout: float | None = None, metadata: Any = ()) -> CarriedCall:
-            return self.line().begin(method, timeout, metadata, request_serializer, response_deserializer)
+            begin = _beginning(method, timeout, metadata)
+            return self._gone(Carried(begin, None, request_serializer, response_deserializer))
 
         return call
 
-    def line(self) -> "Line":
-        """The stream that new calls go by; another one where the last has broken."""
+    def _gone(self, carried: Carried) -> CarriedCall:
+        self._send(carried)
+        return CarriedCall(carried)
+
+    def _send(self, carried: Carried) -> None:
+        """By the present line; by another one where the last has broken."""
         if self._line is None or self._line.is_broken:
-            self._line = Line(self._stub.Multiplex())
-        return self._line
+            self._line = Line(self._stub.Multiplex(), self._goes_again)
+        self._line.send(carried)
+
+    def _goes_again(self, carried: Carried) -> bool:
+        """A line has broken: what was asked and not answered at all is asked again, as gRPC itself does."""
+        again = carried.can_go_again and carried.attempts < self._max_attempts
+        if again:
+            self._send(carried)
+        return again
 
 
 class Line:
     """One stream, and the calls in it; when it breaks, all of them do."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, goes_again: Callable[[Carried], bool]) -> None:
+        """`goes_again` is asked of each call when the stream breaks, and has sent it elsewhere if it says so."""
         self._stream = stream
+        self._goes_again = goes_again
         self._outbox = Outbox()
         self._carried: dict[int, Carried] = {}
         self._next = 0
         self.is_broken = False
         self._tasks = [asyncio.create_task(self._write()), asyncio.create_task(self._read())]
 
-    def begin(
-        self,
-        method: str,
-        timeout: float | None,
-        metadata: Any,
-        serialize: Serialize,
-        deserialize: Any,
-        request: Any = None,
-    ) -> CarriedCall:
-        """A call of this method; one that takes a single request is given it."""
+    def send(self, carried: Carried) -> None:
+        """Let a call go this way."""
         number, self._next = self._next, self._next + 1
-        begin = Begin(method=method, headers=headers_of(metadata or ()))
-        if timeout is not None:
-            begin.timeout.FromNanoseconds(max(0, round(timeout * 1e9)))
-        carried = Carried(
-            number, self._outbox, timeout, serialize, deserialize, lambda: self._carried.pop(number, None)
-        )
         self._carried[number] = carried
-        carried.begin(begin, request)
-        return CarriedCall(carried)
+        carried.go(number, self._outbox, lambda: self._carried.pop(number, None))
 
     async def _write(self) -> None:
         try:
@@ -98,22 +100,32 @@ class Line:
             pass  # the reader hears why
 
     async def _read(self) -> None:
-        error: grpc.aio.AioRpcError = status_error(Code.UNAVAILABLE, "the server ended the common stream")
+        error: BaseException = status_error(Code.UNAVAILABLE, "the server ended the common stream")
         try:
             async for frames in self._stream:
                 for frame in frames.frames:
                     if (carried := self._carried.get(frame.call)) is not None:
                         carried.take(frame)
         except grpc.aio.AioRpcError as raised:
-            error = (
-                status_error(Code.UNIMPLEMENTED, NOT_THERE) if raised.code() is Code.UNIMPLEMENTED else raised
-            )
-        finally:
-            self._break(error)
+            error = raised
+            if raised.code() is Code.UNIMPLEMENTED:
+                error = status_error(Code.UNIMPLEMENTED, NOT_THERE)
+        except asyncio.CancelledError as raised:  # the client was closed, or its loop
+            error = raised
+        self._break(error)
 
-    def _break(self, error: grpc.aio.AioRpcError) -> None:
+    def _break(self, error: BaseException) -> None:
         self.is_broken = True
         self._outbox.end()
         self._stream.cancel()
+        may_go = isinstance(error, grpc.aio.AioRpcError) and error.code() in AGAIN
         for carried in list(self._carried.values()):
-            carried.end(error)
+            if not (may_go and self._goes_again(carried)):
+                carried.end(error)
+
+
+def _beginning(method: str, timeout: float | None, metadata: Any) -> Begin:
+    begin = Begin(method=method, headers=headers_of(metadata or ()))
+    if timeout is not None:
+        begin.timeout.FromNanoseconds(max(0, round(timeout * 1e9)))
+    return begin

@@ -12,7 +12,7 @@ from seqserve.v1.sequence_pb2_grpc import SequenceServiceStub
 from seqserve.v1.session_pb2_grpc import SessionServiceStub
 from service.client import requests
 from service.client.base import MAX_WAITS, ClientBase, complete, counted_from, wait_s, wrong_text
-from service.client.errors import ClientError, Overloaded, Unavailable, as_client_errors
+from service.client.errors import ClientError, InvalidRequest, Overloaded, Unavailable, as_client_errors
 from service.client.pipeline import Pipeline
 from service.client.streams import Message
 
@@ -41,6 +41,10 @@ class Calls(ClientBase):
         self.close()
 
     def _connect(self) -> None:
+        if self._multiplex:
+            raise InvalidRequest(
+                "multiplex is for AsyncClient: a Client's streams each have a thread of their own"
+            )
         self._channels = self._open(grpc.insecure_channel, grpc.secure_channel)
         self._ways = [self._over(one) for one in self._channels]
         self._sequence_stubs = [SequenceServiceStub(one) for one in self._ways]

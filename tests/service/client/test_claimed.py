@@ -7,7 +7,9 @@ from seqserve.v1.session_pb2 import SessionRequest
 from service.client import Client, SessionBusy
 from tests.fakes.failures import Failure, because, cut
 from tests.fakes.fake_service import FakeService
-from tests.service.client.conftest import Connect
+from tests.service.client.conftest import MULTIPLEXED, Connect
+
+pytestmark = MULTIPLEXED
 
 
 def kinds(fake: FakeService) -> list[str | None]:

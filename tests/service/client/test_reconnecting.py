@@ -20,7 +20,9 @@ from service.client import (
 from service.client.errors import TURNED_AWAY
 from tests.fakes.failures import Failure, because, cut
 from tests.fakes.fake_service import FakeService
-from tests.service.client.conftest import Connect
+from tests.service.client.conftest import MULTIPLEXED, Connect
+
+pytestmark = MULTIPLEXED
 
 EVENTS = list[Reconnecting | Resumed]
 

@@ -5,7 +5,9 @@ from seqserve.v1.session_pb2 import SessionRequest
 from service.client import Client, DeadlineExceeded, InvalidRequest, NotPossible, SessionNotFound
 from tests.fakes.failures import REFUSED, Failure, because, not_found
 from tests.fakes.fake_service import FakeService
-from tests.service.client.conftest import Connect
+from tests.service.client.conftest import MULTIPLEXED, Connect
+
+pytestmark = MULTIPLEXED
 
 
 def kinds(fake: FakeService) -> list[str | None]:

@@ -4,6 +4,9 @@ from seqserve.v1.sequence_pb2 import StreamTranslateRequest
 from service.client import Client, DeadlineExceeded, InvalidRequest, TokenStream
 from tests.fakes.failures import REFUSED
 from tests.fakes.fake_service import FakeService
+from tests.service.client.conftest import MULTIPLEXED
+
+pytestmark = MULTIPLEXED
 
 
 def test_tokens_come_one_by_one_and_the_result_afterwards(client: Client) -> None:
