@@ -12,7 +12,18 @@ from typing import Any
 import grpc
 from google.protobuf import duration_pb2
 
-from seqserve.v1 import decoding_pb2, model_pb2, sequence_pb2, sequence_pb2_grpc, session_pb2
+from seqserve.v1 import (
+    decoding_pb2,
+    model_pb2,
+    multiplex_pb2_grpc,
+    sequence_pb2,
+    sequence_pb2_grpc,
+    session_pb2,
+)
+from service.api import Calls
+from service.api.handlers import Handlers
+from service.api.multiplex import MultiplexServicer
+from service.config import ServerSettings
 
 Context = grpc.aio.ServicerContext[Any, Any]
 MODEL = model_pb2.ModelVersion(name="tatoeba-es-en", version="1")
@@ -80,10 +91,32 @@ class Echo(sequence_pb2_grpc.SequenceServiceServicer):
                 return
 
 
+class Whole(grpc.aio.ServerInterceptor):
+    """Lets every method take and give streams, as those have that are carried many in one."""
+
+    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        handler = await continuation(handler_call_details)
+
+        async def answer(requests: AsyncIterator[bytes], context: Any) -> None:
+            parsed = (handler.request_deserializer(request) async for request in requests)
+            given = parsed if handler.request_streaming else await anext(parsed)
+            if handler.response_streaming:
+                async for said in (handler.stream_stream or handler.unary_stream)(given, context):
+                    await context.write(said)
+            else:
+                await context.write(await handler.unary_unary(given, context))
+
+        return grpc.stream_stream_rpc_method_handler(answer, None, handler.response_serializer)
+
+
 async def serve(port: int, labels: Sequence[str], num_tokens: int) -> None:
     """Until the process is ended."""
-    server = grpc.aio.server()
-    sequence_pb2_grpc.add_SequenceServiceServicer_to_server(Echo(labels, num_tokens), server)
+    server, handlers = grpc.aio.server(), Handlers([Whole()])
+    ways: list[Any] = [server, handlers]
+    for way in ways:
+        sequence_pb2_grpc.add_SequenceServiceServicer_to_server(Echo(labels, num_tokens), way)
+    carries = MultiplexServicer(handlers, ServerSettings(), Calls())
+    multiplex_pb2_grpc.add_MultiplexServiceServicer_to_server(carries, server)
     server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
     await server.wait_for_termination()

@@ -39,6 +39,7 @@ COLUMNS = [
     Column("sessions", "sessions", "{:.0f}"),
     Column("feeds_per_s", "feeds/s", spread=True),
     Column("echo", "of the echo", "{:.2f}", spread=True),
+    Column("echo_multiplexed", "of the echo, multiplexed", "{:.2f}", spread=True),
     Column("bare", "of the bare graph", "{:.2f}"),
     Column("triton", "× Triton", "{:.1f}", spread=True),
     Column("naive fp32", "× naive fp32", "{:.1f}"),
@@ -69,6 +70,7 @@ def main(
     stubs: Annotated[
         bool, typer.Option("--stubs", help="Clients by the generated stubs alone, not by the client library.")
     ] = False,
+    multiplex: options.Multiplex = False,
     quick: options.Quick = False,
     out: options.Out = None,
 ) -> None:
@@ -76,7 +78,16 @@ def main(
     if quick:
         rounds, seconds, sessions = 1, QUICK_S, "4"
     plan = Plan(
-        newest(models, model), rounds, seconds, threads, run, shlex.split(server), only, triton, stubs
+        newest(models, model),
+        rounds,
+        seconds,
+        threads,
+        run,
+        shlex.split(server),
+        only,
+        triton,
+        stubs,
+        multiplex,
     )
     publish([asyncio.run(measured(plan, numbers_of(sessions)))], out)
 
@@ -94,6 +105,7 @@ class Plan:
     only: str
     triton: Path | None
     stubs: bool
+    multiplex: bool
 
     @property
     def model(self) -> str:
@@ -150,7 +162,7 @@ async def one_round(
     plan: Plan, served: Running, rivals: Rivals, requests: list[list[int]], number: int
 ) -> dict[str, float]:
     """Everything once, one after the other."""
-    heard = await feed_round(plan, served, requests, number)
+    heard = await feed_round(plan, served, requests, number, multiplex=plan.multiplex)
     rate = heard.tokens_per_s
     row = {
         "sessions": number,
@@ -164,6 +176,9 @@ async def one_round(
     if rivals.echo:
         echoed = await feed_round(plan, rivals.echo, requests, number)
         row["echo"] = rate / echoed.tokens_per_s
+        if plan.multiplex:
+            shared = await feed_round(plan, rivals.echo, requests, number, multiplex=True)
+            row["echo_multiplexed"] = rate / shared.tokens_per_s
     if chosen(plan.only, "bare"):
         row["bare"] = rate / await asyncio.to_thread(bare_rate, rivals.bare, number, plan.seconds / 2)
     for name, server in rivals.naive.items():
@@ -174,11 +189,13 @@ async def one_round(
     return row
 
 
-async def feed_round(plan: Plan, server: Running, requests: list[list[int]], number: int) -> Round:
+async def feed_round(
+    plan: Plan, server: Running, requests: list[list[int]], number: int, *, multiplex: bool = False
+) -> Round:
     if plan.stubs:
         async with grpc.aio.insecure_channel(server.address) as channel:
             return await observe(server, stub_feeds(channel, plan.model, requests, number), plan.seconds)
-    async with AsyncClient(server.address) as client:
+    async with AsyncClient(server.address, multiplex=multiplex) as client:
         return await observe(server, library_feeds(client, plan.model, requests, number), plan.seconds)
 
 

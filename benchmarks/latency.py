@@ -49,6 +49,7 @@ def main(
     seconds: options.Seconds = 6.0,
     threads: options.Threads = 1,
     server: options.Server = "",
+    multiplex: options.Multiplex = False,
     quick: options.Quick = False,
     out: options.Out = None,
 ) -> None:
@@ -59,7 +60,7 @@ def main(
     with running_server(models, threads, shlex.split(server)) as served:
         bundle = Bundle.read(newest(models, model))
         measuring = measured(
-            served, bundle, sentences_of(texts, num_texts(quick)), shares, streams, rounds, seconds
+            served, bundle, sentences_of(texts, num_texts(quick)), shares, streams, rounds, seconds, multiplex
         )
         publish([asyncio.run(measuring)], out)
 
@@ -72,6 +73,7 @@ async def measured(
     streams: int,
     rounds: int,
     seconds: float,
+    multiplex: bool,
 ) -> Report:
     model = bundle.manifest.name
     texts = await texts_of(served.address, bundle, sentences)
@@ -79,11 +81,13 @@ async def measured(
     found: dict[float, list[dict[str, float]]] = {share: [] for share in shares}
     capacities = []
     for seed in range(rounds):
-        capacity = (await stream_round(served, model, texts, streams, seconds / 3)).tokens_per_s
+        capacity = (
+            await stream_round(served, model, texts, streams, seconds / 3, multiplex=multiplex)
+        ).tokens_per_s
         capacities.append(capacity)
         for share in shares:
             per_s = share * capacity / length
-            row = await one_load(served, model, texts, per_s, seconds, seed)
+            row = await one_load(served, model, texts, per_s, seconds, seed, multiplex)
             found[share].append(row | {"load": share, "arrivals_per_s": per_s})
     report = Report(f"Poisson arrivals of translation streams at {model}", COLUMNS)
     report.rows = [{key: Figure.of(row[key] for row in rows) for key in rows[0]} for rows in found.values()]
@@ -97,9 +101,9 @@ async def measured(
 
 
 async def one_load(
-    served: Running, model: str, texts: list[Text], per_s: float, seconds: float, seed: int
+    served: Running, model: str, texts: list[Text], per_s: float, seconds: float, seed: int, multiplex: bool
 ) -> dict[str, float]:
-    async with AsyncClient(served.address) as client:
+    async with AsyncClient(served.address, multiplex=multiplex) as client:
         heard = await observe(served, [arrivals(client, model, texts, per_s, seed)], seconds)
     step_ms = 1e3 * heard.counted.mean_run_s(model, "step")
     return {

@@ -22,6 +22,9 @@ Run = Annotated[
 Server = Annotated[str, typer.Option(help="More arguments for `seqserve serve`, as one string.")]
 Only = Annotated[str, typer.Option(help="Only what is named, separated by commas; empty: all.")]
 Out = Annotated[Path | None, typer.Option(help="Write every round as JSON, too.")]
+Multiplex = Annotated[
+    bool, typer.Option("--multiplex", help="Our clients' streams share one stream of gRPC.")
+]
 Quick = Annotated[
     bool, typer.Option("--quick", help="One short round: shows that it runs, measures nothing.")
 ]

@@ -37,6 +37,7 @@ COLUMNS = [
     Column("bare", "of the bare graphs", "{:.2f}", spread=True),
     Column("bare_steps", "of their steps alone", "{:.2f}"),
     Column("echo", "of the echo", "{:.2f}"),
+    Column("echo_multiplexed", "of the echo, multiplexed", "{:.2f}"),
     Column("eager", "× PyTorch", "{:.1f}"),
     Column("naive fp32", "× naive fp32", "{:.1f}"),
     Column("naive int8", "× naive int8", "{:.1f}"),
@@ -62,13 +63,14 @@ def main(
     run: options.Run = None,
     server: options.Server = "",
     only: options.Only = "",
+    multiplex: options.Multiplex = False,
     quick: options.Quick = False,
     out: options.Out = None,
 ) -> None:
     """Measure and print a table in Markdown; --only takes bare, eager, echo, naive."""
     if quick:
         rounds, seconds, streams = 1, QUICK_S, "4"
-    plan = Plan(models, model, rounds, seconds, threads, run, shlex.split(server), only)
+    plan = Plan(models, model, rounds, seconds, threads, run, shlex.split(server), only, multiplex)
     publish([asyncio.run(measured(plan, sentences_of(texts, num_texts(quick)), numbers_of(streams)))], out)
 
 
@@ -84,6 +86,7 @@ class Plan:
     run: Path | None
     server: list[str]
     only: str
+    multiplex: bool
 
     @property
     def bundle(self) -> Path:
@@ -144,7 +147,7 @@ async def one_round(
     plan: Plan, served: Running, rivals: Rivals, texts: list[Text], number: int
 ) -> dict[str, float]:
     """Everything once, one after the other."""
-    heard = await stream_round(served, plan.model, texts, number, plan.seconds)
+    heard = await stream_round(served, plan.model, texts, number, plan.seconds, multiplex=plan.multiplex)
     row = {
         "streams": number,
         "tokens_per_s": heard.tokens_per_s,
@@ -163,13 +166,18 @@ async def one_round(
     if rivals.echo:
         echoed = await stream_round(rivals.echo, plan.model, texts, number, plan.seconds)
         row["echo"] = heard.tokens_per_s / echoed.tokens_per_s
+        if plan.multiplex:
+            shared = await stream_round(rivals.echo, plan.model, texts, number, plan.seconds, multiplex=True)
+            row["echo_multiplexed"] = heard.tokens_per_s / shared.tokens_per_s
     for name, server in rivals.naive.items():
         row[name] = heard.tokens_per_s / (await naive_round(server, texts, number, plan.seconds)).tokens_per_s
     return row
 
 
-async def stream_round(server: Running, model: str, texts: list[Text], number: int, seconds: float) -> Round:
-    async with AsyncClient(server.address) as client:
+async def stream_round(
+    server: Running, model: str, texts: list[Text], number: int, seconds: float, *, multiplex: bool = False
+) -> Round:
+    async with AsyncClient(server.address, multiplex=multiplex) as client:
         return await observe(server, stream_clients(client, model, texts, number), seconds)
 
 

@@ -21,7 +21,7 @@ class Details:
 
 
 class Handlers:
-    """Of the services that were added."""
+    """Of the services that are added, as to a grpc server."""
 
     def __init__(self, interceptors: Sequence[grpc.aio.ServerInterceptor]) -> None:
         """The first one is the outermost."""
@@ -31,9 +31,11 @@ class Handlers:
         for interceptor in reversed(interceptors):
             self._find = partial(interceptor.intercept_service, self._find)  # type: ignore[arg-type]
 
-    def add(self, handlers: Sequence[Any]) -> None:
-        """A service's generic handlers."""
+    def add_generic_rpc_handlers(self, handlers: Sequence[Any]) -> None:
         self._added += handlers
+
+    def add_registered_method_handlers(self, service: str, handlers: Any) -> None:
+        """The same methods, for a server that looks them up by itself."""
 
     async def find(self, method: str) -> Handler | None:
         """By the method's whole name; None where there is no such method."""

@@ -82,7 +82,7 @@ class Unregistered:
 
     def add_generic_rpc_handlers(self, handlers: Any) -> None:
         self._server.add_generic_rpc_handlers(handlers)
-        self._known.add(handlers)
+        self._known.add_generic_rpc_handlers(handlers)
 
     def add_registered_method_handlers(self, service: str, handlers: Any) -> None:
         """Those that are added generically find the same methods."""

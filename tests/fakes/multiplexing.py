@@ -27,7 +27,7 @@ class Onward(grpc.GenericRpcHandler):
 
     def service(self, details: Any) -> Any:
         async def answer(requests: AsyncIterator[bytes], context: Any) -> None:
-            call = self._channel.stream_stream(details.method)(
+            call: Any = self._channel.stream_stream(details.method)(
                 timeout=context.time_remaining(), metadata=context.invocation_metadata()
             )
             sending = asyncio.create_task(_sent(call, requests))
@@ -54,7 +54,7 @@ async def new_front(behind: str) -> int:
     """Its port. It stands until the process ends."""
     server = grpc.aio.server()
     onward, handlers = Onward(grpc.aio.insecure_channel(behind)), Handlers([])
-    handlers.add([onward])
+    handlers.add_generic_rpc_handlers([onward])
     add_MultiplexServiceServicer_to_server(MultiplexServicer(handlers, ServerSettings(), Calls()), server)
     server.add_generic_rpc_handlers([onward])
     port = server.add_insecure_port("127.0.0.1:0")
@@ -76,7 +76,8 @@ def fronts() -> Iterator[Callable[[str], str]]:
     """Gives what makes an address into that of a front before it."""
     command = [sys.executable, "-m", "tests.fakes.multiplexing"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin and process.stdout
+        assert process.stdin
+        assert process.stdout
         asks, answers = process.stdin, process.stdout
 
         def front(behind: str) -> str:

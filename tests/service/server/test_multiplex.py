@@ -1,0 +1,362 @@
+"""Many calls in one stream: each is what it would be on its own, and none of them harms another."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from seqserve.v1 import sequence_pb2 as pb
+from seqserve.v1 import session_pb2
+from seqserve.v1.decoding_pb2 import DecodingOptions
+from seqserve.v1.multiplex_pb2 import Begin, Ended, Frame, Frames, Header
+from seqserve.v1.multiplex_pb2_grpc import MultiplexServiceStub
+from service.client import AsyncClient, Cancelled, DeadlineExceeded, InvalidRequest, Overloaded, Unavailable
+from service.client import Client as SyncClient
+from service.multiplex.window import WINDOW, cost_of
+from tests.fakes.toy_server import Toys, serve_toys
+from tests.fakes.wire import model, stream, translate
+
+SERVICE = "/seqserve.v1.SequenceService"
+TRANSLATE, STREAM, SESSION = f"{SERVICE}/Translate", f"{SERVICE}/StreamTranslate", f"{SERVICE}/Session"
+MULTIPLEX = "/seqserve.v1.MultiplexService/Multiplex"
+WORDS = ("uno", "dos", "tres")
+LONG = "uno dos tres " * 3
+
+
+class Line:
+    """A stream of frames, written by hand."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        stub: Any = MultiplexServiceStub(channel)
+        self.stream = stub.Multiplex()
+        self.messages: dict[int, list[bytes]] = defaultdict(list)
+        self.credit: dict[int, int] = defaultdict(int)
+        self.ended: dict[int, Ended] = {}
+
+    async def say(self, *frames: Frame) -> None:
+        await self.stream.write(Frames(frames=frames))
+
+    async def begin(self, call: int, method: str, message: Any = None, **parts: Any) -> None:
+        frame = Frame(call=call, begin=Begin(method=method, **parts))
+        if message is not None:
+            frame.message, frame.half_close = message.SerializeToString(), True
+        await self.say(frame)
+
+    async def hear(self) -> None:
+        """What comes next, of whichever call."""
+        frames = await self.stream.read()
+        assert frames is not grpc.aio.EOF
+        for frame in frames.frames:
+            if frame.HasField("message"):
+                self.messages[frame.call].append(frame.message)
+            self.credit[frame.call] += frame.credit
+            if frame.HasField("ended"):
+                assert frame.call not in self.ended, "it ended twice"
+                self.ended[frame.call] = frame.ended
+
+    def cost_of(self, call: int) -> int:
+        """What its answers have taken of the window."""
+        return sum(map(cost_of, self.messages[call]))
+
+    async def end_of(self, call: int) -> grpc.StatusCode:
+        """How a call ends."""
+        while call not in self.ended:
+            await self.hear()
+        return next(code for code in grpc.StatusCode if code.value[0] == self.ended[call].code)
+
+    async def refusal(self) -> grpc.StatusCode:
+        """How the whole stream ends."""
+        with pytest.raises(grpc.aio.AioRpcError) as error:
+            await self._hear_on()
+        return error.value.code()
+
+    async def _hear_on(self) -> None:
+        while True:
+            await self.hear()
+
+
+@asynccontextmanager
+async def lined(folder: Path, **settings: Any) -> AsyncIterator[tuple[Toys, Line]]:
+    async with serve_toys(folder, **settings) as toys:
+        line = Line(toys.channel)
+        yield toys, line
+        line.stream.cancel()
+
+
+def opening() -> bytes:
+    return session_pb2.SessionRequest(open=session_pb2.Open(model=model())).SerializeToString()
+
+
+def asks(*texts: str) -> pb.TranslateRequest:
+    return pb.TranslateRequest(model=model(), texts=texts)
+
+
+def asks_for_stream(text: str, **options: Any) -> pb.StreamTranslateRequest:
+    return pb.StreamTranslateRequest(model=model(), text=text, options=DecodingOptions(**options))
+
+
+async def test_calls_of_every_kind_share_a_stream_and_are_answered_as_alone(tmp_path: Path) -> None:
+    async with lined(tmp_path) as (toys, line):
+        alone = await stream(toys, "uno dos")
+        await line.begin(1, TRANSLATE, asks(*WORDS))
+        await line.begin(2, STREAM, asks_for_stream("uno dos"))
+        await line.begin(3, SESSION)
+        await line.say(Frame(call=3, message=opening()), Frame(call=3, half_close=True))
+        assert [await line.end_of(call) for call in (1, 2, 3)] == [grpc.StatusCode.OK] * 3
+        [answer] = map(pb.TranslateResponse.FromString, line.messages[1])
+        assert [each.hypotheses[0].text for each in answer.translations] == ["one", "two", "three"]
+        answers = list(map(pb.StreamTranslateResponse.FromString, line.messages[2]))
+        assert answers[-1].hypotheses == alone[-1].hypotheses
+        tokens = [token for one in answers for token in one.tokens]
+        assert tokens == [token for one in alone for token in one.tokens]
+        [opened] = map(session_pb2.SessionResponse.FromString, line.messages[3])
+        assert opened.opened.session_id
+
+
+async def test_100_sessions_of_one_client_say_what_each_says_alone(tmp_path: Path) -> None:
+    async def said(client: AsyncClient, text: str) -> list[Any]:
+        async with client.session(model="toy-es-en") as session:
+            await session.feed(text)
+            return [token async for token in session.generate()]
+
+    async with serve_toys(tmp_path) as toys:
+        texts = [" ".join(WORDS[at % 3 :] + WORDS[: at % 3]) for at in range(100)]
+        async with AsyncClient(toys.server.address) as client:
+            alone = [await said(client, text) for text in texts[:3]]
+        async with AsyncClient(toys.server.address, multiplex=True) as client:
+            together = await asyncio.gather(*(said(client, text) for text in texts))
+        assert together == [alone[at % 3] for at in range(100)]
+        labels = {"method": MULTIPLEX, "code": "OK"}
+        assert toys.num_calls("Session", "OK") == 103  # each is counted, and not what carried them
+        assert toys.server.metrics.registry.get_sample_value("seqserve_requests_total", labels) in (
+            None,
+            0,
+            1,
+        )
+
+
+async def test_a_stream_that_nobody_reads_stops_holds_up_no_other_and_goes_on_when_it_is_read(
+    tmp_path: Path,
+) -> None:
+    async with lined(tmp_path) as (_, line):
+        keep = session_pb2.SessionRequest(keep_alive=session_pb2.KeepAlive()).SerializeToString()
+        await line.begin(1, SESSION)
+        await line.say(Frame(call=1, message=opening()), *[Frame(call=1, message=keep)] * 1700)
+        while line.cost_of(1) < WINDOW:
+            await line.hear()
+        await line.begin(2, TRANSLATE, asks("uno"))
+        assert await line.end_of(2) is grpc.StatusCode.OK
+        assert len(line.messages[1]) < 1700
+        assert line.credit[1] >= WINDOW // 2  # what it has read was granted again
+        await line.say(Frame(call=1, credit=WINDOW, half_close=True))
+        assert await line.end_of(1) is grpc.StatusCode.OK
+        assert len(line.messages[1]) == 1701
+
+
+async def test_who_sends_more_than_was_granted_is_ended_alone(tmp_path: Path) -> None:
+    async with lined(tmp_path) as (toys, line):
+        toys.engine().hold()
+        await line.begin(1, SESSION)
+        await line.begin(2, SESSION)
+        feed = session_pb2.SessionRequest(feed=session_pb2.Feed(text="uno dos tres")).SerializeToString()
+        await line.say(Frame(call=1, message=opening()), Frame(call=2, message=opening()))
+        for _ in range(20):
+            await line.say(*[Frame(call=1, message=feed)] * 200)
+        assert await line.end_of(1) is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "at most 65,536 bytes may be unread" in line.ended[1].message
+        toys.engine().let_go()
+        await line.say(Frame(call=2, half_close=True))
+        assert await line.end_of(2) is grpc.StatusCode.OK
+
+
+async def test_a_message_in_parts_is_one_and_may_not_be_too_large(tmp_path: Path) -> None:
+    async with lined(tmp_path, server={"max_message_bytes": 128 * 1024}) as (_, line):
+        whole = asks("uno").SerializeToString()
+        await line.say(Frame(call=1, begin=Begin(method=TRANSLATE), message=whole[:3], more=True))
+        await line.say(Frame(call=1, message=whole[3:], half_close=True))
+        assert await line.end_of(1) is grpc.StatusCode.OK
+        await line.say(Frame(call=2, begin=Begin(method=TRANSLATE)))
+        for _ in range(6):
+            await line.say(Frame(call=2, message=bytes(32_768), more=True))
+        assert await line.end_of(2) is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_a_call_that_is_left_ends_and_frees_what_it_held(tmp_path: Path) -> None:
+    async with lined(tmp_path) as (toys, line):
+        engine = toys.engine()
+        engine.hold()
+        await line.begin(1, STREAM, asks_for_stream(LONG))
+        await asyncio.to_thread(engine.running.wait)
+        await line.say(Frame(call=1, cancel=True))
+        assert await line.end_of(1) is grpc.StatusCode.CANCELLED
+        engine.let_go()
+        while toys.jobs_active():  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.01)
+
+
+async def test_when_the_stream_breaks_all_its_calls_end(tmp_path: Path) -> None:
+    async with lined(tmp_path) as (toys, line):
+        engine = toys.engine()
+        engine.hold()
+        for call in range(5):
+            await line.begin(call, STREAM, asks_for_stream(LONG))
+        await asyncio.to_thread(engine.running.wait)
+        line.stream.cancel()
+        engine.let_go()
+        while len(toys.server._calls) or toys.jobs_active():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+async def test_a_deadline_is_that_of_its_call(tmp_path: Path) -> None:
+    async with serve_toys(tmp_path) as toys, AsyncClient(toys.server.address, multiplex=True) as client:
+        engine = toys.engine()
+        engine.hold()
+        with pytest.raises(DeadlineExceeded):
+            await client.stream_translate(LONG, model="toy-es-en", timeout=0.2).finish()
+        engine.let_go()
+        assert (await client.stream_translate("uno", model="toy-es-en").finish()).text == "one"
+        while toys.jobs_active():  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.01)
+    async with lined(tmp_path / "again") as (toys, line):
+        toys.engine().hold()
+        begin = Begin(method=STREAM)
+        begin.timeout.FromMilliseconds(200)
+        message = asks_for_stream(LONG).SerializeToString()
+        await line.say(Frame(call=1, begin=begin, message=message, half_close=True))
+        assert await line.end_of(1) is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+@pytest.mark.parametrize(
+    "method", ["", "/x/Y", f"{SERVICE}/Nothing", MULTIPLEX, "/grpc.health.v1.Health/Watch", "Translate"]
+)
+async def test_only_methods_of_the_services_are_carried(tmp_path: Path, method: str) -> None:
+    async with lined(tmp_path) as (_, line):
+        await line.begin(1, method, asks("uno"))
+        assert await line.end_of(1) is grpc.StatusCode.UNIMPLEMENTED
+        await line.begin(2, TRANSLATE, asks("uno"))
+        assert await line.end_of(2) is grpc.StatusCode.OK
+
+
+async def test_numbers_are_used_once_and_begun_first(tmp_path: Path) -> None:
+    async with serve_toys(tmp_path) as toys:
+        line = Line(toys.channel)
+        await line.say(Frame(call=7, message=b"x"))
+        assert await line.refusal() is grpc.StatusCode.INVALID_ARGUMENT
+        line = Line(toys.channel)
+        await line.begin(7, TRANSLATE, asks("uno"))
+        await line.end_of(7)
+        await line.say(Frame(call=7, message=b"x", credit=5))  # it may cross the end of its call
+        await line.begin(7, TRANSLATE, asks("uno"))
+        assert await line.refusal() is grpc.StatusCode.INVALID_ARGUMENT
+        assert await translate(toys, "dos") == ["two"]
+
+
+async def test_headers_that_are_no_metadata_are_refused(tmp_path: Path) -> None:
+    async with lined(tmp_path) as (_, line):
+        await line.begin(1, TRANSLATE, asks("uno"), headers=[Header(key="x", value=b"\xff")])
+        assert await line.end_of(1) is grpc.StatusCode.INVALID_ARGUMENT
+        await line.begin(2, TRANSLATE, asks("uno"), headers=[Header(key="x-bin", value=b"\xff")])
+        assert await line.end_of(2) is grpc.StatusCode.OK
+
+
+async def test_so_many_calls_at_once_and_no_more(tmp_path: Path) -> None:
+    async with lined(tmp_path, server={"max_concurrent_streams": 3}) as (toys, line):
+        toys.engine().hold()
+        for call in range(4):
+            await line.begin(call, STREAM, asks_for_stream("uno"))
+        assert await line.end_of(3) is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert b"RetryInfo" in next(
+            each.value for each in line.ended[3].trailers if each.key.endswith("-bin")
+        )
+        toys.engine().let_go()
+        for call in range(3):
+            assert await line.end_of(call) is grpc.StatusCode.OK
+
+
+async def test_each_call_is_its_owners_by_its_own_headers(tmp_path: Path) -> None:
+    """Two owners behind one proxy, which says in each call whose it is."""
+    async with lined(tmp_path, server={"trust_owner_header": True}) as (_, line):
+        first = session_pb2.SessionRequest(open=session_pb2.Open(model=model()))
+        alice, mallory = ([Header(key="seqserve-owner", value=name)] for name in (b"alice", b"mallory"))
+        await line.begin(1, SESSION, first, headers=alice)
+        await line.end_of(1)
+        opened = session_pb2.SessionResponse.FromString(line.messages[1][0]).opened
+        resume = session_pb2.SessionRequest(resume=session_pb2.Resume(session_id=opened.session_id))
+        await line.begin(2, SESSION, resume, headers=mallory)
+        assert await line.end_of(2) is grpc.StatusCode.NOT_FOUND
+        await line.begin(3, SESSION, resume)
+        assert await line.end_of(3) is grpc.StatusCode.NOT_FOUND
+        await line.begin(4, SESSION, resume, headers=alice)
+        assert await line.end_of(4) is grpc.StatusCode.OK
+
+
+async def test_a_server_that_goes_away_lets_calls_end_and_turns_out_an_idle_stream(tmp_path: Path) -> None:
+    async with lined(tmp_path) as (toys, line):
+        engine = toys.engine()
+        engine.hold()
+        await line.begin(1, STREAM, asks_for_stream("uno dos"))
+        await asyncio.to_thread(engine.running.wait)
+        draining = asyncio.create_task(toys.server.drain())
+        while not toys.server._calls._closed:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        await line.begin(2, TRANSLATE, asks("uno"))
+        assert await line.end_of(2) is grpc.StatusCode.UNAVAILABLE
+        engine.let_go()
+        assert await line.end_of(1) is grpc.StatusCode.OK
+        assert await line.refusal() is grpc.StatusCode.UNAVAILABLE
+        await draining
+
+
+async def test_requests_are_paid_for_call_by_call(tmp_path: Path) -> None:
+    async with (
+        serve_toys(tmp_path, quotas={"requests_per_s": 0.001, "burst_s": 3000}) as toys,
+        AsyncClient(toys.server.address, multiplex=True, max_attempts=1) as client,
+    ):
+        for _ in range(3):
+            assert (await client.stream_translate("uno", model="toy-es-en").finish()).text == "one"
+        with pytest.raises(Overloaded):
+            await client.stream_translate("uno", model="toy-es-en").finish()
+
+
+async def test_a_client_whose_server_is_old_is_told_what_to_do(tmp_path: Path) -> None:
+    server = grpc.aio.server()
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with AsyncClient(f"127.0.0.1:{port}", multiplex=True) as client:
+        with pytest.raises(Exception, match="without multiplex=True"):
+            await client.stream_translate("uno", model="toy-es-en").finish()
+    await server.stop(None)
+
+
+async def test_the_client_that_is_closed_ends_its_streams(tmp_path: Path) -> None:
+    async with serve_toys(tmp_path) as toys:
+        toys.engine().hold()
+        client = AsyncClient(toys.server.address, multiplex=True)
+        reading = asyncio.create_task(client.stream_translate(LONG, model="toy-es-en").finish())
+        await asyncio.to_thread(toys.engine().running.wait)
+        await client.close()
+        with pytest.raises((Cancelled, Unavailable, asyncio.CancelledError)):
+            await reading
+
+
+async def test_a_stream_that_is_dropped_is_left(tmp_path: Path) -> None:
+    async with serve_toys(tmp_path) as toys, AsyncClient(toys.server.address, multiplex=True) as client:
+        toys.engine().hold()
+        stream = client.stream_translate(LONG, model="toy-es-en")
+        beginning = asyncio.ensure_future(anext(stream))
+        await asyncio.to_thread(toys.engine().running.wait)
+        toys.engine().let_go()
+        await beginning
+        del stream, beginning
+        while toys.jobs_active():  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.01)
+
+
+def test_threads_have_streams_of_their_own() -> None:
+    with pytest.raises(InvalidRequest, match="AsyncClient"):
+        SyncClient(multiplex=True)
