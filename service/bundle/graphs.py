@@ -13,16 +13,13 @@ from service.errors import BundleRefused
 
 
 def read_whole(path: Path, manifest: Manifest, file: str) -> bytes:
-    """A graph's file, with its weights in it where graphs share some."""
+    """A graph's file, with its weights in it where graphs share some; BundleRefused."""
     data = read_verified(path, manifest, file)
-    if WEIGHTS not in manifest.files:
-        return data
-    try:
-        return joined(data, read_verified(path, manifest, WEIGHTS))
-    except Damaged as error:
-        raise BundleRefused(f"{path / file}: is no ONNX file: {error}") from None
-    except Misplaced as error:
-        raise BundleRefused(f"{path / file}: {error}") from None
+    return (
+        _whole(path / file, data, read_verified(path, manifest, WEIGHTS))
+        if WEIGHTS in manifest.files
+        else data
+    )
 
 
 def read_taken(path: Path, graph: str, file: str, lender: Lender) -> bytes:
@@ -63,14 +60,23 @@ def graph_in(folder: Path, file: str, wanted: str) -> tuple[bytes, str]:
 
 def whole_hashes(path: Path, manifest: Manifest) -> Mapping[str, str]:
     """Of the graphs that share weights, all of which are where they are said to be; BundleRefused."""
-    own = {name: graph.file for name, graph in manifest.graphs.items() if graph.taken_from is None}
     if WEIGHTS not in manifest.files:
         return {}
-    hashes = {
-        name: hashlib.sha256(read_whole(path, manifest, file)).hexdigest() for name, file in own.items()
-    }
+    weights = read_verified(path, manifest, WEIGHTS)
+    own = {name: graph.file for name, graph in manifest.graphs.items() if graph.taken_from is None}
+    graphs = {name: read_verified(path, manifest, file) for name, file in own.items()}
+    whole = {name: _whole(path / own[name], graph, weights) for name, graph in graphs.items()}
     try:
-        check_alike([places(read_verified(path, manifest, file)) for file in own.values()])
+        check_alike([places(graph) for graph in graphs.values()])
     except Misplaced as error:
         raise BundleRefused(f"{path / WEIGHTS}: {error}") from None
-    return hashes
+    return {name: hashlib.sha256(graph).hexdigest() for name, graph in whole.items()}
+
+
+def _whole(where: Path, graph: bytes, weights: bytes) -> bytes:
+    try:
+        return joined(graph, weights)
+    except Damaged as error:
+        raise BundleRefused(f"{where}: is no ONNX file: {error}") from None
+    except Misplaced as error:
+        raise BundleRefused(f"{where}: {error}") from None
