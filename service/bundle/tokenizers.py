@@ -23,7 +23,7 @@ def tokenizer_from_json(text: str) -> Tokenizer:
     except (ValueError, RecursionError) as error:
         raise InvalidInput(f"not a tokenizer: {error}") from error
     kind = tree.get("kind", "subwords") if isinstance(tree, dict) else "subwords"
-    if kind not in TOKENIZERS:
+    if not isinstance(kind, str) or kind not in TOKENIZERS:
         raise InvalidInput(f"not a tokenizer: no kind is called {kind!r}; there are: {', '.join(TOKENIZERS)}")
     return TOKENIZERS[kind](text)
 
