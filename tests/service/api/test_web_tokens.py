@@ -12,6 +12,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from service.api import web_tokens
 from service.api.callers import ADMIN, USER
 from service.api.web_tokens import WebTokens, read_jwks
 from service.config import AuthSettings
@@ -195,6 +196,16 @@ def test_a_token_is_verified_once_and_not_taken_longer_than_it_is_good(issuer: I
     now[0] += 10
     time.sleep(1.1)  # the library has a clock of its own
     assert why(tokens, token) == "expired"
+
+
+def test_tokens_without_number_take_bounded_memory(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web_tokens, "MAX_REMEMBERED", 3)
+    tokens = tokens_of(issuer)
+    shown = [issuer.token(f"owner-{number}") for number in range(5)]
+    first, *_, last = [tokens.caller(token) for token in shown]
+    assert tokens.caller(shown[-1]) is last
+    assert tokens.caller(shown[0]) is not first, "the oldest is forgotten, and verified again"
+    assert tokens.caller(shown[0]).owner == "owner-0"
 
 
 def test_a_set_with_a_key_that_cannot_be_trusted_is_refused(issuer: Issuer) -> None:
