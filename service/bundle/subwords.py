@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Self
 
 from tokenizers import Tokenizer as Pipeline
@@ -18,6 +19,8 @@ WHITESPACE = "\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000" +
 UNUSUAL = "a \U0010ffff\u2581\u0301<unk>"
 """A text that only a tokenizer with an unknown token can read."""
 
+PANIC = "PanicException"
+
 _LAST_GAP = re.compile(f"[{WHITESPACE}](?=[^{WHITESPACE}]*$)")
 
 
@@ -32,14 +35,10 @@ class Subwords(Tokenizer):
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Takes the text of a `tokenizer.json`; raises InvalidInput when it is not one."""
-        try:
+        with _refusing("not a tokenizer"):
             pipeline = Pipeline.from_str(text)
-        except Exception as error:  # the library raises nothing narrower
-            raise InvalidInput(f"not a tokenizer: {error}") from error
-        try:
+        with _refusing("a tokenizer needs a token for what it does not know"):
             pipeline.encode(UNUSUAL, add_special_tokens=False)
-        except Exception as error:
-            raise InvalidInput(f"a tokenizer needs a token for what it does not know: {error}") from error
         if set(pipeline.get_vocab().values()) != set(range(pipeline.get_vocab_size())):
             raise InvalidInput("a tokenizer's tokens are numbered from 0 on, each once")
         specials = tuple(pipeline.id_to_token(token) for token in range(len(SPECIALS)))
@@ -103,6 +102,17 @@ class SubwordFeeder:
 
     def state(self) -> dict[str, Any]:
         return {"pending": self._pending}
+
+
+@contextmanager
+def _refusing(words: str) -> Iterator[None]:
+    """Raise what the library raises as InvalidInput: exceptions, and panics, which are none and have no class."""
+    try:
+        yield
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != PANIC:
+            raise
+        raise InvalidInput(f"{words}: {error}") from error
 
 
 def _spaced(text: str) -> str:

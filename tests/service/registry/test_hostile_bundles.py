@@ -102,6 +102,8 @@ TOKENIZERS: dict[str, bytes] = {
     "another kind": b'{"version": "1.0", "model": {"type": "Attack"}}',
     "no vocabulary": b'{"version": "1.0", "model": {"type": "BPE", "vocab": {}, "merges": []}}',
     "not UTF-8": b"\xff\xfe{}",
+    "a kind that is no word": b'{"kind": {"kind": "characters"}}',
+    "a panic of the library": b'{"model": {"vocab": {"a": 4, "b": 5}, "merges": [["a", "b"]]}}',
 }
 
 
