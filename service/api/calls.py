@@ -47,15 +47,9 @@ class Calls:
             self._turned_out.discard(task)
             self._tell_if_empty()
 
-    @contextmanager
-    def idle(self) -> Iterator[None]:
+    def idle(self) -> "Idle":
         """The current task waits for its caller while inside: nothing is lost when it is turned out."""
-        task = this_task()
-        self._idle_since[task] = time.monotonic()
-        try:
-            yield
-        finally:
-            del self._idle_since[task]
+        return Idle(self._idle_since)
 
     def close(self) -> None:
         """Let no call in any more."""
@@ -92,6 +86,22 @@ class Calls:
     def _tell_if_empty(self) -> None:
         if self._closed and not self._inside:
             self._none_inside.set()
+
+
+class Idle:
+    """Entered for every request of a stream, so no generator makes it."""
+
+    __slots__ = ("_since", "_task")
+
+    def __init__(self, since: dict[asyncio.Task[Any], float]) -> None:
+        self._since = since
+        self._task = this_task()
+
+    def __enter__(self) -> None:
+        self._since[self._task] = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        del self._since[self._task]
 
 
 def this_task() -> asyncio.Task[Any]:

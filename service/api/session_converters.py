@@ -148,19 +148,23 @@ def opened_to_proto(session: Session) -> session_pb2.SessionResponse:
 
 
 def answer_to_proto(answer: Answer) -> session_pb2.SessionResponse:
+    said = answer.said
     output = session_pb2.Output(
         input_position=answer.input_position,
         output_position=answer.output_position,
-        labels=map(label_to_proto, answer.said.labels),
-        words=map(word_to_proto, answer.said.words),
-        heard=map(heard_to_proto, answer.said.heard),
-        steps=map(predicted_to_proto, answer.said.steps),
-        tensors=map(tensor_to_proto, answer.said.tensors),
-        traces=map(trace_to_proto, answer.said.traces),
+        labels=map(label_to_proto, said.labels),
         tokens=map(token_to_proto, answer.tokens),
         finish_reason=finish_to_proto(answer.hypotheses),
         hypotheses=map(hypothesis_to_proto, answer.hypotheses or ()),
     )
+    if (
+        said.words or said.heard or said.steps or said.tensors or said.traces
+    ):  # few models say them, and each costs
+        output.words.extend(map(word_to_proto, said.words))
+        output.heard.extend(map(heard_to_proto, said.heard))
+        output.steps.extend(map(predicted_to_proto, said.steps))
+        output.tensors.extend(map(tensor_to_proto, said.tensors))
+        output.traces.extend(map(trace_to_proto, said.traces))
     return session_pb2.SessionResponse(output=output, turn=answer.turn)
 
 

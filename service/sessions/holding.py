@@ -3,8 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
@@ -64,25 +63,37 @@ class Holding:
         """End the stream wherever it is."""
         self._task.cancel()
 
-    @contextmanager
-    def giving_way(self) -> Iterator[None]:
+    def giving_way(self) -> "GivingWay":
         """Raise Parted, on the way in or at the next await inside, when the stream has to let go."""
+        return GivingWay(self)
+
+    def begin_giving_way(self) -> None:
         if self._parted is not None:
             raise self._parted
-        self._task = task = _this_task()
+        self._task = _this_task()
         self._gives_way, self.silent_since = True, self._clock()
-        try:
-            yield
-        except asyncio.CancelledError:
-            parted = self._why_parted()
-            if parted is None or task.uncancel():  # cancelled by others, or by others as well
-                raise
-            raise parted from None
-        finally:
-            self._gives_way, self.silent_since = False, math.inf
 
-    def _why_parted(self) -> Parted | None:
-        return self._parted
+    def end_giving_way(self, error: BaseException | None) -> None:
+        self._gives_way, self.silent_since = False, math.inf
+        if not isinstance(error, asyncio.CancelledError) or self._parted is None:
+            return
+        if not self._task.uncancel():  # else it was cancelled by others as well
+            raise self._parted from None
+
+
+class GivingWay:
+    """While inside, a stream can be asked to let go. Entered for every request, so no generator makes it."""
+
+    __slots__ = ("_holding",)
+
+    def __init__(self, holding: Holding) -> None:
+        self._holding = holding
+
+    def __enter__(self) -> None:
+        self._holding.begin_giving_way()
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._holding.end_giving_way(error)
 
 
 def _this_task() -> asyncio.Task[Any]:

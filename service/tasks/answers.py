@@ -12,6 +12,9 @@ from service.tasks.decoding.kept import found_from_json, found_to_json
 from service.tasks.outputs import Hypothesis, Token, hypotheses_of
 from service.tasks.said import NOTHING_SAID, Said
 
+_as_json = json.JSONEncoder(separators=(",", ":")).encode
+"""`json.dumps` would make an encoder for each answer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -28,8 +31,7 @@ class Answer:
 
 def digest_of(kind: str, *content: Any) -> str:
     """Tells requests apart by what they ask for; the content is JSON values."""
-    text = json.dumps([kind, *content], ensure_ascii=True, separators=(",", ":"))
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(_as_json([kind, *content]).encode(), digest_size=16).hexdigest()
 
 
 def to_log(answer: Answer, found: Sequence[Found] = ()) -> str:
@@ -39,7 +41,7 @@ def to_log(answer: Answer, found: Sequence[Found] = ()) -> str:
         kept["found"] = list(map(found_to_json, found))
     if answer.tokens or answer.hypotheses:  # of a feed that was written to: perhaps the end of an output only
         kept["tokens"] = [[token.id, token.piece, token.log_prob] for token in answer.tokens]
-    return json.dumps(kept, separators=(",", ":"))
+    return _as_json(kept)
 
 
 def from_log(log: str, turn: int, tokenizer: Tokenizer | None) -> Answer:

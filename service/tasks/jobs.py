@@ -10,8 +10,7 @@ One program calls another with `yield from`: first the text is read, then the ou
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -70,7 +69,7 @@ async def run_all(scheduler: Scheduler, programs: Sequence[Program[T]]) -> list[
     answers: dict[int, T] = {}
     mailbox: Mailbox[tuple[int, T]] = scheduler.mailbox(asyncio.get_running_loop())
     jobs = [_numbered(index, program, mailbox) for index, program in enumerate(programs)]
-    with _submitted(scheduler, jobs):
+    with Submitted(scheduler, jobs):
         async for items in mailbox:
             answers.update(items)
             if len(answers) == len(jobs):
@@ -98,7 +97,7 @@ async def run_streaming(
     """What a program puts into the mailbox as it comes, and its answer. Close the iterator to cancel the program."""
     mailbox: Mailbox[Any] = scheduler.mailbox(asyncio.get_running_loop())
     job = ProgramJob(program_with(mailbox), lambda answer: mailbox.put(_Answer(answer)), mailbox.fail)
-    with _submitted(scheduler, [job]):
+    with Submitted(scheduler, [job]):
         async for items in mailbox:
             if isinstance(items[-1], _Answer):
                 yield Progress(items[:-1], items[-1].value)
@@ -110,12 +109,18 @@ def _numbered(index: int, program: Program[T], mailbox: "Mailbox[tuple[int, T]]"
     return ProgramJob(program, lambda answer: mailbox.put((index, answer)), mailbox.fail)
 
 
-@contextmanager
-def _submitted(scheduler: Scheduler, jobs: Sequence[Job]) -> Iterator[None]:
+class Submitted:
     """All jobs are with the scheduler while inside, and what is unfinished on the way out is cancelled."""
-    try:
-        scheduler.submit(*jobs)
-        yield
-    finally:
-        for job in jobs:
-            scheduler.cancel(job)
+
+    __slots__ = ("_jobs", "_scheduler")
+
+    def __init__(self, scheduler: Scheduler, jobs: Sequence[Job]) -> None:
+        self._scheduler = scheduler
+        self._jobs = jobs
+
+    def __enter__(self) -> None:
+        self._scheduler.submit(*self._jobs)
+
+    def __exit__(self, *_: object) -> None:
+        for job in self._jobs:
+            self._scheduler.cancel(job)

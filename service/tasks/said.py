@@ -110,9 +110,9 @@ NOTHING_SAID = Said()
 
 def label_scores(log_probs: Array, labels: tuple[str, ...]) -> tuple[LabelScore, ...]:
     """All labels by log-probability `[labels]`, most probable first, equal ones as the model has them."""
-    probabilities = np.exp(log_probs.astype(np.float64))
-    order = np.argsort(-probabilities, kind="stable")
-    return tuple(LabelScore(labels[i], float(probabilities[i])) for i in order)
+    probabilities = np.exp(log_probs.astype(np.float64)).tolist()
+    order = sorted(range(len(probabilities)), key=probabilities.__getitem__, reverse=True)
+    return tuple(LabelScore(labels[i], probabilities[i]) for i in order)
 
 
 def _rows(values: tuple[tuple[Any, ...], ...]) -> list[list[Any]]:
