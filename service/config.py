@@ -36,7 +36,7 @@ class ServerSettings(Piece):
     max_message_bytes: int = Field(4 * 1024 * 1024, ge=128 * 1024)
     """Largest message that is read or written."""
     max_concurrent_streams: int = Field(1024, ge=1)
-    """Calls at once on one connection, and in one stream that carries many."""
+    """Calls at once on one connection, and again as many that its streams carry."""
     max_pending_calls: int = Field(64, ge=1)
     """Calls that have come and that nobody has looked at yet; past it, gRPC turns them away with CANCELLED."""
     keepalive_s: float = Field(60.0, ge=1)

@@ -5,6 +5,7 @@ Frames ◀─ outbox ◀──┴─ CarriedCall ◀──────┘
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
@@ -38,11 +39,13 @@ class MultiplexServicer(multiplex_pb2_grpc.MultiplexServiceServicer):
         self._handlers = handlers
         self._settings = settings
         self._calls = calls
+        self._carried: Counter[str] = Counter()
+        """Connection → how many calls its streams carry now."""
 
     async def Multiplex(  # noqa: N802  (named by the proto)
         self, request_iterator: AsyncIterator[multiplex_pb2.Frames], context: Context
     ) -> AsyncGenerator[multiplex_pb2.Frames, None]:
-        carriage = Carriage(self._handlers, self._settings, context)
+        carriage = Carriage(self._handlers, self._settings, context, self._carried)
         reading = asyncio.create_task(carriage.read(request_iterator))
         try:
             while (frames := await self._next(carriage)) is not None:
@@ -61,11 +64,14 @@ class MultiplexServicer(multiplex_pb2_grpc.MultiplexServiceServicer):
 class Carriage:
     """The calls of one stream."""
 
-    def __init__(self, handlers: Handlers, settings: ServerSettings, context: Context) -> None:
+    def __init__(
+        self, handlers: Handlers, settings: ServerSettings, context: Context, carried: Counter[str]
+    ) -> None:
         self.outbox = Outbox()
         self._handlers = handlers
         self._settings = settings
         self._context = context
+        self._carried, self._peer = carried, context.peer()
         self._calls: dict[int, tuple[CarriedCall, asyncio.Task[None]]] = {}
         self._last = -1
         self._over = False
@@ -113,11 +119,15 @@ class Carriage:
         call = CarriedCall(number, begin, self.outbox, self._context, self._settings.max_message_bytes)
         task = asyncio.create_task(self._answer(call, begin.method))
         self._calls[number] = call, task
+        self._carried[self._peer] += 1
         task.add_done_callback(lambda _: self._gone(number))
         self.outbox.wake()
 
     def _gone(self, number: int) -> None:
         del self._calls[number]
+        self._carried[self._peer] -= 1
+        if not self._carried[self._peer]:
+            del self._carried[self._peer]
         if self._over and not self._calls:
             self.outbox.end()
         self.outbox.wake()
@@ -151,8 +161,8 @@ class Carriage:
 
     def _check_room(self) -> None:
         most = self._settings.max_concurrent_streams
-        if len(self._calls) > most:
+        if self._carried[self._peer] > most:
             raise Overloaded(
-                f"{most:,} calls of this stream are under way already; wait for one to end",
+                f"{most:,} calls are carried on this connection already; wait for one to end",
                 retry_after_s=RETRY_AFTER_S,
             )

@@ -270,12 +270,17 @@ async def test_so_many_calls_at_once_and_no_more(tmp_path: Path) -> None:
         for call in range(4):
             await line.begin(call, STREAM, asks_for_stream("uno"))
         assert await line.end_of(3) is grpc.StatusCode.RESOURCE_EXHAUSTED
+        other = Line(toys.channel)  # over the same connection
+        await other.begin(1, STREAM, asks_for_stream("uno"))
+        assert await other.end_of(1) is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert b"RetryInfo" in next(
             each.value for each in line.ended[3].trailers if each.key.endswith("-bin")
         )
         toys.engine().let_go()
         for call in range(3):
             assert await line.end_of(call) is grpc.StatusCode.OK
+        await other.begin(2, STREAM, asks_for_stream("uno"))
+        assert await other.end_of(2) is grpc.StatusCode.OK
 
 
 async def test_each_call_is_its_owners_by_its_own_headers(tmp_path: Path) -> None:
