@@ -153,9 +153,13 @@ async def test_a_stream_that_nobody_reads_stops_holds_up_no_other_and_goes_on_wh
         assert await line.end_of(2) is grpc.StatusCode.OK
         assert len(line.messages[1]) < 1700
         assert line.credit[1] >= WINDOW // 2  # what it has read was granted again
-        await line.say(Frame(call=1, credit=WINDOW, half_close=True))
+        await line.say(Frame(call=1, credit=3 * WINDOW))
+        while len(line.messages[1]) < 1701:
+            await line.hear()
+        await line.say(*[Frame(call=1, message=keep)] * 1700)  # in all more than a window, and it was granted
+        await line.say(Frame(call=1, half_close=True))
         assert await line.end_of(1) is grpc.StatusCode.OK
-        assert len(line.messages[1]) == 1701
+        assert len(line.messages[1]) == 3401
 
 
 async def test_who_sends_more_than_was_granted_is_ended_alone(tmp_path: Path) -> None:
@@ -301,7 +305,8 @@ async def test_each_call_is_its_owners_by_its_own_headers(tmp_path: Path) -> Non
 
 
 async def test_a_server_that_goes_away_lets_calls_end_and_turns_out_an_idle_stream(tmp_path: Path) -> None:
-    async with lined(tmp_path) as (toys, line):
+    """The time that calls are given is far from over."""
+    async with lined(tmp_path, server={"grace_s": 600.0}) as (toys, line):
         engine = toys.engine()
         engine.hold()
         await line.begin(1, STREAM, asks_for_stream("uno dos"))
@@ -349,17 +354,33 @@ async def test_the_client_that_is_closed_ends_its_streams(tmp_path: Path) -> Non
             await reading
 
 
-async def test_a_stream_that_is_dropped_is_left(tmp_path: Path) -> None:
+@pytest.mark.parametrize("left", ["dropped", "cancelled"])
+async def test_a_stream_that_is_left_by_its_reader_frees_the_server_at_once(
+    tmp_path: Path, left: str
+) -> None:
     async with serve_toys(tmp_path) as toys, AsyncClient(toys.server.address, multiplex=True) as client:
         toys.engine().hold()
         stream = client.stream_translate(LONG, model="toy-es-en")
-        beginning = asyncio.ensure_future(anext(stream))
+        reading = asyncio.ensure_future(anext(stream))
         await asyncio.to_thread(toys.engine().running.wait)
-        toys.engine().let_go()
-        await beginning
-        del stream, beginning
-        while toys.jobs_active():  # noqa: ASYNC110 - it tells nobody
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        if left == "cancelled":
+            stream.cancel()
+        del stream, reading
+        while toys.jobs_active():  # noqa: ASYNC110 - it tells nobody; its batch still runs
             await asyncio.sleep(0.01)
+        toys.engine().let_go()
+
+
+async def test_a_message_may_be_larger_than_a_window(tmp_path: Path) -> None:
+    async with serve_toys(tmp_path) as toys, AsyncClient(toys.server.address, multiplex=True) as client:
+        with pytest.raises(InvalidRequest, match="bytes; the limit is"):
+            await client.stream_translate("uno " * WINDOW, model="toy-es-en").finish()
+        async with client.session(model="toy-es-en") as session:
+            with pytest.raises(InvalidRequest, match="bytes; the limit is"):
+                await session.feed("uno " * WINDOW)
 
 
 def test_threads_have_streams_of_their_own() -> None:
