@@ -122,7 +122,10 @@ class RedisStore:
         return None  # other keys than ours may be there
 
     async def sweep(self) -> int:
-        return 0  # Redis does so by itself
+        """Redis does so by itself; what this process remembers of sessions that were never closed is dropped."""
+        now = self._clock()
+        self._noted = {cursor: until for cursor, until in self._noted.items() if until > now}
+        return 0
 
     async def health(self) -> Health:
         try:

@@ -185,6 +185,17 @@ async def test_a_listing_that_was_lost_is_put_back_by_later_saves(new_redis: New
     assert [stored.session_id for stored in (await store.list("ann", 10)).sessions] == ["s"]
 
 
+async def test_what_is_remembered_of_sessions_ends_with_them_though_nobody_closed_them(new_redis: New) -> None:
+    now = 0.0
+    store = RedisStore(redis_settings(new_redis()), clock=lambda: now)
+    for n in range(20):
+        await store.create(f"s{n}", "ann", 3 if n else 300)
+    now = 2.0
+    await store.sweep()
+    assert len(store._noted) == 1
+    await store.close()
+
+
 async def test_a_listing_heals_itself_of_sessions_that_are_gone(new_redis: New, connect: Connect) -> None:
     server = new_redis()
     store = connect(redis_settings(server))
