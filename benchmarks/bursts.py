@@ -62,7 +62,7 @@ def main(
 async def measured(plan: Plan, sentences: list[str], numbers: list[int]) -> Report:
     report = Report(f"Bursts of whole texts to {plan.model}, {plan.threads} engine thread(s)", COLUMNS)
     with ExitStack() as stack:
-        served = stack.enter_context(running_server(plan.models, plan.threads, plan.server))
+        served = stack.enter_context(running_server(plan.models, plan.threads, plan.server, patient=True))
         bare = BareLoop(plan.bundle, plan.threads)
         texts = await texts_of(served.address, bare.bundle, sentences)
         rivals = rivals_of(plan, bare, texts, stack)

@@ -125,7 +125,9 @@ class Rivals:
 async def measured(plan: Plan, numbers: list[int]) -> Report:
     report = Report(f"Feeds to {plan.model}, {plan.threads} engine thread(s)", COLUMNS)
     with ExitStack() as stack:
-        served = stack.enter_context(running_server(plan.bundle.parent.parent, plan.threads, plan.server))
+        served = stack.enter_context(
+            running_server(plan.bundle.parent.parent, plan.threads, plan.server, patient=True)
+        )
         rivals = Rivals(BareLoop(plan.bundle, plan.threads))
         by = "the generated stubs" if plan.stubs else "the client library"
         report.notes = [f"a feed is one subword; clients by {by}", rounds_note(plan.rounds, plan.seconds)]

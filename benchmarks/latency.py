@@ -57,7 +57,7 @@ def main(
     if quick:
         rounds, seconds, streams = 1, QUICK_S, 4
     shares = [float(share) for share in loads.split(",")]
-    with running_server(models, threads, shlex.split(server)) as served:
+    with running_server(models, threads, shlex.split(server), patient=True) as served:
         bundle = Bundle.read(newest(models, model))
         measuring = measured(
             served, bundle, sentences_of(texts, num_texts(quick)), shares, streams, rounds, seconds, multiplex

@@ -48,7 +48,7 @@ def main(
     """Measure and print a table in Markdown."""
     if quick:
         rounds, seconds, number = 1, QUICK_S, 4
-    with running_server(models, threads, shlex.split(server)) as served:
+    with running_server(models, threads, shlex.split(server), patient=True) as served:
         measuring = measured(
             served,
             models,

@@ -5,12 +5,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 TICKS = os.sysconf("SC_CLK_TCK")
+
+
+PATIENCE = {"SEQSERVE_SCHEDULER__MAX_WAIT_S": "60", "SEQSERVE_SCHEDULER__STANDING_WAIT_S": "60"}
 
 
 @dataclass(frozen=True)
@@ -29,9 +33,17 @@ class Running:
 
 @contextmanager
 def running_server(
-    models: Path, threads: int = 1, arguments: Sequence[str] = (), before: Sequence[str] = ()
+    models: Path,
+    threads: int = 1,
+    arguments: Sequence[str] = (),
+    before: Sequence[str] = (),
+    *,
+    patient: bool = False,
 ) -> Iterator[Running]:
-    """`seqserve serve` as it is installed, `before` put in front of the command."""
+    """`seqserve serve` as it is installed, `before` put in front of the command.
+
+    A patient one refuses nobody because the queue is long: where it is measured how fast so many at once are served.
+    """
     port, metrics = free_port(), free_port()
     command = [
         *before,
@@ -53,7 +65,7 @@ def running_server(
         "warning",
         *arguments,
     ]
-    with running(command, port, f"http://127.0.0.1:{metrics}/metrics") as server:
+    with running(command, port, f"http://127.0.0.1:{metrics}/metrics", PATIENCE if patient else {}) as server:
         yield server
 
 
@@ -66,9 +78,11 @@ def running_module(module: str, *arguments: str) -> Iterator[Running]:
 
 
 @contextmanager
-def running(command: Sequence[str], port: int, metrics: str = "") -> Iterator[Running]:
+def running(
+    command: Sequence[str], port: int, metrics: str = "", settings: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Running]:
     """Any command that listens on `port`."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, **settings})
     try:
         wait_until_listening(port, process)
         yield Running(f"127.0.0.1:{port}", process, metrics)

@@ -72,7 +72,7 @@ def main(
     """Measure, and print a table in Markdown."""
     if quick:
         rounds, seconds, streams = 1, 5 * QUICK_S, 4
-    with running_server(models, threads, shlex.split(server)) as served:
+    with running_server(models, threads, shlex.split(server), patient=True) as served:
         bundle = Bundle.read(newest(models, model))
         work = asyncio.run(texts_of(served.address, bundle, sentences_of(texts, num_texts(quick))))
         found = [one_round(served, model, work, streams, seconds) for _ in range(rounds)]

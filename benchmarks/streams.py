@@ -86,7 +86,7 @@ class Plan:
     run: Path | None
     server: list[str]
     only: str
-    multiplex: bool
+    multiplex: bool = False
 
     @property
     def bundle(self) -> Path:
@@ -105,7 +105,7 @@ class Rivals:
 async def measured(plan: Plan, sentences: list[str], numbers: list[int]) -> Report:
     report = Report(f"Generation with {plan.model}, {plan.threads} engine thread(s)", COLUMNS)
     with ExitStack() as stack:
-        served = stack.enter_context(running_server(plan.models, plan.threads, plan.server))
+        served = stack.enter_context(running_server(plan.models, plan.threads, plan.server, patient=True))
         bare = BareLoop(plan.bundle, plan.threads)
         texts = await texts_of(served.address, bare.bundle, sentences)
         rivals = rivals_of(plan, bare, texts, stack)
