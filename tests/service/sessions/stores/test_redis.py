@@ -185,7 +185,9 @@ async def test_a_listing_that_was_lost_is_put_back_by_later_saves(new_redis: New
     assert [stored.session_id for stored in (await store.list("ann", 10)).sessions] == ["s"]
 
 
-async def test_what_is_remembered_of_sessions_ends_with_them_though_nobody_closed_them(new_redis: New) -> None:
+async def test_what_is_remembered_of_sessions_ends_with_them_though_nobody_closed_them(
+    new_redis: New,
+) -> None:
     now = 0.0
     store = RedisStore(redis_settings(new_redis()), clock=lambda: now)
     for n in range(20):
