@@ -43,17 +43,17 @@ class MultiplexServicer(multiplex_pb2_grpc.MultiplexServiceServicer):
         """Connection → how many calls its streams carry now."""
 
     async def Multiplex(  # noqa: N802  (named by the proto)
-        self, request_iterator: AsyncIterator[multiplex_pb2.Frames], context: Context
-    ) -> AsyncGenerator[multiplex_pb2.Frames, None]:
+        self, request_iterator: AsyncIterator[multiplex_pb2.MultiplexRequest], context: Context
+    ) -> AsyncGenerator[multiplex_pb2.MultiplexResponse, None]:
         carriage = Carriage(self._handlers, self._settings, context, self._carried)
         reading = asyncio.create_task(carriage.read(request_iterator))
         try:
             while (frames := await self._next(carriage)) is not None:
-                yield frames
+                yield multiplex_pb2.MultiplexResponse(frames=frames)
         finally:
             await carriage.close(reading)
 
-    async def _next(self, carriage: "Carriage") -> multiplex_pb2.Frames | None:
+    async def _next(self, carriage: "Carriage") -> list[multiplex_pb2.Frame] | None:
         """Idle is a stream without calls: a server that goes away ends it."""
         while carriage.is_idle:
             with self._calls.idle():
@@ -81,12 +81,12 @@ class Carriage:
         """Whether it carries nothing now, and may carry more."""
         return not (self._calls or self.outbox or self._over)
 
-    async def read(self, requests: AsyncIterator[multiplex_pb2.Frames]) -> None:
+    async def read(self, requests: AsyncIterator[multiplex_pb2.MultiplexRequest]) -> None:
         """Take what comes until nothing more does; then those who are inside may end."""
         error: Exception | None = None
         try:
-            async for frames in requests:
-                for frame in frames.frames:
+            async for request in requests:
+                for frame in request.frames:
                     self._take(frame)
         except Exception as raised:
             error = raised
@@ -144,10 +144,12 @@ class Carriage:
         except SeqserveError as error:
             status = to_status(error)
             call.refuse(status.code, status.details, status.trailing_metadata)
-        except Exception:
+        except BaseException:  # a library's panic, say, which is no Exception
             log.exception("a carried call failed in a way that was not foreseen", method=method)
             call.refuse(Code.UNKNOWN, "something went wrong in the server")
-        call.end()
+            raise
+        finally:
+            call.end()
 
     async def _handler(self, method: str) -> Handler:
         handler = (

@@ -10,7 +10,7 @@ from typing import Any
 
 import grpc.aio
 
-from seqserve.v1.multiplex_pb2 import Begin
+from seqserve.v1.multiplex_pb2 import Begin, MultiplexRequest
 from seqserve.v1.multiplex_pb2_grpc import MultiplexServiceStub
 from service.client.carried import Carried, CarriedCall, Serialize, status_error
 from service.multiplex import Outbox, headers_of
@@ -95,15 +95,15 @@ class Line:
     async def _write(self) -> None:
         try:
             while (frames := await self._outbox.next()) is not None:
-                await self._stream.write(frames)
+                await self._stream.write(MultiplexRequest(frames=frames))
         except (grpc.RpcError, asyncio.InvalidStateError):
             pass  # the reader hears why
 
     async def _read(self) -> None:
         error: BaseException = status_error(Code.UNAVAILABLE, "the server ended the common stream")
         try:
-            async for frames in self._stream:
-                for frame in frames.frames:
+            async for answer in self._stream:
+                for frame in answer.frames:
                     if (carried := self._carried.get(frame.call)) is not None:
                         carried.take(frame)
         except grpc.aio.AioRpcError as raised:

@@ -1,7 +1,7 @@
 """Many calls in one stream: what the server and the client have in common (protos/seqserve/v1/multiplex.proto).
 
 call ─ messages ─▶ window ─▶ outbox ─┐                     ┌─▶ call ─ messages
-call ─ messages ─▶ window ─▶ outbox ─┴─ Frames, on gRPC ───┴─▶ call ─ messages
+call ─ messages ─▶ window ─▶ outbox ─┴─ frames, on gRPC ───┴─▶ call ─ messages
 """
 
 from service.multiplex.inbox import Flooded, Inbox

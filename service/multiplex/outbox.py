@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 
-from seqserve.v1.multiplex_pb2 import Frame, Frames
+from seqserve.v1.multiplex_pb2 import Frame
 from service.multiplex.parts import MAX_PART
 
 MAX_FRAMES = 1024
@@ -12,7 +12,7 @@ MAX_BYTES = 2 * MAX_PART
 
 
 class Outbox:
-    """Of one stream, one way: an async iterator for one reader. Bounded by the windows of its calls."""
+    """Of one stream, one way; one reader. Bounded by the windows of its calls."""
 
     def __init__(self) -> None:
         self._frames: deque[Frame] = deque()
@@ -38,7 +38,7 @@ class Outbox:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    async def next(self) -> Frames | None:
+    async def next(self) -> list[Frame] | None:
         """What lies here, as soon as there is something; None when nothing more goes out."""
         while not self._frames and not self._ended:
             await self.woken()
@@ -51,11 +51,11 @@ class Outbox:
         self._waiter = asyncio.get_running_loop().create_future()
         await self._waiter
 
-    def _taken(self) -> Frames:
+    def _taken(self) -> list[Frame]:
         taken: list[Frame] = []
         size = 0
         while self._frames and len(taken) < MAX_FRAMES and size < MAX_BYTES:
             frame = self._frames.popleft()
             size += len(frame.message)
             taken.append(frame)
-        return Frames(frames=taken)
+        return taken

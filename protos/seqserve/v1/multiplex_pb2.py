@@ -25,23 +25,25 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bseqserve/v1/multiplex.proto\x12\x0bseqserve.v1\x1a\x1egoogle/protobuf/duration.proto\",\n\x06\x46rames\x12\"\n\x06\x66rames\x18\x01 \x03(\x0b\x32\x12.seqserve.v1.Frame\"\xbf\x01\n\x05\x46rame\x12\x0c\n\x04\x63\x61ll\x18\x01 \x01(\x04\x12!\n\x05\x62\x65gin\x18\x02 \x01(\x0b\x32\x12.seqserve.v1.Begin\x12\x14\n\x07message\x18\x03 \x01(\x0cH\x00\x88\x01\x01\x12\x0c\n\x04more\x18\x04 \x01(\x08\x12\x12\n\nhalf_close\x18\x05 \x01(\x08\x12\x0e\n\x06\x63\x61ncel\x18\x06 \x01(\x08\x12\x0e\n\x06\x63redit\x18\x07 \x01(\r\x12!\n\x05\x65nded\x18\x08 \x01(\x0b\x32\x12.seqserve.v1.EndedB\n\n\x08_message\"i\n\x05\x42\x65gin\x12\x0e\n\x06method\x18\x01 \x01(\t\x12$\n\x07headers\x18\x02 \x03(\x0b\x32\x13.seqserve.v1.Header\x12*\n\x07timeout\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"M\n\x05\x45nded\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12%\n\x08trailers\x18\x03 \x03(\x0b\x32\x13.seqserve.v1.Header\"$\n\x06Header\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c\x32M\n\x10MultiplexService\x12\x39\n\tMultiplex\x12\x13.seqserve.v1.Frames\x1a\x13.seqserve.v1.Frames(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bseqserve/v1/multiplex.proto\x12\x0bseqserve.v1\x1a\x1egoogle/protobuf/duration.proto\"6\n\x10MultiplexRequest\x12\"\n\x06\x66rames\x18\x01 \x03(\x0b\x32\x12.seqserve.v1.Frame\"7\n\x11MultiplexResponse\x12\"\n\x06\x66rames\x18\x01 \x03(\x0b\x32\x12.seqserve.v1.Frame\"\xbf\x01\n\x05\x46rame\x12\x0c\n\x04\x63\x61ll\x18\x01 \x01(\x04\x12!\n\x05\x62\x65gin\x18\x02 \x01(\x0b\x32\x12.seqserve.v1.Begin\x12\x14\n\x07message\x18\x03 \x01(\x0cH\x00\x88\x01\x01\x12\x0c\n\x04more\x18\x04 \x01(\x08\x12\x12\n\nhalf_close\x18\x05 \x01(\x08\x12\x0e\n\x06\x63\x61ncel\x18\x06 \x01(\x08\x12\x0e\n\x06\x63redit\x18\x07 \x01(\r\x12!\n\x05\x65nded\x18\x08 \x01(\x0b\x32\x12.seqserve.v1.EndedB\n\n\x08_message\"i\n\x05\x42\x65gin\x12\x0e\n\x06method\x18\x01 \x01(\t\x12$\n\x07headers\x18\x02 \x03(\x0b\x32\x13.seqserve.v1.Header\x12*\n\x07timeout\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"M\n\x05\x45nded\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12%\n\x08trailers\x18\x03 \x03(\x0b\x32\x13.seqserve.v1.Header\"$\n\x06Header\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c\x32\x62\n\x10MultiplexService\x12N\n\tMultiplex\x12\x1d.seqserve.v1.MultiplexRequest\x1a\x1e.seqserve.v1.MultiplexResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'seqserve.v1.multiplex_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FRAMES']._serialized_start=76
-  _globals['_FRAMES']._serialized_end=120
-  _globals['_FRAME']._serialized_start=123
-  _globals['_FRAME']._serialized_end=314
-  _globals['_BEGIN']._serialized_start=316
-  _globals['_BEGIN']._serialized_end=421
-  _globals['_ENDED']._serialized_start=423
-  _globals['_ENDED']._serialized_end=500
-  _globals['_HEADER']._serialized_start=502
-  _globals['_HEADER']._serialized_end=538
-  _globals['_MULTIPLEXSERVICE']._serialized_start=540
-  _globals['_MULTIPLEXSERVICE']._serialized_end=617
+  _globals['_MULTIPLEXREQUEST']._serialized_start=76
+  _globals['_MULTIPLEXREQUEST']._serialized_end=130
+  _globals['_MULTIPLEXRESPONSE']._serialized_start=132
+  _globals['_MULTIPLEXRESPONSE']._serialized_end=187
+  _globals['_FRAME']._serialized_start=190
+  _globals['_FRAME']._serialized_end=381
+  _globals['_BEGIN']._serialized_start=383
+  _globals['_BEGIN']._serialized_end=488
+  _globals['_ENDED']._serialized_start=490
+  _globals['_ENDED']._serialized_end=567
+  _globals['_HEADER']._serialized_start=569
+  _globals['_HEADER']._serialized_end=605
+  _globals['_MULTIPLEXSERVICE']._serialized_start=607
+  _globals['_MULTIPLEXSERVICE']._serialized_end=705
 # @@protoc_insertion_point(module_scope)

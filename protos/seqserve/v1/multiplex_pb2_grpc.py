@@ -40,8 +40,8 @@ class MultiplexServiceStub(object):
         """
         self.Multiplex = channel.stream_stream(
                 '/seqserve.v1.MultiplexService/Multiplex',
-                request_serializer=seqserve_dot_v1_dot_multiplex__pb2.Frames.SerializeToString,
-                response_deserializer=seqserve_dot_v1_dot_multiplex__pb2.Frames.FromString,
+                request_serializer=seqserve_dot_v1_dot_multiplex__pb2.MultiplexRequest.SerializeToString,
+                response_deserializer=seqserve_dot_v1_dot_multiplex__pb2.MultiplexResponse.FromString,
                 _registered_method=True)
 
 
@@ -65,8 +65,8 @@ def add_MultiplexServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'Multiplex': grpc.stream_stream_rpc_method_handler(
                     servicer.Multiplex,
-                    request_deserializer=seqserve_dot_v1_dot_multiplex__pb2.Frames.FromString,
-                    response_serializer=seqserve_dot_v1_dot_multiplex__pb2.Frames.SerializeToString,
+                    request_deserializer=seqserve_dot_v1_dot_multiplex__pb2.MultiplexRequest.FromString,
+                    response_serializer=seqserve_dot_v1_dot_multiplex__pb2.MultiplexResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -98,8 +98,8 @@ class MultiplexService(object):
             request_iterator,
             target,
             '/seqserve.v1.MultiplexService/Multiplex',
-            seqserve_dot_v1_dot_multiplex__pb2.Frames.SerializeToString,
-            seqserve_dot_v1_dot_multiplex__pb2.Frames.FromString,
+            seqserve_dot_v1_dot_multiplex__pb2.MultiplexRequest.SerializeToString,
+            seqserve_dot_v1_dot_multiplex__pb2.MultiplexResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,7 +37,7 @@ class MultiplexServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> MultiplexServiceAsyncStub: ...
-    Multiplex: _grpc.StreamStreamMultiCallable[_multiplex_pb2.Frames, _multiplex_pb2.Frames]
+    Multiplex: _grpc.StreamStreamMultiCallable[_multiplex_pb2.MultiplexRequest, _multiplex_pb2.MultiplexResponse]
     """The client begins calls and sends their requests, the server answers them, in any order among calls and in order
     within each. When the stream ends, so do all calls in it.
     """
@@ -51,7 +51,7 @@ class MultiplexServiceAsyncStub(MultiplexServiceStub):
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-    Multiplex: _aio.StreamStreamMultiCallable[_multiplex_pb2.Frames, _multiplex_pb2.Frames]  # type: ignore[assignment]
+    Multiplex: _aio.StreamStreamMultiCallable[_multiplex_pb2.MultiplexRequest, _multiplex_pb2.MultiplexResponse]  # type: ignore[assignment]
     """The client begins calls and sends their requests, the server answers them, in any order among calls and in order
     within each. When the stream ends, so do all calls in it.
     """
@@ -65,9 +65,9 @@ class MultiplexServiceServicer:
 
     def Multiplex(
         self,
-        request_iterator: _MaybeAsyncIterator[_multiplex_pb2.Frames],
+        request_iterator: _MaybeAsyncIterator[_multiplex_pb2.MultiplexRequest],
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_multiplex_pb2.Frames], _abc.AsyncIterator[_multiplex_pb2.Frames]]:
+    ) -> _typing.Union[_abc.Iterator[_multiplex_pb2.MultiplexResponse], _abc.AsyncIterator[_multiplex_pb2.MultiplexResponse]]:
         """The client begins calls and sends their requests, the server answers them, in any order among calls and in order
         within each. When the stream ends, so do all calls in it.
         """

@@ -13,8 +13,9 @@ import pytest
 from seqserve.v1 import sequence_pb2 as pb
 from seqserve.v1 import session_pb2
 from seqserve.v1.decoding_pb2 import DecodingOptions
-from seqserve.v1.multiplex_pb2 import Begin, Ended, Frame, Frames, Header
+from seqserve.v1.multiplex_pb2 import Begin, Ended, Frame, Header, MultiplexRequest
 from seqserve.v1.multiplex_pb2_grpc import MultiplexServiceStub
+from service.api import SequenceServicer
 from service.client import AsyncClient, Cancelled, DeadlineExceeded, InvalidRequest, Overloaded, Unavailable
 from service.client import Client as SyncClient
 from service.multiplex.window import WINDOW, cost_of
@@ -39,7 +40,7 @@ class Line:
         self.ended: dict[int, Ended] = {}
 
     async def say(self, *frames: Frame) -> None:
-        await self.stream.write(Frames(frames=frames))
+        await self.stream.write(MultiplexRequest(frames=frames))
 
     async def begin(self, call: int, method: str, message: Any = None, **parts: Any) -> None:
         frame = Frame(call=call, begin=Begin(method=method, **parts))
@@ -49,9 +50,9 @@ class Line:
 
     async def hear(self) -> None:
         """What comes next, of whichever call."""
-        frames = await self.stream.read()
-        assert frames is not grpc.aio.EOF
-        for frame in frames.frames:
+        answer = await self.stream.read()
+        assert answer is not grpc.aio.EOF
+        for frame in answer.frames:
             if frame.HasField("message"):
                 self.messages[frame.call].append(frame.message)
             self.credit[frame.call] += frame.credit
@@ -352,6 +353,25 @@ async def test_the_client_that_is_closed_ends_its_streams(tmp_path: Path) -> Non
         await client.close()
         with pytest.raises((Cancelled, Unavailable, asyncio.CancelledError)):
             await reading
+
+
+async def test_also_a_panic_is_a_status_and_the_other_calls_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Libraries in Rust raise what is no Exception."""
+
+    class Panic(BaseException):
+        pass
+
+    async def panics(*_: Any) -> Any:
+        raise Panic("called `Option::unwrap()` on a `None` value")
+
+    monkeypatch.setattr(SequenceServicer, "Classify", panics)
+    async with lined(tmp_path) as (_, line):
+        await line.begin(1, f"{SERVICE}/Classify", asks("uno"))
+        assert await line.end_of(1) is grpc.StatusCode.UNKNOWN
+        await line.begin(2, TRANSLATE, asks("uno"))
+        assert await line.end_of(2) is grpc.StatusCode.OK
 
 
 @pytest.mark.parametrize("left", ["dropped", "cancelled"])
