@@ -47,8 +47,12 @@ class CarriedCall:
         if frame.credit:
             self._window.grant(frame.credit)
         if frame.half_close:
-            self._inbox.end()
+            self.hear_no_more()
         return True
+
+    def hear_no_more(self) -> None:
+        """The client sends nothing further, in this call or at all."""
+        self._inbox.end()
 
     async def answered_by(self, handler: Any) -> None:
         """Be answered, for as long as its caller waits; `handler` is inside the interceptors."""

@@ -91,6 +91,8 @@ class Carriage:
         except Exception as raised:
             error = raised
         self._over = True
+        for call, _ in self._calls.values():
+            call.hear_no_more()
         if error or not self._calls:
             self.outbox.end(error)
 

@@ -3,9 +3,13 @@
 from collections.abc import Iterator
 from random import Random
 
+from seqserve.v1.model_pb2 import ModelSelector
+from seqserve.v1.multiplex_pb2 import Begin, Frame, MultiplexRequest
+from seqserve.v1.sequence_pb2 import TranslateRequest
+from seqserve.v1.session_pb2 import Open, SessionRequest
 from tests.fuzz.house import house
 from tests.fuzz.messages import SESSION, TEXTS, TICKET, Maker
-from tests.fuzz.scripts import METHODS, Script, Writer, from_bytes, to_bytes
+from tests.fuzz.scripts import METHODS, Call, Script, Writer, from_bytes, to_bytes
 from tests.fuzz.target import Target
 
 NAMES = (
@@ -24,6 +28,13 @@ NAMES = (
     *("calm", "shapes", "sum", "", "none", "text.step", "translator.encode", "sum.step", "../text"),
 )
 TENSORS = ("text", "tokens", "token", "numbers", "sum", "total", "h", "features", "k", "lengths")
+CARRIED = tuple(
+    f"/seqserve.v1.SequenceService/{name}" for name in ("Session", "Translate", "StreamTranslate")
+)
+OPENS = SessionRequest(open=Open(model=ModelSelector(name="intents"))).SerializeToString()
+TRANSLATES = TranslateRequest(
+    model=ModelSelector(name="translator"), texts=["the cat sits"]
+).SerializeToString()
 POOLS = {
     "name": (*NAMES, *TENSORS),
     "model_name": NAMES,
@@ -50,6 +61,10 @@ POOLS = {
     "input_position": (0, 1, 5, -1),
     "output_position": (0, 1, 8, -1),
     "after_turn": (-1, 0, 1, 2, 99),
+    "method": (*CARRIED, "/seqserve.v1.MultiplexService/Multiplex", "", "x"),
+    "call": (0, 1, 2, 3, 7),
+    "credit": (0, 1, 65_536, 2**32 - 1),
+    "message": (OPENS, TRANSLATES, b"", b"\xff", bytes(40_000)),
     "texts": TEXTS[1:8],
     "text": TEXTS,
     "floats": (0.0, 1.0, -1.0),
@@ -108,6 +123,21 @@ def seeds() -> Iterator[bytes]:
         yield to_bytes((writer(random).call(path),))
     for name in NAMES[:13]:
         yield session_of(name)
+    yield carried()
+
+
+def carried() -> bytes:
+    """A translation and a session in one stream; then one call that is left, and one that floods."""
+    frames = (
+        Frame(call=1, begin=Begin(method=CARRIED[1]), message=TRANSLATES, half_close=True),
+        Frame(call=2, begin=Begin(method=CARRIED[0]), message=OPENS),
+        Frame(call=3, begin=Begin(method=CARRIED[0]), message=OPENS, credit=5),
+        Frame(call=3, cancel=True),
+        Frame(call=4, begin=Begin(method=CARRIED[0])),
+        *[Frame(call=4, message=bytes(32_000), more=True)] * 5,
+    )
+    requests = tuple(MultiplexRequest(frames=[frame]).SerializeToString() for frame in frames[:-3])
+    return to_bytes((Call("/seqserve.v1.MultiplexService/Multiplex", requests, None),))
 
 
 def session_of(name: str) -> bytes:

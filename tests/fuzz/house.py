@@ -30,6 +30,7 @@ PATIENCE_S = 60.0
 """A call that takes longer does not end. Far more than any takes: the machine may be busy."""
 NOT_WRITTEN = "Internal error from Core"
 """What gRPC's own client makes of a call that ended while it wrote; how it ended, the server has counted."""
+NOT_HEARD = "ended before all was written"
 UNFORESEEN = "something went wrong in the server"
 CANARY = "text"
 LIMITS: dict[str, dict[str, Any]] = {
@@ -231,7 +232,7 @@ def _judged(error: grpc.aio.AioRpcError, call: Call) -> str:
         if detail.Is(info.DESCRIPTOR):
             detail.Unpack(info)
     if error.details() == NOT_WRITTEN:
-        return "ended before all was written"
+        return NOT_HEARD
     told = f"{call.path} ended with {error.code().name} {info.reason}: {error.details()}"
     assert (error.code(), info.reason) in ALLOWED, told
     return f"{error.code().name} {info.reason}"

@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from seqserve.inference import grpc_service_pb2
-from seqserve.v1 import model_pb2, sequence_pb2, session_pb2
+from seqserve.v1 import model_pb2, multiplex_pb2, sequence_pb2, session_pb2
 from tests.fuzz.messages import Maker
 
 _CALL = re.compile(r"call (\S+)(?: leave=(\d+))?")
@@ -31,7 +31,7 @@ def method_path(method: MethodDescriptor) -> str:
 
 METHODS: dict[str, MethodDescriptor] = {
     method_path(method): method
-    for file in (sequence_pb2, session_pb2, model_pb2, grpc_service_pb2)
+    for file in (sequence_pb2, session_pb2, model_pb2, multiplex_pb2, grpc_service_pb2)
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 }

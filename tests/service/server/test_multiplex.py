@@ -374,6 +374,16 @@ async def test_also_a_panic_is_a_status_and_the_other_calls_go_on(
         assert await line.end_of(2) is grpc.StatusCode.OK
 
 
+async def test_who_ends_the_stream_has_ended_the_requests_of_all_its_calls(tmp_path: Path) -> None:
+    async with lined(tmp_path) as (_, line):
+        for call in (1, 2):
+            await line.say(Frame(call=call, begin=Begin(method=SESSION), message=opening()))
+        await line.stream.done_writing()
+        assert [await line.end_of(call) for call in (1, 2)] == [grpc.StatusCode.OK] * 2
+        assert await line.stream.read() is grpc.aio.EOF
+        assert await line.stream.code() is grpc.StatusCode.OK
+
+
 @pytest.mark.parametrize("left", ["dropped", "cancelled"])
 async def test_a_stream_that_is_left_by_its_reader_frees_the_server_at_once(
     tmp_path: Path, left: str
