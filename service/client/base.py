@@ -63,8 +63,8 @@ class ClientBase:
         watch: called when a session's stream breaks (`Reconnecting`, at each attempt) and when it goes on (`Resumed`).
         tls: True, or `Tls(ca_file=…, cert_file=…, key_file=…)`: speak TLS, with a certificate of one's own or without.
         token: an access key or a token of an issuer; a `Path` is the file that holds it, read again for every call.
-        multiplex: of an `AsyncClient`: its sessions and token streams share one stream of gRPC, which is several times
-            cheaper where there are many at once; a proxy sees one long call then, and cannot spread what is in it.
+        multiplex: of an `AsyncClient`: its sessions and token streams share one stream of gRPC, which is cheaper where
+            there are many at once; a proxy sees one long call then, and cannot spread what is in it.
         priority: who goes first where the server cannot do all at once; answers are the same. It may allow less.
         """
         self.addresses = targets(address)
