@@ -10,10 +10,19 @@ import grpc
 from seqserve.v1.multiplex_pb2 import Begin, Ended, Frame
 from service.api.calls import this_task
 from service.errors import InvalidInput
-from service.multiplex import Flooded, Inbox, Outbox, Window, cost_of, headers_of, metadata_of, parts_of
+from service.multiplex import (
+    Flooded,
+    Inbox,
+    Metadata,
+    Outbox,
+    Window,
+    cost_of,
+    headers_of,
+    metadata_of,
+    parts_of,
+)
 
 Code = grpc.StatusCode
-Metadata = tuple[tuple[str, str | bytes], ...]
 
 
 class CarriedCall:

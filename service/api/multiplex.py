@@ -20,7 +20,7 @@ from service.api.handlers import Handler, Handlers
 from service.api.statuses import to_status
 from service.config import ServerSettings
 from service.errors import InvalidInput, NotOffered, Overloaded, SeqserveError
-from service.multiplex import Outbox
+from service.multiplex import MAX_FRAMES, Outbox
 
 Code = grpc.StatusCode
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -86,8 +86,11 @@ class Carriage:
         error: Exception | None = None
         try:
             async for request in requests:
+                if len(request.frames) > MAX_FRAMES:
+                    raise InvalidInput(f"at most {MAX_FRAMES:,} frames come at once", field="frames")
                 for frame in request.frames:
                     self._take(frame)
+                await self.outbox.room()
         except Exception as raised:
             error = raised
         self._over = True
@@ -126,7 +129,12 @@ class Carriage:
         self.outbox.wake()
 
     def _gone(self, number: int) -> None:
-        del self._calls[number]
+        call, task = self._calls.pop(number)
+        if task.cancelled():  # before it was begun
+            call.cut_off()
+            call.end()
+        elif task.exception():
+            log.error("a carried call ended in an error that is none of ours", error=repr(task.exception()))
         self._carried[self._peer] -= 1
         if not self._carried[self._peer]:
             del self._carried[self._peer]
@@ -147,7 +155,6 @@ class Carriage:
             status = to_status(error)
             call.refuse(status.code, status.details, status.trailing_metadata)
         except BaseException:  # a library's panic, say, which is no Exception
-            log.exception("a carried call failed in a way that was not foreseen", method=method)
             call.refuse(Code.UNKNOWN, "something went wrong in the server")
             raise
         finally:

@@ -8,11 +8,11 @@ from typing import Any, Self
 import grpc.aio
 
 from seqserve.v1.multiplex_pb2 import Begin, Ended, Frame
+from service.client.channel import MAX_MESSAGE_BYTES
 from service.multiplex import Flooded, Inbox, Outbox, Window, cost_of, metadata_of, parts_of
 
 Code = grpc.StatusCode
 CODES = {code.value[0]: code for code in Code}
-MAX_BYTES = 16 * 1024 * 1024
 Serialize = Callable[[Any], bytes]
 
 
@@ -27,6 +27,7 @@ class Carried:
         self._request = None if request is None else serialize(request)
         self._serialize = serialize
         self._deserialize = deserialize
+        self._inbox, self._window = Inbox(MAX_MESSAGE_BYTES), Window()
         self._error: BaseException | None = None
         self._ended = False
         self.loop = asyncio.get_running_loop()
@@ -37,9 +38,9 @@ class Carried:
         """Whether the server has answered anything."""
 
     def go(self, number: int, outbox: Outbox, forget: Callable[[], object]) -> None:
-        """Go out, from the beginning."""
+        """Go out, from the beginning; whoever reads it goes on reading."""
         self._number, self._outbox, self._forget = number, outbox, forget
-        self._inbox, self._window = Inbox(MAX_BYTES), Window()
+        self._window = Window()
         self.attempts += 1
         outbox.lay(Frame(call=number, begin=self._begin))
         if self._request is not None:

@@ -18,6 +18,8 @@ from service.multiplex import Outbox, headers_of
 Code = grpc.StatusCode
 AGAIN = Code.UNAVAILABLE, Code.CANCELLED
 """As `service.client.channel` has gRPC do for calls of their own."""
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.2, 2.0
+"""Before a call is sent again."""
 NOT_THERE = "the server does not carry many calls in one stream; make the client without multiplex=True"
 
 
@@ -67,10 +69,19 @@ class MultiplexedChannel:
 
     def _goes_again(self, carried: Carried) -> bool:
         """A line has broken: what was asked and not answered at all is asked again, as gRPC itself does."""
-        again = carried.can_go_again and carried.attempts < self._max_attempts
-        if again:
+        if not carried.can_go_again or carried.attempts >= self._max_attempts:
+            return False
+        wait_s = min(FIRST_WAIT_S * 2 ** (carried.attempts - 1), LONGEST_WAIT_S)
+        asyncio.get_running_loop().call_later(wait_s, self._send_again, carried)
+        return True
+
+    def _send_again(self, carried: Carried) -> None:
+        if not carried.can_go_again:  # its time is over, or nobody reads it any more
+            return
+        try:
             self._send(carried)
-        return again
+        except grpc.aio.UsageError:  # the client was closed meanwhile
+            carried.end(asyncio.CancelledError())
 
 
 class Line:
@@ -96,7 +107,7 @@ class Line:
         try:
             while (frames := await self._outbox.next()) is not None:
                 await self._stream.write(MultiplexRequest(frames=frames))
-        except (grpc.RpcError, asyncio.InvalidStateError):
+        except (grpc.RpcError, grpc.aio.InternalError, asyncio.InvalidStateError):
             pass  # the reader hears why
 
     async def _read(self) -> None:
@@ -112,6 +123,8 @@ class Line:
                 error = status_error(Code.UNIMPLEMENTED, NOT_THERE)
         except asyncio.CancelledError as raised:  # the client was closed, or its loop
             error = raised
+        except Exception as raised:  # what it says makes no sense: its calls end all the same
+            error = status_error(Code.INTERNAL, f"the common stream could not be read: {raised!r}")
         self._break(error)
 
     def _break(self, error: BaseException) -> None:

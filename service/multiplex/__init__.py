@@ -5,14 +5,15 @@ call ─ messages ─▶ window ─▶ outbox ─┴─ frames, on gRPC ──�
 """
 
 from service.multiplex.inbox import Flooded, Inbox
-from service.multiplex.outbox import Outbox
-from service.multiplex.parts import headers_of, metadata_of, parts_of
-from service.multiplex.window import WINDOW, Window, cost_of
+from service.multiplex.outbox import MAX_FRAMES, Outbox
+from service.multiplex.parts import Metadata, headers_of, metadata_of, parts_of
+from service.multiplex.window import Window, cost_of
 
 __all__ = [
-    "WINDOW",
+    "MAX_FRAMES",
     "Flooded",
     "Inbox",
+    "Metadata",
     "Outbox",
     "Window",
     "cost_of",

@@ -7,6 +7,9 @@ from seqserve.v1.multiplex_pb2 import Frame
 from service.multiplex.parts import MAX_PART
 
 MAX_FRAMES = 1024
+"""In what is sent at once."""
+MAX_WAITING = 16 * MAX_FRAMES
+"""Past it nothing more is asked for that would have to be answered."""
 MAX_BYTES = 2 * MAX_PART
 """Of the messages in what is sent at once, but for the last one."""
 
@@ -17,6 +20,7 @@ class Outbox:
     def __init__(self) -> None:
         self._frames: deque[Frame] = deque()
         self._waiter: asyncio.Future[None] | None = None
+        self._has_room: asyncio.Future[None] | None = None
         self._ended = False
         self._error: BaseException | None = None
 
@@ -46,6 +50,12 @@ class Outbox:
             raise self._error
         return self._taken() if self._frames else None
 
+    async def room(self) -> None:
+        """Wait while too much lies here: the other side does not read what it is told."""
+        while len(self._frames) > MAX_WAITING and not self._ended:
+            self._has_room = asyncio.get_running_loop().create_future()
+            await self._has_room
+
     async def woken(self) -> None:
         """Wait until there is something to see."""
         self._waiter = asyncio.get_running_loop().create_future()
@@ -58,4 +68,6 @@ class Outbox:
             frame = self._frames.popleft()
             size += len(frame.message)
             taken.append(frame)
+        if self._has_room is not None and not self._has_room.done():
+            self._has_room.set_result(None)
         return taken

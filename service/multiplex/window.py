@@ -32,8 +32,8 @@ class Window:
         self._left -= cost
 
     def grant(self, credit: int) -> None:
-        """The other side has read."""
-        self._left += credit
+        """The other side has read; whatever it says, never more is on the way than from the beginning."""
+        self._left = min(WINDOW, self._left + credit)
         self.wake()
 
     def wake(self) -> None:

@@ -27,7 +27,9 @@ class MultiplexRequest(_message.Message):
 
     FRAMES_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def frames(self) -> _containers.RepeatedCompositeFieldContainer[Global___Frame]: ...
+    def frames(self) -> _containers.RepeatedCompositeFieldContainer[Global___Frame]:
+        """At most 1,024."""
+
     def __init__(
         self,
         *,

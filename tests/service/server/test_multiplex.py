@@ -16,8 +16,10 @@ from seqserve.v1.decoding_pb2 import DecodingOptions
 from seqserve.v1.multiplex_pb2 import Begin, Ended, Frame, Header, MultiplexRequest
 from seqserve.v1.multiplex_pb2_grpc import MultiplexServiceStub
 from service.api import SequenceServicer
+from service.api.multiplex import MultiplexServicer
 from service.client import AsyncClient, Cancelled, DeadlineExceeded, InvalidRequest, Overloaded, Unavailable
 from service.client import Client as SyncClient
+from service.errors import Draining
 from service.multiplex.window import WINDOW, cost_of
 from tests.fakes.toy_server import Toys, serve_toys
 from tests.fakes.wire import model, stream, translate
@@ -147,20 +149,91 @@ async def test_a_stream_that_nobody_reads_stops_holds_up_no_other_and_goes_on_wh
     async with lined(tmp_path) as (_, line):
         keep = session_pb2.SessionRequest(keep_alive=session_pb2.KeepAlive()).SerializeToString()
         await line.begin(1, SESSION)
-        await line.say(Frame(call=1, message=opening()), *[Frame(call=1, message=keep)] * 1700)
+        await line.say(Frame(call=1, message=opening()), *[Frame(call=1, message=keep)] * 1000)
+        await line.say(*[Frame(call=1, message=keep)] * 700)
         while line.cost_of(1) < WINDOW:
             await line.hear()
         await line.begin(2, TRANSLATE, asks("uno"))
         assert await line.end_of(2) is grpc.StatusCode.OK
         assert len(line.messages[1]) < 1700
         assert line.credit[1] >= WINDOW // 2  # what it has read was granted again
-        await line.say(Frame(call=1, credit=3 * WINDOW))
+        await line.say(Frame(call=1, credit=line.cost_of(1)))
         while len(line.messages[1]) < 1701:
             await line.hear()
-        await line.say(*[Frame(call=1, message=keep)] * 1700)  # in all more than a window, and it was granted
+        await line.say(Frame(call=1, credit=WINDOW))
+        for _ in range(2):
+            await line.say(
+                *[Frame(call=1, message=keep)] * 850
+            )  # in all more than a window, and it was granted
+        while len(line.messages[1]) < 3401:
+            before = line.cost_of(1)
+            await line.hear()
+            await line.say(Frame(call=1, credit=line.cost_of(1) - before))
         await line.say(Frame(call=1, half_close=True))
         assert await line.end_of(1) is grpc.StatusCode.OK
-        assert len(line.messages[1]) == 3401
+
+
+async def test_credit_beyond_what_was_sent_makes_no_more_room(tmp_path: Path) -> None:
+    async with lined(tmp_path) as (_, line):
+        keep = session_pb2.SessionRequest(keep_alive=session_pb2.KeepAlive()).SerializeToString()
+        await line.begin(1, SESSION)
+        await line.say(
+            Frame(call=1, message=opening(), credit=2**32 - 1), *[Frame(call=1, message=keep)] * 1020
+        )
+        await line.say(*[Frame(call=1, message=keep)] * 680)
+        while line.cost_of(1) < WINDOW:
+            await line.hear()
+        await line.begin(2, TRANSLATE, asks("uno"))
+        await line.end_of(2)
+        assert len(line.messages[1]) < 1701
+
+
+@pytest.mark.parametrize("ending", ["flood", "cancel"])
+async def test_what_ends_in_the_moment_in_which_it_begins_has_a_status_too(
+    tmp_path: Path, ending: str
+) -> None:
+    async with lined(tmp_path) as (_, line):
+        begin = Frame(call=1, begin=Begin(method=SESSION))
+        flood = (
+            [Frame(call=1, message=bytes(30_000))] * 5 if ending == "flood" else [Frame(call=1, cancel=True)]
+        )
+        await line.say(begin, *flood)
+        meant = grpc.StatusCode.RESOURCE_EXHAUSTED if ending == "flood" else grpc.StatusCode.CANCELLED
+        assert await line.end_of(1) is meant
+
+
+async def test_a_message_that_begins_calls_without_number_is_refused_whole(tmp_path: Path) -> None:
+    async with serve_toys(tmp_path) as toys:
+        line = Line(toys.channel)
+        await line.say(*(Frame(call=call, begin=Begin(method=SESSION)) for call in range(1025)))
+        assert await line.refusal() is grpc.StatusCode.INVALID_ARGUMENT
+        assert await translate(toys, "uno") == ["one"]
+
+
+async def test_what_was_not_answered_when_the_stream_broke_is_asked_again_and_its_reader_reads_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, breaks = MultiplexServicer.Multiplex, [1, 2]
+
+    async def breaking(self: Any, requests: Any, context: Any) -> Any:
+        if breaks:
+            await anext(requests)
+            raise Draining(f"break {breaks.pop()}")
+        async for answer in whole(self, requests, context):
+            yield answer
+
+    monkeypatch.setattr(MultiplexServicer, "Multiplex", breaking)
+
+    async def said(toys: Toys) -> str:
+        async with AsyncClient(toys.server.address, multiplex=True) as client, asyncio.timeout(15):
+            return (await client.stream_translate("uno", model="toy-es-en").finish()).text
+
+    async with serve_toys(tmp_path) as toys:
+        assert await said(toys) == "one"
+        assert not breaks
+        breaks[:] = [3] * 9
+        with pytest.raises(Unavailable, match="break 3"):
+            await said(toys)
 
 
 async def test_who_sends_more_than_was_granted_is_ended_alone(tmp_path: Path) -> None:
