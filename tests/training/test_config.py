@@ -30,6 +30,7 @@ def test_every_recipe_of_the_repository_loads(path: Path) -> None:
     data = recipe.data.model_dump()
     if not set(recipe.data.train).isdisjoint(recipe.data.dev):
         assert data.get("format") == "digits" or are_apart(data)
+        assert data.get("format") in ("digits", "text") or data["train_part"][1] <= data["dev_part"][0]
 
 
 def test_the_task_decides_what_a_recipe_may_say() -> None:

@@ -1,9 +1,6 @@
 """Many calls in one stream: each is what it would be on its own, and none of them harms another."""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,95 +9,26 @@ import pytest
 
 from seqserve.v1 import sequence_pb2 as pb
 from seqserve.v1 import session_pb2
-from seqserve.v1.decoding_pb2 import DecodingOptions
-from seqserve.v1.multiplex_pb2 import Begin, Ended, Frame, Header, MultiplexRequest
-from seqserve.v1.multiplex_pb2_grpc import MultiplexServiceStub
+from seqserve.v1.multiplex_pb2 import Begin, Frame, Header
 from service.api import SequenceServicer
-from service.api.multiplex import MultiplexServicer
-from service.client import AsyncClient, Cancelled, DeadlineExceeded, InvalidRequest, Overloaded, Unavailable
-from service.client import Client as SyncClient
-from service.errors import Draining
-from service.multiplex.window import WINDOW, cost_of
-from tests.fakes.toy_server import Toys, serve_toys
+from service.client import AsyncClient, DeadlineExceeded
+from service.multiplex.window import WINDOW
+from tests.fakes.frames import (
+    LONG,
+    MULTIPLEX,
+    SERVICE,
+    SESSION,
+    STREAM,
+    TRANSLATE,
+    WORDS,
+    Line,
+    asks,
+    asks_for_stream,
+    lined,
+    opening,
+)
+from tests.fakes.toy_server import serve_toys
 from tests.fakes.wire import model, stream, translate
-
-SERVICE = "/seqserve.v1.SequenceService"
-TRANSLATE, STREAM, SESSION = f"{SERVICE}/Translate", f"{SERVICE}/StreamTranslate", f"{SERVICE}/Session"
-MULTIPLEX = "/seqserve.v1.MultiplexService/Multiplex"
-WORDS = ("uno", "dos", "tres")
-LONG = "uno dos tres " * 3
-
-
-class Line:
-    """A stream of frames, written by hand."""
-
-    def __init__(self, channel: grpc.aio.Channel) -> None:
-        stub: Any = MultiplexServiceStub(channel)
-        self.stream = stub.Multiplex()
-        self.messages: dict[int, list[bytes]] = defaultdict(list)
-        self.credit: dict[int, int] = defaultdict(int)
-        self.ended: dict[int, Ended] = {}
-
-    async def say(self, *frames: Frame) -> None:
-        await self.stream.write(MultiplexRequest(frames=frames))
-
-    async def begin(self, call: int, method: str, message: Any = None, **parts: Any) -> None:
-        frame = Frame(call=call, begin=Begin(method=method, **parts))
-        if message is not None:
-            frame.message, frame.half_close = message.SerializeToString(), True
-        await self.say(frame)
-
-    async def hear(self) -> None:
-        """What comes next, of whichever call."""
-        answer = await self.stream.read()
-        assert answer is not grpc.aio.EOF
-        for frame in answer.frames:
-            if frame.HasField("message"):
-                self.messages[frame.call].append(frame.message)
-            self.credit[frame.call] += frame.credit
-            if frame.HasField("ended"):
-                assert frame.call not in self.ended, "it ended twice"
-                self.ended[frame.call] = frame.ended
-
-    def cost_of(self, call: int) -> int:
-        """What its answers have taken of the window."""
-        return sum(map(cost_of, self.messages[call]))
-
-    async def end_of(self, call: int) -> grpc.StatusCode:
-        """How a call ends."""
-        while call not in self.ended:
-            await self.hear()
-        return next(code for code in grpc.StatusCode if code.value[0] == self.ended[call].code)
-
-    async def refusal(self) -> grpc.StatusCode:
-        """How the whole stream ends."""
-        with pytest.raises(grpc.aio.AioRpcError) as error:
-            await self._hear_on()
-        return error.value.code()
-
-    async def _hear_on(self) -> None:
-        while True:
-            await self.hear()
-
-
-@asynccontextmanager
-async def lined(folder: Path, **settings: Any) -> AsyncIterator[tuple[Toys, Line]]:
-    async with serve_toys(folder, **settings) as toys:
-        line = Line(toys.channel)
-        yield toys, line
-        line.stream.cancel()
-
-
-def opening() -> bytes:
-    return session_pb2.SessionRequest(open=session_pb2.Open(model=model())).SerializeToString()
-
-
-def asks(*texts: str) -> pb.TranslateRequest:
-    return pb.TranslateRequest(model=model(), texts=texts)
-
-
-def asks_for_stream(text: str, **options: Any) -> pb.StreamTranslateRequest:
-    return pb.StreamTranslateRequest(model=model(), text=text, options=DecodingOptions(**options))
 
 
 async def test_calls_of_every_kind_share_a_stream_and_are_answered_as_alone(tmp_path: Path) -> None:
@@ -119,28 +47,6 @@ async def test_calls_of_every_kind_share_a_stream_and_are_answered_as_alone(tmp_
         assert tokens == [token for one in alone for token in one.tokens]
         [opened] = map(session_pb2.SessionResponse.FromString, line.messages[3])
         assert opened.opened.session_id
-
-
-async def test_100_sessions_of_one_client_say_what_each_says_alone(tmp_path: Path) -> None:
-    async def said(client: AsyncClient, text: str) -> list[Any]:
-        async with client.session(model="toy-es-en") as session:
-            await session.feed(text)
-            return [token async for token in session.generate()]
-
-    async with serve_toys(tmp_path) as toys:
-        texts = [" ".join(WORDS[at % 3 :] + WORDS[: at % 3]) for at in range(100)]
-        async with AsyncClient(toys.server.address) as client:
-            alone = [await said(client, text) for text in texts[:3]]
-        async with AsyncClient(toys.server.address, multiplex=True) as client:
-            together = await asyncio.gather(*(said(client, text) for text in texts))
-        assert together == [alone[at % 3] for at in range(100)]
-        labels = {"method": MULTIPLEX, "code": "OK"}
-        assert toys.num_calls("Session", "OK") == 103  # each is counted, and not what carried them
-        assert toys.server.metrics.registry.get_sample_value("seqserve_requests_total", labels) in (
-            None,
-            0,
-            1,
-        )
 
 
 async def test_a_stream_that_nobody_reads_stops_holds_up_no_other_and_goes_on_when_it_is_read(
@@ -208,32 +114,6 @@ async def test_a_message_that_begins_calls_without_number_is_refused_whole(tmp_p
         await line.say(*(Frame(call=call, begin=Begin(method=SESSION)) for call in range(1025)))
         assert await line.refusal() is grpc.StatusCode.INVALID_ARGUMENT
         assert await translate(toys, "uno") == ["one"]
-
-
-async def test_what_was_not_answered_when_the_stream_broke_is_asked_again_and_its_reader_reads_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole, breaks = MultiplexServicer.Multiplex, [1, 2]
-
-    async def breaking(self: Any, requests: Any, context: Any) -> Any:
-        if breaks:
-            await anext(requests)
-            raise Draining(f"break {breaks.pop()}")
-        async for answer in whole(self, requests, context):
-            yield answer
-
-    monkeypatch.setattr(MultiplexServicer, "Multiplex", breaking)
-
-    async def said(toys: Toys) -> str:
-        async with AsyncClient(toys.server.address, multiplex=True) as client, asyncio.timeout(15):
-            return (await client.stream_translate("uno", model="toy-es-en").finish()).text
-
-    async with serve_toys(tmp_path) as toys:
-        assert await said(toys) == "one"
-        assert not breaks
-        breaks[:] = [3] * 9
-        with pytest.raises(Unavailable, match="break 3"):
-            await said(toys)
 
 
 async def test_who_sends_more_than_was_granted_is_ended_alone(tmp_path: Path) -> None:
@@ -396,38 +276,6 @@ async def test_a_server_that_goes_away_lets_calls_end_and_turns_out_an_idle_stre
         await draining
 
 
-async def test_requests_are_paid_for_call_by_call(tmp_path: Path) -> None:
-    async with (
-        serve_toys(tmp_path, quotas={"requests_per_s": 0.001, "burst_s": 3000}) as toys,
-        AsyncClient(toys.server.address, multiplex=True, max_attempts=1) as client,
-    ):
-        for _ in range(3):
-            assert (await client.stream_translate("uno", model="toy-es-en").finish()).text == "one"
-        with pytest.raises(Overloaded):
-            await client.stream_translate("uno", model="toy-es-en").finish()
-
-
-async def test_a_client_whose_server_is_old_is_told_what_to_do(tmp_path: Path) -> None:
-    server = grpc.aio.server()
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    async with AsyncClient(f"127.0.0.1:{port}", multiplex=True) as client:
-        with pytest.raises(Exception, match="without multiplex=True"):
-            await client.stream_translate("uno", model="toy-es-en").finish()
-    await server.stop(None)
-
-
-async def test_the_client_that_is_closed_ends_its_streams(tmp_path: Path) -> None:
-    async with serve_toys(tmp_path) as toys:
-        toys.engine().hold()
-        client = AsyncClient(toys.server.address, multiplex=True)
-        reading = asyncio.create_task(client.stream_translate(LONG, model="toy-es-en").finish())
-        await asyncio.to_thread(toys.engine().running.wait)
-        await client.close()
-        with pytest.raises((Cancelled, Unavailable, asyncio.CancelledError)):
-            await reading
-
-
 async def test_also_a_panic_is_a_status_and_the_other_calls_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -455,37 +303,3 @@ async def test_who_ends_the_stream_has_ended_the_requests_of_all_its_calls(tmp_p
         assert [await line.end_of(call) for call in (1, 2)] == [grpc.StatusCode.OK] * 2
         assert await line.stream.read() is grpc.aio.EOF
         assert await line.stream.code() is grpc.StatusCode.OK
-
-
-@pytest.mark.parametrize("left", ["dropped", "cancelled"])
-async def test_a_stream_that_is_left_by_its_reader_frees_the_server_at_once(
-    tmp_path: Path, left: str
-) -> None:
-    async with serve_toys(tmp_path) as toys, AsyncClient(toys.server.address, multiplex=True) as client:
-        toys.engine().hold()
-        stream = client.stream_translate(LONG, model="toy-es-en")
-        reading = asyncio.ensure_future(anext(stream))
-        await asyncio.to_thread(toys.engine().running.wait)
-        reading.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await reading
-        if left == "cancelled":
-            stream.cancel()
-        del stream, reading
-        while toys.jobs_active():  # noqa: ASYNC110 - it tells nobody; its batch still runs
-            await asyncio.sleep(0.01)
-        toys.engine().let_go()
-
-
-async def test_a_message_may_be_larger_than_a_window(tmp_path: Path) -> None:
-    async with serve_toys(tmp_path) as toys, AsyncClient(toys.server.address, multiplex=True) as client:
-        with pytest.raises(InvalidRequest, match="bytes; the limit is"):
-            await client.stream_translate("uno " * WINDOW, model="toy-es-en").finish()
-        async with client.session(model="toy-es-en") as session:
-            with pytest.raises(InvalidRequest, match="bytes; the limit is"):
-                await session.feed("uno " * WINDOW)
-
-
-def test_threads_have_streams_of_their_own() -> None:
-    with pytest.raises(InvalidRequest, match="AsyncClient"):
-        SyncClient(multiplex=True)
