@@ -2,15 +2,20 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from typing import NoReturn, Protocol
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.fakes import logs
+
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before anything imports ONNX Runtime
 
 # A shell's background job is deaf to Ctrl-C, and so would be the programs that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+logs.to_pytest()
 
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 
@@ -40,6 +45,12 @@ def missing() -> Missing:
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("SEQSERVE_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were() -> Iterator[None]:
+    yield
+    logs.to_pytest()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,17 +1,10 @@
 import json
 import sys
-from collections.abc import Iterator
 
 import pytest
 import structlog
 
 from service import logs
-
-
-@pytest.fixture(autouse=True)
-def _logs_as_they_were() -> Iterator[None]:
-    yield
-    structlog.reset_defaults()
 
 
 def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:

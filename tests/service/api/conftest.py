@@ -1,8 +1,7 @@
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import structlog
 
 from service import logs
 from tests.fakes.toy_server import Toys, serve_toys
@@ -15,7 +14,5 @@ async def toys(tmp_path: Path) -> AsyncIterator[Toys]:
 
 
 @pytest.fixture(autouse=True)
-def _plain_logs() -> Iterator[None]:
+def _plain_logs() -> None:
     logs.configure("debug", "json")
-    yield
-    structlog.reset_defaults()

@@ -1,14 +1,12 @@
 import json
 import shutil
 import socket
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from service.cli.checks import ports
@@ -17,12 +15,6 @@ from tests.service.cli.process import ROOT, Process, Ran
 
 SHIPPED = ROOT / "models"
 PASSWORD = "hunter2"
-
-
-@pytest.fixture(autouse=True)
-def _plain_logs() -> Iterator[None]:
-    yield
-    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -5,9 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 
-from service import logs
 from tests.bundles import write_interpreter, write_translator
 from tests.fakes.real_thread import real_on_a_thread
 from tests.service.cli.conftest import Seqserve
@@ -21,10 +19,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     models = tmp_path_factory.mktemp("models")
     write_interpreter(models, "live", seed=3)
     write_translator(models, "whole")
-    logs.configure("error", "json")
     with real_on_a_thread(models) as address:
         yield address
-    structlog.reset_defaults()
 
 
 def parts(ran_line: str) -> list[tuple[str, int]]:

@@ -4,9 +4,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
-import structlog
 
-from service import logs
 from tests.bundles import write_sharers
 from tests.fakes.real_thread import real_on_a_thread
 from tests.service.cli.conftest import Seqserve
@@ -16,10 +14,8 @@ from tests.service.cli.conftest import Seqserve
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     models = tmp_path_factory.mktemp("models")
     write_sharers(models, ("de", "fr"))
-    logs.configure("error", "json")
     with real_on_a_thread(models) as address:
         yield address
-    structlog.reset_defaults()
 
 
 def test_a_text_comes_in_each_language_that_was_asked_for(seqserve: Seqserve) -> None:

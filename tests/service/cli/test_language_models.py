@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 
-from service import logs
 from service.client import Client
 from tests.bundles import SENTENCES, write_language_model
 from tests.fakes.real_thread import real_on_a_thread
@@ -22,10 +20,8 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     models = tmp_path_factory.mktemp("models")
     write_language_model(models, export={"max_input_tokens": 5000})
     write_language_model(models, "toy-chat", seed=1, task="chat", export={"max_input_tokens": 5000})
-    logs.configure("error", "json")  # which is stdout, too
     with real_on_a_thread(models) as address:
         yield address
-    structlog.reset_defaults()
 
 
 @pytest.fixture
