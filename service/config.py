@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from service.cgroup import usable_cores
 from service.errors import ConfigRefused
 
 PREFIX = "SEQSERVE_"
@@ -31,6 +32,9 @@ class ServerSettings(Piece):
     """Address to listen on."""
     port: int = Field(50051, ge=0, le=65535)
     """Port to listen on; 0 takes a free one."""
+    workers: int = Field(1, ge=1, le=256)
+    """Processes that share the port, each with models and memory of its own; `auto`: one for each core that this
+    process may use. Where there is no store, sessions are kept in one as long as they run."""
     grace_s: float = Field(30.0, ge=0)
     """How long running requests may go on after SIGTERM."""
     max_message_bytes: int = Field(4 * 1024 * 1024, ge=128 * 1024)
@@ -71,6 +75,11 @@ class ServerSettings(Piece):
     """Port of the Prometheus page; 0 turns it off. It speaks TLS and asks for credentials where the other port does."""
     open_metrics: bool = False
     """Means it: the Prometheus page in plain HTTP, for everybody who reaches it (`--open-metrics`)."""
+
+    @field_validator("workers", mode="before")
+    @classmethod
+    def _as_many_as_cores(cls, value: Any) -> Any:
+        return usable_cores() if value == "auto" else value
 
 
 class TlsSettings(Piece):

@@ -34,7 +34,7 @@ from service.api.handlers import Handlers
 from service.api.health import SERVICE_NAME as HEALTH
 from service.api.health import Health
 from service.api.inference import Administration, InferenceServicer
-from service.api.listening import Unregistered, bind, check_free, options
+from service.api.listening import Unregistered, bind, options
 from service.api.multiplex import MultiplexServicer
 from service.api.page import MetricsPage
 from service.api.patience import Patience
@@ -51,6 +51,7 @@ from service.engine.onnx import GraphPool, OnnxEngine
 from service.errors import ConfigRefused, StoreAway
 from service.metrics import Metrics
 from service.parts import Parts
+from service.ports import check_free
 from service.registry import Registry, Served
 from service.scheduler import Scheduler
 from service.sessions import Directory, Sessions, SessionTable
@@ -134,23 +135,36 @@ class Server:
 
     async def start(self) -> int:
         """Listen, load the models, answer; the port is returned. ConfigRefused says why it cannot, and what to do."""
-        started, settings = time.perf_counter(), self.settings.server
-        check_free(settings.host, settings.port, "port")
+        await self.load()
+        return await self.listen()
+
+    async def load(self) -> None:
+        """All of a start that takes long: where it is done, only `listen` is left."""
+        self._started, settings = time.perf_counter(), self.settings.server
+        if settings.workers == 1:
+            check_free(settings.host, settings.port, "port")
         check_exposure(self.settings)
         check_device(self.settings.engine)
-        tls = certificates(self.settings.tls)
+        self._tls = certificates(self.settings.tls)
         try:
             await asyncio.to_thread(self._load)
-            self._page = self._metrics_page(tls)
+            self._page = self._metrics_page(self._tls)
+        except BaseException:
+            await self._end_parts()
+            raise
+
+    async def listen(self) -> int:
+        """Answer, with the models that are loaded."""
+        try:
             self._grpc = self._grpc_server()
-            self.port = bind(self._grpc, settings, tls)
+            self.port = bind(self._grpc, self.settings.server, self._tls)
         except BaseException:
             await self._end_parts()
             raise
         await self._grpc.start()
         loop = asyncio.get_running_loop()
         self.metrics.tasks.set_function(lambda: len(asyncio.all_tasks(loop)))
-        self._watch_parts(tls)
+        self._watch_parts(self._tls)
         await self._health.serve("", *SERVICES)
         await self._look_after_parts()
         for work, every_s in (
@@ -162,7 +176,7 @@ class Server:
             (self._time_the_loop, UPKEEP_EVERY_S),
         ):
             self._tasks.append(asyncio.create_task(self._repeat(work, every_s)))
-        log.info("started", address=self.address, models=self._names(), seconds=_rounded_since(started))
+        log.info("started", address=self.address, models=self._names(), seconds=_rounded_since(self._started))
         return self.port
 
     async def drain(self) -> None:

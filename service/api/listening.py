@@ -1,7 +1,5 @@
 """Where calls come in: the port, and the bounds of the wire."""
 
-import errno
-import socket
 from typing import Any
 
 import grpc
@@ -10,11 +8,6 @@ from service.api.handlers import Handlers
 from service.api.tls import Certificates
 from service.config import ServerSettings
 from service.errors import ConfigRefused
-
-_ADVICE = {
-    errno.EADDRINUSE: "another server may run there: stop it, or choose another {setting}",
-    errno.EACCES: "low ports belong to root: choose another {setting}, from 1024 on",
-}
 
 
 def options(settings: ServerSettings) -> list[tuple[str, int]]:
@@ -39,8 +32,8 @@ def options(settings: ServerSettings) -> list[tuple[str, int]]:
         # of the time that a look would take; it can only say CANCELLED.
         ("grpc.server.max_pending_requests", settings.max_pending_calls),
         ("grpc.server.max_pending_requests_hard_limit", settings.max_pending_calls),
-        # Two servers on one port would share its calls by chance.
-        ("grpc.so_reuseport", 0),
+        # Two servers on one port would share its calls by chance; workers of one are meant to.
+        ("grpc.so_reuseport", int(settings.workers > 1)),
     ]
 
 
@@ -54,17 +47,6 @@ def bind(server: grpc.aio.Server, settings: ServerSettings, tls: Certificates | 
         return server.add_secure_port(address, tls.credentials())
     except RuntimeError as error:
         raise ConfigRefused(f"cannot listen on {host}:{port}: {error}") from None
-
-
-def check_free(host: str, port: int, setting: str) -> None:
-    """Raise ConfigRefused where the port cannot be had. The system says why, gRPC does not."""
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        socket.create_server((host, port), family=family).close()
-    except OSError as error:
-        reason = str(error.strerror).partition(" (while")[0]
-        advice = _ADVICE.get(error.errno or 0, "choose another host").format(setting=setting)
-        raise ConfigRefused(f"cannot listen on {host}:{port}: {reason}; {advice}") from None
 
 
 class Unregistered:

@@ -54,6 +54,12 @@ def serve(
             help="Where sessions outlive this process: none, sqlite, sqlite:FILE or redis://HOST:PORT. [default: none]",
         ),
     ] = None,
+    workers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N", help="Processes that share the port; auto: one for each core. [default: 1]"
+        ),
+    ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads of one model's engine. [default: 1]")] = None,
     max_batch: Annotated[int | None, typer.Option(help="Most steps in one batch. [default: 64]")] = None,
     metrics_port: Annotated[
@@ -86,12 +92,14 @@ def serve(
     seqserve serve
     seqserve serve --models ./models --port 50052 --metrics-port 9090
     seqserve serve --store sqlite:sessions.sqlite
+    seqserve serve --workers auto
     seqserve serve detector.onnx
     """
     flags = {
         "server": {
             "host": host,
             "port": port,
+            "workers": workers,
             "metrics_port": metrics_port,
             "allow_plaintext": allow_plaintext,
             "allow_anonymous": allow_anonymous,
@@ -113,6 +121,7 @@ def serve(
             "a file is served alone: leave --models out, or import it there with seqserve import", USAGE
         )
     else:
+        _check_alone(_settings(config, flags))
         with tempfile.TemporaryDirectory(prefix="seqserve-") as folder:
             import_model.tell(import_model.imported_as(model, Path(folder), None))
             _serve(config, {**flags, "models": {"repository": folder}})
@@ -120,9 +129,22 @@ def serve(
 
 def _serve(config: Path | None, flags: dict[str, Any]) -> None:
     settings = _settings(config, flags)
+    on_start = welcome if settings.log.format == "console" else None
+    if settings.server.workers > 1:
+        from service.workers import supervise
+
+        raise typer.Exit(supervise(settings, on_start))
     from service import server  # ONNX Runtime takes a moment to import
 
-    server.serve(settings, on_start=welcome if settings.log.format == "console" else None)
+    server.serve(settings, on_start)
+
+
+def _check_alone(settings: "Settings") -> None:
+    """An import brings ONNX Runtime into this process, which workers cannot be forked from then."""
+    if settings.server.workers > 1:
+        raise Stop(
+            "a file is served by one process: bring it into a folder with seqserve import first", USAGE
+        )
 
 
 def store_flags(given: str | None) -> dict[str, Any]:

@@ -38,10 +38,15 @@ def welcome(server: "Server") -> None:
     for one in served:
         rows.add_row(*_row(one))
     output.line(
-        f"\nseqserve {version.number()} serves {len(served)} models on {server.address} as process {os.getpid()}\n"
+        f"\nseqserve {version.number()} serves {len(served)} models on {server.address} as {_process(server)}\n"
     )
     output.table(rows)
     output.line("\n" + "\n".join(_next_lines(server.address, served)) + "\nCtrl-C ends.\n")
+
+
+def _process(server: "Server") -> str:
+    num = server.settings.server.workers
+    return f"process {os.getpid()}" if num == 1 else f"process {os.getppid()}, by {num} workers"
 
 
 def _row(served: "Served") -> tuple[str, ...]:

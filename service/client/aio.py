@@ -175,6 +175,6 @@ class AsyncClient(AsyncWords, AsyncSignals, AsyncLanguage):
         return lambda texts: self._sequences.Classify(requests.classify(texts, options), timeout=timeout)
 
     def _session(self, opening: SessionRequest, timeout: float | None) -> AsyncSession:
-        stubs = map(SequenceServiceStub, self._channels())
+        stubs = map(SequenceServiceStub, self._in_turn(self._channels()))
         ways = Ways(list(zip(stubs, self.addresses, strict=True)), opening.resume.session_id)
         return AsyncSession(ways, opening, self._within(timeout), self._manner)

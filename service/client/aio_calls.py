@@ -61,7 +61,7 @@ class AsyncCalls(ClientBase):
         return self._ways
 
     def _channel(self) -> grpc.aio.Channel:
-        return self._channels()[self._current % len(self.addresses)]
+        return self._in_turn(self._channels())[self._current % len(self.addresses)]
 
     @property
     def _sequences(self) -> "SequenceServiceAsyncStub":

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -51,6 +52,7 @@ class ClientBase:
         token: str | Path | None = None,
         priority: Priority = "normal",
         multiplex: bool = False,
+        connections: int = 1,
     ) -> None:
         """Set up a client; nothing is sent yet.
 
@@ -65,6 +67,8 @@ class ClientBase:
         token: an access key or a token of an issuer; a `Path` is the file that holds it, read again for every call.
         multiplex: of an `AsyncClient`: its sessions and token streams share one stream of gRPC, which is cheaper where
             there are many at once; a proxy sees one long call then, and cannot spread what is in it.
+        connections: how many connections to each address requests and sessions take in turn. A server of several
+            workers answers all that comes by one connection in one of them; which one is left to chance.
         priority: who goes first where the server cannot do all at once; answers are the same. It may allow less.
         """
         self.addresses = targets(address)
@@ -75,7 +79,8 @@ class ClientBase:
         self._access = access(tls, token)
         self._access.check(self.addresses, channel.is_local)
         self._priority = priority
-        self._options = channel.options(self.addresses, max_attempts)
+        self._options = channel.options(self.addresses, max_attempts, connections)
+        self._num_connections, self._turns = connections, count()
         self._max_attempts = max_attempts
         self._manner = Manner(patience, max_attempts, len(self.addresses), watch or (lambda event: None))
         self._multiplex = multiplex
@@ -85,12 +90,17 @@ class ClientBase:
     def _connect(self) -> None: ...
 
     def _open(self, plain: Callable[..., C], secure: Callable[..., C]) -> list[C]:
-        """A channel to each server, made by the one or by the other."""
-        tls = self._access.tls
+        """A channel to each server, as many times as there are to be connections, made by the one or by the other."""
+        tls, addresses = self._access.tls, self.addresses * self._num_connections
         if tls is None:
-            return [plain(address, self._options) for address in self.addresses]
+            return [plain(address, self._options) for address in addresses]
         credentials, options = tls.credentials(), [*self._options, *tls.options()]
-        return [secure(address, credentials, options) for address in self.addresses]
+        return [secure(address, credentials, options) for address in addresses]
+
+    def _in_turn(self, opened: Sequence[C]) -> Sequence[C]:
+        """Of what there is for each connection, what is next: one for each address."""
+        start = next(self._turns) % self._num_connections * len(self.addresses)
+        return opened[start : start + len(self.addresses)]
 
     def _over(self, opened: Any) -> Any:
         """The channel with what each call of this client carries."""

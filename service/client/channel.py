@@ -11,6 +11,8 @@ MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 MAX_ATTEMPTS = 5
 """gRPC makes no more than five."""
 
+MAX_CONNECTIONS = 256
+
 SESSION = {"service": "seqserve.v1.SequenceService", "method": "Session"}
 
 Options = list[tuple[str, str | int]]
@@ -31,7 +33,11 @@ def target(address: str) -> str:
     return address if has_port else f"{address}:{DEFAULT_PORT}"
 
 
-def options(addresses: Sequence[str], max_attempts: int) -> Options:
+def options(addresses: Sequence[str], max_attempts: int, connections: int = 1) -> Options:
+    if not 1 <= connections <= MAX_CONNECTIONS:
+        raise InvalidRequest(
+            f"connections is {connections}; 1 to {MAX_CONNECTIONS} to each address are possible"
+        )
     return [
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -42,6 +48,8 @@ def options(addresses: Sequence[str], max_attempts: int) -> Options:
         ("grpc.enable_http_proxy", int(not all(map(is_local, addresses)))),
         ("grpc.enable_retries", int(max_attempts > 1)),
         ("grpc.service_config", service_config(max_attempts)),
+        # Else all channels of a process to one address share one connection.
+        ("grpc.use_local_subchannel_pool", int(connections > 1)),
     ]
 
 

@@ -185,5 +185,6 @@ class Client(Words, Signals, Language):
 
     def _session(self, opening: SessionRequest, timeout: float | None) -> Session:
         self._check_open()
-        ways = Ways(list(zip(self._sequence_stubs, self.addresses, strict=True)), opening.resume.session_id)
+        stubs = self._in_turn(self._sequence_stubs)
+        ways = Ways(list(zip(stubs, self.addresses, strict=True)), opening.resume.session_id)
         return Session(ways, opening, self._within(timeout), self._manner)

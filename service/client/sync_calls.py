@@ -1,7 +1,7 @@
 """How the sync client reaches a server: its channels, and requests that are sent elsewhere or later where need be."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import grpc
@@ -51,14 +51,14 @@ class Calls(ClientBase):
 
     def _channel(self) -> grpc.Channel:
         self._check_open()
-        way: grpc.Channel = self._ways[self._current % len(self._ways)]
+        way: grpc.Channel = self._in_turn(self._ways)[self._current % len(self.addresses)]
         return way
 
     @property
     def _sequences(self) -> SequenceServiceStub:
         self._check_open()
-        stub: SequenceServiceStub = self._sequence_stubs[self._current % len(self._channels)]
-        return stub
+        stubs: Sequence[SequenceServiceStub] = self._in_turn(self._sequence_stubs)
+        return stubs[self._current % len(self.addresses)]
 
     @property
     def _models(self) -> ModelServiceStub:

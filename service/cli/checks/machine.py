@@ -7,8 +7,8 @@ import resource
 from collections.abc import Iterator
 from pathlib import Path
 
+from service.cgroup import Quota, num_cores, quota
 from service.cli import output
-from service.cli.checks.cgroup import Quota, quota
 from service.cli.checks.finding import Finding, problem, warning
 from service.config import Settings
 
@@ -63,10 +63,17 @@ def products() -> Finding:
 
 
 def cores(settings: Settings, limits: Quota) -> Finding:
-    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    there = num_cores()
     usable = min(there, limits.cores or there)
     limited = f", of which the container may use {limits.cores:g}" if usable < there else ""
     text, facts = f"{there}{limited}", {"cores": there, "limit": limits.cores}
+    if settings.server.workers > usable:
+        return warning(
+            "cores",
+            f"{text}; server.workers is {settings.server.workers}",
+            "set server.workers to auto: more processes than cores wait for each other",
+            **facts,
+        )
     if settings.engine.threads > usable:
         return warning(
             "cores",

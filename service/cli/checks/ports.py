@@ -7,10 +7,10 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from seqserve.v1 import sequence_pb2
-from service.api.listening import check_free
 from service.cli.checks.finding import Finding, problem, refused
 from service.config import Settings
 from service.errors import ConfigRefused
+from service.ports import check_free
 
 ASK_S = 1.0
 SERVICE = sequence_pb2.DESCRIPTOR.services_by_name["SequenceService"].full_name

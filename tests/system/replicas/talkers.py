@@ -77,10 +77,19 @@ class Talks:
     def resumed(self) -> list[Resumed]:
         return [event for event in self.events if isinstance(event, Resumed)]
 
-    async def run(self, addresses: Sequence[str], goes_on: Callable[[int], bool], *, pause_s: float) -> None:
+    async def run(
+        self,
+        addresses: Sequence[str],
+        goes_on: Callable[[int], bool],
+        *,
+        pause_s: float,
+        connections: int = 1,
+    ) -> None:
         """A client for each address; the sessions are spread over them."""
         clients = [
-            AsyncClient(address, timeout=120, patience=120.0, watch=self.events.append)
+            AsyncClient(
+                address, timeout=120, patience=120.0, watch=self.events.append, connections=connections
+            )
             for address in addresses
         ]
         try:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from service.cli.checks.cgroup import Quota, quota
+from service.cgroup import Quota, quota
 from service.cli.checks.finding import Finding
 from service.cli.checks.machine import cores, cpu, files, memory
 from service.config import Settings

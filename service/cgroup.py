@@ -1,5 +1,6 @@
 """How much of the machine this process may use, where it runs in a container."""
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +24,16 @@ def quota(own: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgro
     cores = [cores for folder in folders if (cores := _cores(folder)) is not None]
     memory = [size for folder in folders if (size := _memory(folder)) is not None]
     return Quota(min(cores, default=None), min(memory, default=None))
+
+
+def num_cores() -> int:
+    """Cores that this process may run on, whatever share of their time it is given."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def usable_cores() -> int:
+    """Whole cores that this process can keep busy: of those it may run on, what its control groups allow."""
+    return max(1, int(min(num_cores(), quota().cores or num_cores())))
 
 
 def _folders(own: Path, root: Path) -> Iterator[Path]:
