@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 
 from service.bundle import Bundle
+from service.bundle.features import FeatureSpec, ReadingsSpec
 from service.bundle.manifest import Manifest
 from service.cli import output
 from service.cli.checks.finding import Finding, problem
@@ -73,7 +74,7 @@ def _facts(about: str, served: Served, seconds: float) -> Finding:
         "precision": manifest.precision,
         "manifest_sha256": bundle.manifest_hash,
         "vocabulary_size": bundle.vocabulary_size if manifest.tokenizer else None,
-        "features_dim": bundle.features.dim if manifest.features else None,
+        "features_dim": _numbers(bundle.features) if manifest.features else None,
         "graphs": list(manifest.graphs),
         "load_s": round(seconds, 3),
     }
@@ -83,8 +84,13 @@ def _facts(about: str, served: Served, seconds: float) -> Finding:
 def _reads(bundle: Bundle) -> str:
     """What it reads by, and writes by: a tokenizer, numbers, or both."""
     tokenizer = [f"tokenizer of {bundle.vocabulary_size:,}"] if bundle.manifest.tokenizer else []
-    numbers = [f"{bundle.features.dim} numbers a step"] if bundle.manifest.features else []
+    numbers = [f"{_numbers(bundle.features)} numbers a step"] if bundle.manifest.features else []
     return ", ".join(numbers + tokenizer)
+
+
+def _numbers(features: FeatureSpec) -> int:
+    """In a reading as a caller gives it, whatever the graph is fed of it; of sound, in a frame."""
+    return features.reading_dim if isinstance(features, ReadingsSpec) else features.dim
 
 
 def _more(manifest: Manifest) -> str:

@@ -9,6 +9,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from service.bundle.features import ReadingsSpec, parse_features
 from service.cli.checks import ports
 from tests.service.cli.conftest import Seqserve
 from tests.service.cli.process import ROOT, Process, Ran
@@ -54,6 +55,18 @@ def test_a_healthy_repository_can_be_served_and_every_model_has_answered(bare: S
         tried = found[f"{about} tried"]["facts"]
         assert tried["bit_equal"] is True
         assert min(tried["first_ms"], tried["tenth_ms"], tried["batch_tokens_per_s"]) > 0
+
+
+def test_numbers_of_a_step_are_those_that_a_caller_gives(bare: Seqserve, tmp_path: Path) -> None:
+    shutil.copytree(SHIPPED / "occupancy", tmp_path / "models" / "occupancy")
+    found = findings(bare("doctor", "--models", str(tmp_path / "models"), "--port", "0", "--json"))[
+        "occupancy/1"
+    ]
+    given = parse_features((SHIPPED / "occupancy" / "1" / "features.json").read_text())
+    assert isinstance(given, ReadingsSpec)
+    assert given.dim == 2 * len(given.names)
+    assert found["facts"]["features_dim"] == len(given.names)
+    assert f" {len(given.names)} numbers a step" in found["text"]
 
 
 def test_people_read_sections_and_what_to_do_next(bare: Seqserve, repository: Path) -> None:
