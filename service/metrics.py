@@ -8,6 +8,7 @@ from prometheus_client import (
     Counter,
     Enum,
     Gauge,
+    GCCollector,
     Histogram,
     ProcessCollector,
 )
@@ -26,6 +27,7 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
         ProcessCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
         self._add_work(self.registry)
         self._add_texts(self.registry)
         self._add_calls(self.registry)

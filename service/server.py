@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -25,7 +24,7 @@ from seqserve.v1 import (
     session_pb2,
     session_pb2_grpc,
 )
-from service import logs
+from service import interpreter, logs
 from service.api import CallInterceptor, Calls, ModelServicer, Owners, SequenceServicer, SessionServicer
 from service.api.door import Door
 from service.api.expected import count_from_zero
@@ -70,8 +69,6 @@ SERVICES = (
 )
 TIDY_EVERY_S = 1.0
 """How often sessions that nobody came back for are forgotten, and idle ones packed."""
-SWITCH_S = 0.0002
-"""How long a scheduler waits for the interpreter at most when a batch has run: Python's own 5 ms are a whole one."""
 SWEEP_EVERY_S = 10.0
 """How often the store is swept, where it does not do so by itself, and its sessions are counted."""
 UPKEEP_EVERY_S = 1.0
@@ -90,9 +87,18 @@ log = structlog.get_logger("seqserve.server")
 class Server:
     """One server: `start`, then `drain`, each once."""
 
-    def __init__(self, settings: Settings, engine_of: Callable[[Bundle], Engine] | None = None) -> None:
-        """`engine_of` makes the engine of a bundle; ONNX Runtime's where it is left out."""
+    def __init__(
+        self,
+        settings: Settings,
+        engine_of: Callable[[Bundle], Engine] | None = None,
+        settle: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`engine_of` makes the engine of a bundle; ONNX Runtime's where it is left out.
+
+        `settle` is called when models have come or gone: where the process is the server's own, `interpreter.settle`.
+        """
         self.settings = settings
+        self._settle = settle
         self.metrics = Metrics()
         self.registry = Registry(self._serve_bundle)
         ring, table = Keyring.from_settings(settings.keys), self._make_table()
@@ -308,10 +314,13 @@ class Server:
         """Try what does not work again, and say in health, metrics and log what works."""
         self.registry.tend()
         models = self.registry.labels()
-        for gone in [name for name in self.parts.names if "/" in name and name not in models]:
-            self.parts.forget(gone)
-        for name in models - self.parts.names:
+        come, gone = models - self.parts.names, {name for name in self.parts.names if "/" in name} - models
+        for name in gone:
+            self.parts.forget(name)
+        for name in come:
             self.parts.watch(name, partial(self.registry.trouble, name))
+        if come or gone:
+            self._settle()
         await self._health.look()
 
     async def _time_the_loop(self) -> None:
@@ -335,8 +344,8 @@ class Server:
 def serve(settings: Settings, on_start: Callable[[Server], None] | None = None) -> None:
     """Serve until SIGTERM or SIGINT, then drain; a second signal ends what still runs. `on_start` is called once."""
     logs.configure(settings.log.level, settings.log.format, texts=settings.log.texts)
-    sys.setswitchinterval(SWITCH_S)
-    asyncio.run(_serve(Server(settings), on_start or (lambda server: None)))
+    interpreter.prepare()
+    asyncio.run(_serve(Server(settings, settle=interpreter.settle), on_start or (lambda server: None)))
 
 
 async def _serve(server: Server, on_start: Callable[[Server], None]) -> None:

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
-from service import logs
+from service import interpreter, logs
 from service.config import Settings
 from service.errors import SeqserveError
 from service.workers.line import Line
@@ -49,10 +49,10 @@ def _served(settings: Settings, index: int, line: Line, on_start: OnStart | None
     logs.belongs_to(worker=str(index))
     orders = _Orders(line)
     try:
-        from service.server import SWITCH_S, Server  # not in the parent: it has neither gRPC nor ONNX Runtime
+        from service.server import Server  # not in the parent: it has neither gRPC nor ONNX Runtime
 
-        sys.setswitchinterval(SWITCH_S)
-        asyncio.run(_serve(Server(settings), orders, line, on_start))
+        interpreter.prepare()
+        asyncio.run(_serve(Server(settings, settle=interpreter.settle), orders, line, on_start))
     except SeqserveError as refused:
         line.say(REFUSED, why=str(refused))
         return FAILED

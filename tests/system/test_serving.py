@@ -190,3 +190,26 @@ def test_a_served_model_is_measured_through_the_server(running: Running, tmp_pat
     assert (report["metric"], report["num_examples"], report["model"]) == ("BLEU", 2, f"{TRANSLATOR}/1")
     assert "tok:13a" in report["signature"]
     assert len(saved.read_text(encoding="utf-8").splitlines()) == 2
+
+
+def test_writing_does_not_have_python_look_for_garbage_again_and_again(endless: Path) -> None:
+    """Each look at all that lives would hold everybody up, for longer the more models there are."""
+
+    def looks(running: Running, generation: int) -> float:
+        return running.metric("python_gc_collections_total", generation=str(generation))
+
+    async def written(address: str) -> int:
+        async with AsyncClient(address, timeout=500) as client:
+            asked = [client.translate(text, min_length=200, max_length=200) for text in SENTENCES]
+            return sum(len(found.tokens) for found in await asyncio.gather(*asked))
+
+    with serving(endless) as running:
+        asyncio.run(written(running.address))
+        before = [looks(running, generation) for generation in (0, 2)]
+        num_tokens = asyncio.run(written(running.address))
+        young, all_of_it = (
+            looks(running, generation) - was for generation, was in zip((0, 2), before, strict=True)
+        )
+    assert num_tokens == NUM_CLIENTS * 200
+    assert all_of_it == 0
+    assert young <= num_tokens / 1000

@@ -1,12 +1,14 @@
 import asyncio
 import socket
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from seqserve.v1 import model_pb2, model_pb2_grpc
 from service.config import Settings
 from service.errors import ConfigRefused
 from service.server import SERVICES, Server
@@ -119,3 +121,25 @@ async def test_metrics_are_shown_where_a_port_is_set(tmp_path: Path) -> None:
         page = (await reader.read()).decode()
         writer.close()
     assert 'seqserve_requests_total{code="OK",method="/seqserve.v1.SequenceService/Translate"} 1.0' in page
+
+
+async def test_things_settle_when_models_have_come_or_gone_and_at_no_other_time(tmp_path: Path) -> None:
+    write_toys(tmp_path)
+    settled: asyncio.Queue[set[str]] = asyncio.Queue()
+    flags = {"server": {"port": 0, "admin": True}, "models": {"repository": str(tmp_path)}}
+    settings = Settings.load(flags=flags, environment={})
+    server = Server(settings, ToyEngines(), settle=lambda: settled.put_nowait(server.registry.labels()))
+    await server.start()
+    models, one = server.registry.labels(), ("toy-es-en", "1")
+    try:
+        assert await settled.get() == models
+        await asyncio.sleep(1.5)  # in which all parts are looked at again
+        assert settled.empty()
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            admin: Any = model_pb2_grpc.ModelServiceStub(channel)
+            await admin.UnloadModel(model_pb2.UnloadModelRequest(name=one[0], version=one[1]))
+            assert await settled.get() == models - {"toy-es-en/1"}
+            await admin.LoadModel(model_pb2.LoadModelRequest(name=one[0], version=one[1]))
+            assert await settled.get() == models
+    finally:
+        await server.drain()
