@@ -18,6 +18,7 @@ from tests.system.watched.prometheus import DEPLOY, RULES, Prometheus, measured,
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 MAX_QUEUE, MAX_SESSIONS = 8, 100
+OF_SPEED = {"SeqserveSlowFirstToken", "SeqserveSlowTokens", "SeqserveLoopBusy"}
 
 
 @pytest.fixture(scope="module")
@@ -93,9 +94,10 @@ async def test_every_panel_and_every_alert_has_something_to_say_of_a_loaded_serv
     pytest.fail("no answer to " + "\n".join(f"{title}: {query}" for title, query in silent))
 
 
-def test_no_alert_fires_while_all_is_well(at: Site) -> None:
+def test_every_alert_is_evaluated_and_none_of_a_part_fires_while_all_is_well(at: Site) -> None:
+    """How slow a server is, is this machine's affair as well: `test_alerts` tells those alerts what it wants."""
     until(lambda: at.prometheus.values("up == 1"), "the server is not scraped")
-    assert at.prometheus.firing() == set()
+    assert at.prometheus.firing() - OF_SPEED == set()
     [group] = at.prometheus.ask("rules")["groups"]
     assert {rule["name"]: rule["health"] for rule in group["rules"]} == {
         rule["alert"]: "ok" for rule in RULES
