@@ -52,7 +52,7 @@ class ServerSettings(Piece):
     handshake_s: float = Field(20.0, ge=1, le=600)
     """How long a new connection may take until it can carry calls."""
     max_idle_s: float = Field(900.0, ge=1)
-    """How long a connection without a call stands."""
+    """How long a connection without a call stands, and a stream that could carry calls and carries none."""
     max_request_wait_s: float = Field(30.0, gt=0)
     """How long a caller may take to send the one request of a call."""
     max_opening_s: float = Field(300.0, gt=0)

@@ -9,6 +9,7 @@ import grpc
 
 from seqserve.v1.multiplex_pb2 import Begin, Ended, Frame
 from service.api.calls import this_task
+from service.config import ServerSettings
 from service.errors import InvalidInput
 from service.multiplex import (
     Flooded,
@@ -20,6 +21,7 @@ from service.multiplex import (
     headers_of,
     metadata_of,
     parts_of,
+    size_of,
 )
 
 Code = grpc.StatusCode
@@ -28,15 +30,18 @@ Code = grpc.StatusCode
 class CarriedCall:
     """A ServicerContext, as far as anybody here asks one; requests come in as bytes."""
 
-    def __init__(self, number: int, begin: Begin, outbox: Outbox, outer: Any, max_bytes: int) -> None:
+    def __init__(
+        self, number: int, begin: Begin, outbox: Outbox, outer: Any, settings: ServerSettings
+    ) -> None:
         """`outer` is the context of the stream that carries it."""
         self._number = number
         self._begin = begin
         self._outbox = outbox
         self._outer = outer
-        self._max_bytes = max_bytes
+        self._max_bytes = settings.max_message_bytes
+        self._max_metadata_bytes = settings.max_metadata_bytes
         self._metadata: Metadata = ()
-        self._inbox = Inbox(max_bytes)
+        self._inbox = Inbox(self._max_bytes)
         self._window = Window()
         self._until = _until(begin)
         self._trailers: Metadata = ()
@@ -65,6 +70,11 @@ class CarriedCall:
 
     async def answered_by(self, handler: Any) -> None:
         """Be answered, for as long as its caller waits; `handler` is inside the interceptors."""
+        if (size := size_of(self._begin.headers)) > self._max_metadata_bytes:
+            await self.abort(
+                Code.RESOURCE_EXHAUSTED,
+                f"headers of {size:,} bytes: at most {self._max_metadata_bytes:,} are taken",
+            )
         self._metadata, self._serialize = _metadata(self._begin), handler.response_serializer
         left_s, timer = self.time_remaining(), None
         if left_s is not None:
@@ -164,7 +174,5 @@ def _until(begin: Begin) -> float | None:
 def _metadata(begin: Begin) -> Metadata:
     try:
         return metadata_of(begin.headers)
-    except UnicodeDecodeError:
-        raise InvalidInput(
-            "headers are ASCII, but for those whose names end in -bin", field="begin.headers"
-        ) from None
+    except ValueError as error:
+        raise InvalidInput(str(error), field="begin.headers") from None

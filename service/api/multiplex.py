@@ -54,10 +54,14 @@ class MultiplexServicer(multiplex_pb2_grpc.MultiplexServiceServicer):
             await carriage.close(reading)
 
     async def _next(self, carriage: "Carriage") -> list[multiplex_pb2.Frame] | None:
-        """Idle is a stream without calls: a server that goes away ends it."""
-        while carriage.is_idle:
-            with self._calls.idle():
-                await carriage.outbox.woken()
+        """Idle is a stream without calls: a server that goes away ends it, and so does a long time."""
+        try:
+            while carriage.is_idle:
+                with self._calls.idle():
+                    async with asyncio.timeout(self._settings.max_idle_s):
+                        await carriage.outbox.woken()
+        except TimeoutError:
+            return None
         return await carriage.outbox.next()
 
 
@@ -121,8 +125,9 @@ class Carriage:
         if number <= self._last:
             raise InvalidInput(f"call {number} comes after {self._last}: numbers rise", field="frames.call")
         self._last = number
-        call = CarriedCall(number, begin, self.outbox, self._context, self._settings.max_message_bytes)
-        task = asyncio.create_task(self._answer(call, begin.method))
+        call = CarriedCall(number, begin, self.outbox, self._context, self._settings)
+        has_room = self._carried[self._peer] < self._settings.max_concurrent_streams
+        task = asyncio.create_task(self._answer(call, begin.method, has_room))
         self._calls[number] = call, task
         self._carried[self._peer] += 1
         task.add_done_callback(lambda _: self._gone(number))
@@ -142,10 +147,11 @@ class Carriage:
             self.outbox.end()
         self.outbox.wake()
 
-    async def _answer(self, call: CarriedCall, method: str) -> None:
+    async def _answer(self, call: CarriedCall, method: str, has_room: bool) -> None:
         """As gRPC would: every call ends with exactly one status."""
         try:
-            self._check_room()
+            if not has_room:
+                raise self._full()
             await call.answered_by(await self._handler(method))
         except grpc.aio.AbortError:
             pass
@@ -170,10 +176,9 @@ class Carriage:
             )
         return handler
 
-    def _check_room(self) -> None:
+    def _full(self) -> Overloaded:
         most = self._settings.max_concurrent_streams
-        if self._carried[self._peer] > most:
-            raise Overloaded(
-                f"{most:,} calls are carried on this connection already; wait for one to end",
-                retry_after_s=RETRY_AFTER_S,
-            )
+        return Overloaded(
+            f"{most:,} calls are carried on this connection already; wait for one to end",
+            retry_after_s=RETRY_AFTER_S,
+        )

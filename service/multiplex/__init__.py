@@ -6,7 +6,7 @@ call ─ messages ─▶ window ─▶ outbox ─┴─ frames, on gRPC ──�
 
 from service.multiplex.inbox import Flooded, Inbox
 from service.multiplex.outbox import MAX_FRAMES, Outbox
-from service.multiplex.parts import Metadata, headers_of, metadata_of, parts_of
+from service.multiplex.parts import Metadata, headers_of, metadata_of, parts_of, size_of
 from service.multiplex.window import Window, cost_of
 
 __all__ = [
@@ -20,4 +20,5 @@ __all__ = [
     "headers_of",
     "metadata_of",
     "parts_of",
+    "size_of",
 ]

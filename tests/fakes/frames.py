@@ -1,18 +1,19 @@
 """Many calls in one stream, their frames written by hand."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from google.rpc import error_details_pb2, status_pb2
 
 from seqserve.v1 import sequence_pb2 as pb
 from seqserve.v1 import session_pb2
 from seqserve.v1.decoding_pb2 import DecodingOptions
-from seqserve.v1.multiplex_pb2 import Begin, Ended, Frame, MultiplexRequest
+from seqserve.v1.multiplex_pb2 import Begin, Ended, Frame, Header, MultiplexRequest
 from seqserve.v1.multiplex_pb2_grpc import MultiplexServiceStub
 from service.multiplex.window import cost_of
 from tests.fakes.toy_server import Toys, serve_toys
@@ -28,9 +29,9 @@ LONG = "uno dos tres " * 3
 class Line:
     """A stream of frames, written by hand."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: grpc.aio.Channel, metadata: Any = ()) -> None:
         stub: Any = MultiplexServiceStub(channel)
-        self.stream = stub.Multiplex()
+        self.stream = stub.Multiplex(metadata=metadata)
         self.messages: dict[int, list[bytes]] = defaultdict(list)
         self.credit: dict[int, int] = defaultdict(int)
         self.ended: dict[int, Ended] = {}
@@ -95,3 +96,17 @@ def asks(*texts: str) -> pb.TranslateRequest:
 
 def asks_for_stream(text: str, **options: Any) -> pb.StreamTranslateRequest:
     return pb.StreamTranslateRequest(model=model(), text=text, options=DecodingOptions(**options))
+
+
+def shows(metadata: Iterable[tuple[str, str]]) -> list[Header]:
+    """Headers of a carried call."""
+    return [Header(key=key, value=value.encode()) for key, value in metadata]
+
+
+def reason_of(ended: Ended) -> str:
+    """Why a carried call was refused, as in the ErrorInfo of its status."""
+    [packed] = [each.value for each in ended.trailers if each.key == "grpc-status-details-bin"]
+    info = error_details_pb2.ErrorInfo()
+    found = [detail.Unpack(info) for detail in status_pb2.Status.FromString(packed).details]
+    assert any(found)
+    return str(info.reason)

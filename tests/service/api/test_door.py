@@ -12,41 +12,11 @@ from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from seqserve.v1 import model_pb2, model_pb2_grpc, sequence_pb2_grpc, session_pb2
-from service.api.access_keys import AccessKey, new_key, to_toml
 from tests.fakes.authority import Authority
 from tests.fakes.issuer import Issuer
+from tests.fakes.key_file import KeyFile, Metadata, bearer
 from tests.fakes.toy_server import Toys, serve_toys
 from tests.fakes.wire import Refused, Talk, model, refused
-
-Metadata = tuple[tuple[str, str], ...]
-
-
-class KeyFile:
-    """A file of access keys, and the keys themselves."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._known: dict[str, AccessKey] = {}
-        self.write()
-
-    def add(self, owner: str, *, admin: bool = False, expires: datetime | None = None) -> str:
-        key, known = new_key(owner, admin=admin, expires=expires, now=datetime.now(UTC))
-        self._known[key] = known
-        self.write()
-        return key
-
-    def remove(self, key: str) -> None:
-        del self._known[key]
-        self.write()
-
-    def write(self) -> None:
-        fresh = self.path.with_suffix(".new")
-        fresh.touch(mode=0o600)
-        fresh.write_text(to_toml(self._known.values()))
-        fresh.replace(self.path)
-
-    def settings(self) -> dict[str, Any]:
-        return {"access_keys_file": str(self.path), "reload_s": 0.1}
 
 
 @pytest.fixture
@@ -58,10 +28,6 @@ def keys(tmp_path: Path) -> KeyFile:
 async def serving(folder: Path, **pieces: Any) -> AsyncIterator[Toys]:
     async with serve_toys(folder / "models", **pieces) as toys:
         yield toys
-
-
-def bearer(credentials: str) -> Metadata:
-    return (("authorization", f"Bearer {credentials}"),)
 
 
 async def models_listed(toys: Toys, metadata: Metadata = ()) -> int:

@@ -1,4 +1,4 @@
-"""Three quarters of an hour of a server as Prometheus would have recorded it, for promtool to tell the rules of `deploy`.
+"""Three quarters of an hour of a server as Prometheus would have recorded it, which promtool tells the rules.
 
 The series come out of the server's own `Metrics`, so names, labels and buckets are those of a server.
 """
