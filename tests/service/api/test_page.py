@@ -23,7 +23,7 @@ from service.api.tls import Certificates
 from service.config import Settings
 from service.metrics import Metrics
 from tests.fakes.authority import Authority
-from tests.service.api.test_door import KeyFile
+from tests.fakes.key_file import KeyFile
 from tests.system.conftest import free_port
 
 COUNTED = 'seqserve_requests_total{code="OK",method="Translate"} 1.0'

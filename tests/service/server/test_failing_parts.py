@@ -17,10 +17,10 @@ from service.errors import ConfigRefused
 from tests.bundles import write_classifier
 from tests.fakes.authority import Authority
 from tests.fakes.health import part_up, parts_of, until_part
+from tests.fakes.key_file import KeyFile, bearer
 from tests.fakes.toy_bundles import write_toy_translator
 from tests.fakes.toy_server import serve_toys, write_toys
 from tests.fakes.wire import refused, translate
-from tests.service.api.test_door import KeyFile, bearer
 from training.export.check import ExportRefused
 
 ADMIN = {"admin": True}

@@ -72,7 +72,9 @@ async def until_it_alone_waits(toys: Toys, owes: str) -> None:
     """Until a carried call waits for its caller, and the stream itself does not."""
     waiting = toys.server.visits.patience._waiting
     async with asyncio.timeout(20):
-        while [(task.get_coro().__qualname__, owed) for task, (owed, _) in waiting.items()] != [  # noqa: ASYNC110
+        while [
+            (getattr(task.get_coro(), "__qualname__", ""), owed) for task, (owed, _) in waiting.items()
+        ] != [  # noqa: ASYNC110
             ("Carriage._answer", owes)
         ]:
             await asyncio.sleep(0.01)
