@@ -71,12 +71,12 @@ async def until_dark(toys: Toys) -> None:
 async def until_it_alone_waits(toys: Toys, owes: str) -> None:
     """Until a carried call waits for its caller, and the stream itself does not."""
     waiting = toys.server.visits.patience._waiting
+
+    def are_waiting() -> list[tuple[str, str]]:
+        return [(getattr(task.get_coro(), "__qualname__", ""), owed) for task, (owed, _) in waiting.items()]
+
     async with asyncio.timeout(20):
-        while [
-            (getattr(task.get_coro(), "__qualname__", ""), owed) for task, (owed, _) in waiting.items()
-        ] != [  # noqa: ASYNC110
-            ("Carriage._answer", owes)
-        ]:
+        while are_waiting() != [("Carriage._answer", owes)]:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
