@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,9 +51,14 @@ class Registry:
         self.refused: dict[str, str] = {}
         """`<name>/<version>` → why it is not served."""
 
-    def load_all(self, repository: Path) -> None:
-        """Serve every `<name>/<version>` of the folder; what is refused is kept in `refused`, the others serve."""
+    def load_all(self, repository: Path, only: Collection[str] | None = None) -> None:
+        """Serve every `<name>/<version>` of the folder, or of those the ones in `only`.
+
+        What is refused is kept in `refused`, the others serve.
+        """
         for name, version, path in bundles_in(repository):
+            if only is not None and f"{name}/{version}" not in only:
+                continue
             try:
                 self._served.append(self._load(name, version, path))
             except BundleRefused as error:

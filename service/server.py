@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -54,7 +54,7 @@ from service.ports import check_free
 from service.registry import Registry, Served
 from service.scheduler import Scheduler
 from service.sessions import Directory, Sessions, SessionTable
-from service.sessions.changes import Changes
+from service.sessions.changes import Changes, Changing
 from service.sessions.keeper import Keeper
 from service.sessions.seal import Keyring
 from service.sessions.stores import open_store
@@ -92,10 +92,12 @@ class Server:
         settings: Settings,
         engine_of: Callable[[Bundle], Engine] | None = None,
         settle: Callable[[], None] = lambda: None,
+        spread: Callable[[Changes], Changing] = lambda changes: changes,
     ) -> None:
         """`engine_of` makes the engine of a bundle; ONNX Runtime's where it is left out.
 
         `settle` is called when models have come or gone: where the process is the server's own, `interpreter.settle`.
+        `spread` is given what changes which models are served here, and returns what callers are let change.
         """
         self.settings = settings
         self._settle = settle
@@ -112,8 +114,14 @@ class Server:
             metrics=self.metrics,
         )
         self._directory = Directory(table, self._keeper, self.sessions)
-        self._changes = Changes(
-            self.registry, self.sessions, settings.models.repository, settings.server.unload_deadline_s
+        self.changes = spread(
+            Changes(
+                self.registry,
+                self.sessions,
+                settings.models.repository,
+                settings.server.unload_deadline_s,
+                until_deadline=settings.server.workers > 1,
+            )
         )
         self.port = 0
         pool = GraphPool(settings.engine)
@@ -144,8 +152,8 @@ class Server:
         await self.load()
         return await self.listen()
 
-    async def load(self) -> None:
-        """All of a start that takes long: where it is done, only `listen` is left."""
+    async def load(self, only: Collection[str] | None = None) -> None:
+        """All of a start that takes long: only `listen` is left then. `only`: these models, `<name>/<version>`."""
         self._started, settings = time.perf_counter(), self.settings.server
         if settings.workers == 1:
             check_free(settings.host, settings.port, "port")
@@ -153,7 +161,7 @@ class Server:
         check_device(self.settings.engine)
         self._tls = certificates(self.settings.tls)
         try:
-            await asyncio.to_thread(self._load)
+            await asyncio.to_thread(self._load, only)
             self._page = self._metrics_page(self._tls)
         except BaseException:
             await self._end_parts()
@@ -235,7 +243,7 @@ class Server:
             SessionServicer(self._directory, owners), open_to
         )
         changes = (
-            Administration(self._changes.load, self._changes.unload) if self.settings.server.admin else None
+            Administration(self.changes.load, self.changes.unload) if self.settings.server.admin else None
         )
         model_pb2_grpc.add_ModelServiceServicer_to_server(
             ModelServicer(self.registry, *(changes or ())), open_to
@@ -252,10 +260,10 @@ class Server:
         reflection.enable_server_reflection(names, open_to)
         return server
 
-    def _load(self) -> None:
+    def _load(self, only: Collection[str] | None) -> None:
         repository = self.settings.models.repository
-        self.registry.load_all(repository)
-        if not self.registry.all():
+        self.registry.load_all(repository, only)
+        if not self.registry.all() and (only is None or only):
             refused = "; ".join(f"{name}: {reason}" for name, reason in self.registry.refused.items())
             raise ConfigRefused(
                 f"no model to serve in {repository.absolute()}: "

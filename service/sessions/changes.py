@@ -3,6 +3,7 @@
 import asyncio
 import time
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 
@@ -17,16 +18,34 @@ LAST_REQUESTS_S = 30.0
 log = structlog.get_logger("seqserve.models")
 
 
+class Changing(Protocol):
+    """Makes changes: here, or here and elsewhere."""
+
+    async def load(self, name: str, version: str) -> Served:
+        """Serve a version, the newest on disk where none is named."""
+
+    async def unload(self, name: str, version: str, deadline_s: float | None = None) -> int:
+        """Serve it to nobody but its sessions, whose number is returned, and after the deadline not to them."""
+
+
 class Changes:
     """Loads beside what is served; unloads when the sessions of a version have ended, or its deadline has passed."""
 
     def __init__(
-        self, registry: Registry, sessions: Sessions, repository: Path, default_deadline_s: float
+        self,
+        registry: Registry,
+        sessions: Sessions,
+        repository: Path,
+        default_deadline_s: float,
+        *,
+        until_deadline: bool = False,
     ) -> None:
+        """`until_deadline`: the last session here is not the last: more may come, from processes beside this one."""
         self._registry = registry
         self._sessions = sessions
         self._repository = repository
         self._default_deadline_s = default_deadline_s
+        self._until_deadline = until_deadline
         self._loading = asyncio.Lock()
         self._retiring: set[asyncio.Task[None]] = set()
 
@@ -45,10 +64,13 @@ class Changes:
         return self._sessions.count(served)
 
     async def _retired(self, served: Served, until: float) -> None:
-        while self._sessions.count(served) and time.monotonic() < until:  # noqa: ASYNC110 - ends in many ways
+        while self._are_expected(served) and time.monotonic() < until:  # noqa: ASYNC110 - ends in many ways
             await asyncio.sleep(CHECK_EVERY_S)
         self._registry.forget(served)
         await self._sessions.evict(served)
         await asyncio.to_thread(served.scheduler.drain, LAST_REQUESTS_S)
         await asyncio.to_thread(served.close)
         log.info("unloaded", model=f"{served.manifest.name}/{served.manifest.version}")
+
+    def _are_expected(self, served: Served) -> bool:
+        return self._until_deadline or self._sessions.count(served) > 0

@@ -20,6 +20,7 @@ from service import logs
 from service.config import Settings
 from service.errors import ConfigRefused
 from service.ports import reserve
+from service.workers.agreement import CHANGE, FOLLOWED, Agreement
 from service.workers.line import Line, Message
 from service.workers.share import check, share, with_store
 from service.workers.worker import DRAIN, LISTEN, LISTENS, LOADED, REFUSED, TURN_OUT, OnStart, work
@@ -78,6 +79,7 @@ class Parent:
         """By process id."""
         self._due: dict[int, float] = dict.fromkeys(range(settings.server.workers), 0.0)
         """Index → when it is to be started."""
+        self._agreement = Agreement()
         self._num_quick = 0
         self._all_were_loaded = False
         self._kill_at = float("inf")
@@ -118,7 +120,7 @@ class Parent:
         if pid == 0:
             ours.close()
             self._forget_all()
-            work(settings, index, theirs, on_start)
+            work(settings, index, theirs, self._agreement.now, on_start)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, OURS)
         theirs.close()
         self._workers[pid] = worker = Worker(index, pid, ours, time.monotonic())
@@ -162,6 +164,14 @@ class Parent:
         said = message["say"]
         if said == LOADED:
             worker.loaded = True
+            self._agreement.begin(message["models"])
+        elif said == CHANGE:
+            others = {other.pid: other.line for other in self._workers.values() if other is not worker}
+            self._agreement.change(worker.line, message, others)
+        elif said == FOLLOWED:
+            self._agreement.followed(worker.pid, message)
+            if not message["followed"]:
+                worker.line.say(DRAIN)
         elif said == LISTENS:
             worker.listens = True
         elif said == REFUSED and not self._all_were_loaded and not self._ending:
@@ -185,6 +195,7 @@ class Parent:
                 with suppress(KeyError, ValueError):
                     self._selector.unregister(worker.line)
                 worker.line.close()
+                self._agreement.forget(pid)
                 self._mourn(worker, os.waitstatus_to_exitcode(status))
 
     def _mourn(self, worker: Worker, code: int) -> None:

@@ -6,16 +6,18 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NoReturn
 
 from service import interpreter, logs
 from service.config import Settings
 from service.errors import SeqserveError
-from service.workers.line import Line
+from service.workers.agreement import ANSWERED, FOLLOW, Agreed
+from service.workers.line import Line, Message
 
 if TYPE_CHECKING:
     from service.server import Server
+    from service.sessions.changes import Changes
 
 OnStart = Callable[["Server"], None]
 
@@ -31,11 +33,16 @@ LOADED, LISTEN, DRAIN, TURN_OUT, REFUSED, LISTENS = (
 FAILED = 1
 
 
-def work(settings: Settings, index: int, line: Line, on_start: OnStart | None) -> NoReturn:
-    """Serve until the parent says that it is over, or is gone. Ends the process, and nothing of the parent's in it."""
+def work(
+    settings: Settings, index: int, line: Line, agreed: Agreed | None, on_start: OnStart | None
+) -> NoReturn:
+    """Serve until the parent says that it is over, or is gone. Ends the process, and nothing of the parent's in it.
+
+    `agreed` is what its siblings serve; None where it is one of the first.
+    """
     code = FAILED
     try:
-        code = _served(settings, index, line, on_start)
+        code = _served(settings, index, line, agreed, on_start)
     except BaseException:
         traceback.print_exc()
     finally:
@@ -44,29 +51,47 @@ def work(settings: Settings, index: int, line: Line, on_start: OnStart | None) -
         os._exit(code)
 
 
-def _served(settings: Settings, index: int, line: Line, on_start: OnStart | None) -> int:
+def _served(
+    settings: Settings, index: int, line: Line, agreed: Agreed | None, on_start: OnStart | None
+) -> int:
     logs.configure(settings.log.level, settings.log.format, texts=settings.log.texts)
     logs.belongs_to(worker=str(index))
     orders = _Orders(line)
     try:
-        from service.server import Server  # not in the parent: it has neither gRPC nor ONNX Runtime
-
         interpreter.prepare()
-        asyncio.run(_serve(Server(settings, settle=interpreter.settle), orders, line, on_start))
+        asyncio.run(_serve(settings, orders, line, agreed, on_start))
     except SeqserveError as refused:
         line.say(REFUSED, why=str(refused))
         return FAILED
     return 0
 
 
-async def _serve(server: "Server", orders: "_Orders", line: Line, on_start: OnStart | None) -> None:
+async def _serve(
+    settings: Settings, orders: "_Orders", line: Line, agreed: Agreed | None, on_start: OnStart | None
+) -> None:
     """A signal to one worker drains it, however often it comes: others may send the parent's own to all of them."""
-    loop = asyncio.get_running_loop()
-    orders.reach(loop, server.turn_out)
+    from service.server import Server  # not in the parent: it has neither gRPC nor ONNX Runtime
+    from service.workers.spread import Spread
+
+    def spread(changes: "Changes") -> Spread:
+        return Spread(changes, line, settings.server.unload_deadline_s)
+
+    server, loop = Server(settings, settle=interpreter.settle, spread=spread), asyncio.get_running_loop()
+    changes = server.changes
+    assert isinstance(changes, Spread)
+    orders.reach(
+        loop,
+        {
+            TURN_OUT: lambda _: server.turn_out(),
+            FOLLOW: changes.follow,
+            ANSWERED: changes.answered,
+        },
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, orders.drain.set)
-    await server.load()
-    line.say(LOADED)
+    await server.load({*agreed.served, *agreed.retired} if agreed else None)
+    await changes.agree(agreed)
+    line.say(LOADED, models=sorted(server.registry.labels()))
     await orders.either()
     if orders.drain.is_set():
         return
@@ -88,10 +113,10 @@ class _Orders:
         self.listen, self.drain = asyncio.Event(), asyncio.Event()
         threading.Thread(target=self._hear, name="parent", daemon=True).start()
 
-    def reach(self, loop: asyncio.AbstractEventLoop, turn_out: Callable[[], None]) -> None:
-        """From now on orders are followed."""
+    def reach(self, loop: asyncio.AbstractEventLoop, more: Mapping[str, Callable[[Message], None]]) -> None:
+        """From now on orders are followed: to listen, to drain, and more."""
         self._loop = loop
-        self._do = {LISTEN: self.listen.set, DRAIN: self.drain.set, TURN_OUT: turn_out}
+        self._do = {LISTEN: lambda _: self.listen.set(), DRAIN: lambda _: self.drain.set(), **more}
         self._reachable.set()
 
     async def either(self) -> None:
@@ -106,5 +131,5 @@ class _Orders:
             for message in messages:
                 self._reachable.wait()
                 assert self._loop is not None
-                self._loop.call_soon_threadsafe(self._do[message["say"]])
+                self._loop.call_soon_threadsafe(self._do[message["say"]], message)
         os.kill(os.getpid(), signal.SIGKILL)

@@ -18,7 +18,7 @@ from service.config import Settings
 from service.workers import parent
 from service.workers.worker import LISTENS, LOADED
 
-def work(settings, index, line, on_start):
+def work(settings, index, line, agreed, on_start):
     try:
         {work}
     finally:
@@ -47,7 +47,7 @@ SERVES = """
         global INDEX
         INDEX = index
         print(index, "begins", os.getpid(), flush=True)
-        line.say(LOADED)
+        line.say(LOADED, models=[])
         hears(line, "listen")
         line.say(LISTENS)
         hears(line, "drain")
@@ -99,7 +99,8 @@ def test_a_worker_that_is_refused_ends_all_with_the_reason() -> None:
 
 def test_nobody_listens_before_all_are_loaded() -> None:
     slow = SERVES.replace(
-        "line.say(LOADED)", 'time.sleep(index); print(index, "loaded", flush=True); line.say(LOADED)'
+        "line.say(LOADED, models=[])",
+        'time.sleep(index); print(index, "loaded", flush=True); line.say(LOADED, models=[])',
     )
     with parent(slow) as process:
         assert process.stdout
@@ -124,7 +125,7 @@ def test_a_second_signal_turns_out_and_a_worker_that_stays_is_killed() -> None:
 
 
 def test_a_signal_while_they_load_ends_them() -> None:
-    with parent(SERVES.replace("line.say(LOADED)", "time.sleep(60)")) as process:
+    with parent(SERVES.replace("line.say(LOADED, models=[])", "time.sleep(60)")) as process:
         pids = [int(line_of(process, r"\d begins (\d+)")[1]) for _ in range(2)]
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
