@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import bursts, cold_start, feeds, files, latency, mixed, precision, streams
+from benchmarks import bursts, cold_start, feeds, files, latency, mixed, precision, streams, workers
 from tests.conftest import Missing
 
 pytestmark = pytest.mark.slow
@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
     "files": (files.main, {}),
     "cold_start": (cold_start.main, {}),
     "precision": (precision.main, {}),
+    "workers": (workers.main, {}),
 }
 
 
