@@ -184,7 +184,8 @@ class House:
     async def _bring_back(self) -> None:
         """Models that were unloaded."""
         load: Any = self._channel.unary_unary(_PATH("Model", "LoadModel"))
-        await _until(lambda: not self.server.changes._retiring, "a model that leaves")
+        changes: Any = self.server.changes
+        await _until(lambda: not changes._retiring, "a model that leaves")
         there = {(each.manifest.name, each.manifest.version) for each in self.server.registry.all()}
         for name, version in self._models - there:
             await load(model_pb2.LoadModelRequest(name=name, version=version).SerializeToString())
