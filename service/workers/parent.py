@@ -23,7 +23,7 @@ from service.ports import reserve
 from service.workers.agreement import CHANGE, FOLLOWED, Agreement
 from service.workers.line import Line, Message
 from service.workers.share import check, share, with_store
-from service.workers.worker import DRAIN, LISTEN, LISTENS, LOADED, REFUSED, TURN_OUT, OnStart, work
+from service.workers.worker import DRAIN, FAILED, LISTEN, LISTENS, LOADED, REFUSED, TURN_OUT, OnStart, work
 
 QUICK_S = 10.0
 """Who dies sooner than that after it was begun has died at once."""
@@ -33,6 +33,8 @@ FIRST_PAUSE_S, LAST_PAUSE_S = 0.1, 30.0
 """Before a worker is started again; twice as long after each death at once."""
 LAST_WORDS_S = 10.0
 """After the grace period, until workers that are still there are killed."""
+SHORTEST_S = 0.01
+"""So that nobody who does not die keeps the parent busy."""
 OURS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 
 log = structlog.get_logger("seqserve.workers")
@@ -50,6 +52,8 @@ class Worker:
     told: bool = False
     """Told to listen: it may hold sessions."""
     listens: bool = False
+    why: str = ""
+    """Why it could not start, as it said itself."""
 
     @property
     def age_s(self) -> float:
@@ -118,9 +122,12 @@ class Parent:
         signal.pthread_sigmask(signal.SIG_BLOCK, OURS)
         pid = os.fork()
         if pid == 0:
-            ours.close()
-            self._forget_all()
-            work(settings, index, theirs, self._agreement.now, on_start)
+            try:
+                ours.close()
+                self._forget_all()
+                work(settings, index, theirs, self._agreement.now, on_start)
+            finally:
+                os._exit(FAILED)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, OURS)
         theirs.close()
         self._workers[pid] = worker = Worker(index, pid, ours, time.monotonic())
@@ -139,7 +146,7 @@ class Parent:
     def _wait(self, signals: socket.socket) -> None:
         """Until something happens, or is due."""
         next_s = min((*self._due.values(), self._kill_at)) - time.monotonic()
-        for key, _ in self._selector.select(None if next_s == float("inf") else max(0.0, next_s)):
+        for key, _ in self._selector.select(None if next_s == float("inf") else max(SHORTEST_S, next_s)):
             if key.data is None:
                 self._signalled(signals.recv(64))
             else:
@@ -174,8 +181,10 @@ class Parent:
                 worker.line.say(DRAIN)
         elif said == LISTENS:
             worker.listens = True
-        elif said == REFUSED and not self._all_were_loaded and not self._ending:
-            self._give_up(message["why"])
+        elif said == REFUSED:
+            worker.why = message["why"]
+            if not self._all_were_loaded and not self._ending:
+                self._give_up(worker.why)
 
     def _let_listen(self) -> None:
         """All at once at first: whoever came first would have all connections. Later each as soon as it can."""
@@ -202,7 +211,7 @@ class Parent:
         if self._ending:
             self._code = self._code or int(code != 0 and worker.told)
             return
-        how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+        how = worker.why or (f"killed by signal {-code}" if code < 0 else f"exit code {code}")
         quick = code != 0 and worker.age_s < QUICK_S
         self._num_quick = self._num_quick + 1 if quick else 0
         steady = any(other.listens and other.age_s >= QUICK_S for other in self._workers.values())

@@ -7,6 +7,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from service import interpreter, logs
@@ -131,5 +132,6 @@ class _Orders:
             for message in messages:
                 self._reachable.wait()
                 assert self._loop is not None
-                self._loop.call_soon_threadsafe(self._do[message["say"]], message)
+                with suppress(RuntimeError):  # it is over already
+                    self._loop.call_soon_threadsafe(self._do[message["say"]], message)
         os.kill(os.getpid(), signal.SIGKILL)

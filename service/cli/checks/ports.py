@@ -20,7 +20,8 @@ def ports(settings: Settings) -> Iterator[Finding]:
     server = settings.server
     yield _port(server.host, server.port, "port")
     if server.metrics_port:
-        yield _port(server.host, server.metrics_port, "metrics_port")
+        for port in range(server.metrics_port, server.metrics_port + server.workers):
+            yield _port(server.host, port, "metrics_port")
 
 
 def _port(host: str, port: int, setting: str) -> Finding:
