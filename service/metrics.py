@@ -85,6 +85,12 @@ class Metrics:
 
     def _add_calls(self, r: CollectorRegistry) -> None:
         self.requests = Counter("seqserve_requests", "Requests answered.", ["method", "code"], registry=r)
+        self.calls_turned_away = Counter(
+            "seqserve_calls_turned_away",
+            "Calls that gRPC ended with CANCELLED before anybody looked at them: too many waited, or callers left. "
+            "They are in no other metric; told within seconds.",
+            registry=r,
+        )
         self.auth_refused = Counter(
             "seqserve_auth_refused", "Calls refused for who made them, by why.", ["why"], registry=r
         )

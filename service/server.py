@@ -40,6 +40,7 @@ from service.api.patience import Patience
 from service.api.quotas import Quotas
 from service.api.tls import Certificates, certificates
 from service.api.tracing import Tracing
+from service.api.turned_away import COUNTED, TurnedAway
 from service.api.urgency import Urgency
 from service.api.visits import Visits
 from service.bundle import Bundle
@@ -135,6 +136,7 @@ class Server:
         )
         self.metrics.calls_active.set_function(lambda: len(self._calls))
         count_from_zero(self.metrics)
+        self._turned_away = TurnedAway(self.metrics, settings.server.max_pending_calls)
         self._tracing = Tracing.of(settings.trace)
         self.parts = Parts(self.metrics)
         self._health = Health(self.parts)
@@ -188,6 +190,7 @@ class Server:
             (self._upkeep, UPKEEP_EVERY_S),
             (self._look_after_parts, UPKEEP_EVERY_S),
             (self._time_the_loop, UPKEEP_EVERY_S),
+            (self._turned_away.look, UPKEEP_EVERY_S),
         ):
             self._tasks.append(asyncio.create_task(self._repeat(work, every_s)))
         log.info("started", address=self.address, models=self._names(), seconds=_rounded_since(self._started))
@@ -233,7 +236,11 @@ class Server:
     def _grpc_server(self) -> grpc.aio.Server:
         interceptor = CallInterceptor(self._calls, self.metrics, self.visits)
         interceptors = [*([self._tracing.interceptor()] if self._tracing else []), interceptor]
-        server = grpc.aio.server(interceptors=interceptors, options=options(self.settings.server))
+        server = grpc.aio.server(
+            interceptors=[self._turned_away, *interceptors],
+            options=[*options(self.settings.server), COUNTED],
+        )
+        self._turned_away.watch_newest()
         owners, handlers = Owners(), Handlers(interceptors)
         open_to: Any = Unregistered(server, handlers)
         limits = self.settings.limits

@@ -3,17 +3,21 @@
 import asyncio
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from seqserve.v1 import sequence_pb2 as pb
 from service import until
+from service.api.turned_away import NUM_LOOKS, ON_THEIR_WAY, TurnedAway
 from service.client import AsyncClient
+from service.metrics import Metrics
 from tests.fakes import http2
 from tests.fakes.http2 import Peer
-from tests.fakes.toy_server import serve_toys
+from tests.fakes.toy_server import Toys, serve_toys
 from tests.fakes.wire import model
 
 TRANSLATE = "/seqserve.v1.SequenceService/Translate"
@@ -24,7 +28,7 @@ async def test_calls_that_nobody_can_look_at_are_turned_away_by_grpc_itself(tmp_
     """The event loop stands still for a while: nothing of ours has answered."""
     async with serve_toys(tmp_path, server={"max_pending_calls": 4}) as toys:
         request = http2.message(pb.TranslateRequest(model=model(), texts=["tres"]).SerializeToString())
-        turned_away: list[int] = []
+        at_once, turned_away, answered = list[int](), list[int](), list[int]()
         stands_still, goes_on = threading.Event(), threading.Event()
 
         def crowd() -> None:
@@ -33,18 +37,68 @@ async def test_calls_that_nobody_can_look_at_are_turned_away_by_grpc_itself(tmp_
                 for number in range(NUM_CALLS):
                     peer.call(2 * number + 1, TRANSLATE)
                     peer.send(http2.DATA, http2.END_STREAM, 2 * number + 1, request)
-                while len(turned_away) < NUM_CALLS - 6:
-                    turned_away.append(peer.until(http2.HEADERS, holding=b"CANCELLED")[1])
+                while len(at_once) < NUM_CALLS - 6:
+                    at_once.append(peer.until(http2.HEADERS, holding=b"CANCELLED")[1])
+                turned_away.extend(at_once)
                 goes_on.set()
-                peer.until(http2.DATA, holding=b"three")  # those that found a place are answered
+                while len(turned_away) + len(answered) < NUM_CALLS:  # those that found a place are answered
+                    kind, call, payload = peer.frame() or pytest.fail("the connection was closed")
+                    if kind == http2.HEADERS and b"CANCELLED" in payload:
+                        turned_away.append(call)
+                    if kind == http2.DATA and b"three" in payload:
+                        answered.append(call)
 
         crowding = asyncio.get_running_loop().run_in_executor(None, crowd)
         stands_still.set()
         goes_on.wait(20)
-        assert len(set(turned_away)) == NUM_CALLS - 6
+        assert len(set(at_once)) == NUM_CALLS - 6
         await crowding
+        assert answered
         answer = await toys.sequence.Translate(pb.TranslateRequest(model=model(), texts=["dos"]))
         assert answer.translations[0].hypotheses[0].text == "two"
+        for _ in range(NUM_LOOKS):
+            await toys.server._turned_away.look()
+        assert turned_away_of(toys) == len(set(turned_away))
+
+
+def turned_away_of(toys: Toys) -> float:
+    return toys.server.metrics.registry.get_sample_value("seqserve_calls_turned_away_total") or 0.0
+
+
+async def test_calls_that_are_looked_at_count_as_turned_away_in_no_case(tmp_path: Path) -> None:
+    """Answered, refused by us, carried in another, unknown, asked of health."""
+    async with (
+        serve_toys(tmp_path, limits={"max_texts": 1}) as toys,
+        AsyncClient(toys.server.address, multiplex=True) as client,
+    ):
+        for texts, method in (["dos"], TRANSLATE), (["dos"] * 2, TRANSLATE), (["dos"], "/x.Y/Nothing"):
+            message = pb.TranslateRequest(model=model(), texts=texts).SerializeToString()
+            with suppress(grpc.aio.AioRpcError):
+                await toys.channel.unary_unary(method)(message)
+        for _ in range(3):
+            await client.stream_translate("uno", model="toy-es-en").finish()
+        await health_pb2_grpc.HealthStub(toys.channel).Check(health_pb2.HealthCheckRequest())
+        for _ in range(NUM_LOOKS):
+            await toys.server._turned_away.look()
+        assert turned_away_of(toys) == 0
+
+
+def test_what_may_still_wait_is_not_counted_until_the_looks_agree() -> None:
+    metrics = Metrics()
+    counting = TurnedAway(metrics, max_pending=64 - ON_THEIR_WAY)
+
+    def told_after(*unseen: int) -> float:
+        for one in unseen:
+            counting.learn(one)
+        return metrics.registry.get_sample_value("seqserve_calls_turned_away_total") or 0.0
+
+    assert told_after(*[0, 1, 0, 64, 0, 0, 3, 0]) == 0  # all of them were looked at later
+    assert told_after(50, 64, 40) == 0
+    assert told_after(1064) == 1000  # a flood: 64 of them may wait
+    assert told_after(1050, 1040) == 1000
+    assert told_after(*[1010] * 3) == 1000
+    assert told_after(*[1010] * 2) == 1010  # the most of eight looks agree
+    assert told_after(*[1011, 1010] * 8) == 1010
 
 
 async def test_a_crowd_larger_than_the_queue_of_calls_is_served_all_the_same_by_clients_that_try_again(

@@ -37,6 +37,7 @@ def well(metrics: Metrics, known: dict[str, float]) -> None:
     metrics.sessions_evicted.labels("memory").inc(59)
     metrics.requests.labels(METHOD, "OK").inc(1990)
     metrics.requests.labels(METHOD, "RESOURCE_EXHAUSTED").inc(10)
+    metrics.calls_turned_away.inc(5)
     for seconds, times in ((0.09, 200), (0.2, 1)):
         for _ in range(times):
             metrics.token_seconds.labels(MODEL).observe(seconds)

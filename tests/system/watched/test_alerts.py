@@ -47,6 +47,10 @@ def refuses(metrics: Metrics, known: dict[str, float]) -> None:
     metrics.requests.labels(METHOD, "RESOURCE_EXHAUSTED").inc(15)
 
 
+def turns_away(metrics: Metrics, known: dict[str, float]) -> None:
+    metrics.calls_turned_away.inc(4)
+
+
 def fails(metrics: Metrics, known: dict[str, float]) -> None:
     metrics.requests.labels(METHOD, "INTERNAL").inc()
 
@@ -78,6 +82,7 @@ ILLS: dict[str, Minute] = {
     "SeqserveSavesBehind": saves_wait,
     "SeqserveQueueFull": queue_is_full,
     "SeqserveRefusing": refuses,
+    "SeqserveTurningAway": turns_away,
     "SeqserveFaults": fails,
     "SeqserveSlowFirstToken": begins_slowly,
     "SeqserveSlowTokens": writes_slowly,
