@@ -5,6 +5,7 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -73,8 +74,9 @@ async def test_calls_that_are_looked_at_count_as_turned_away_in_no_case(tmp_path
     ):
         for texts, method in (["dos"], TRANSLATE), (["dos"] * 2, TRANSLATE), (["dos"], "/x.Y/Nothing"):
             message = pb.TranslateRequest(model=model(), texts=texts).SerializeToString()
+            call: Any = toys.channel.unary_unary(method)
             with suppress(grpc.aio.AioRpcError):
-                await toys.channel.unary_unary(method)(message)
+                await call(message)
         for _ in range(3):
             await client.stream_translate("uno", model="toy-es-en").finish()
         await health_pb2_grpc.HealthStub(toys.channel).Check(health_pb2.HealthCheckRequest())
