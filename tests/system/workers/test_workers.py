@@ -3,11 +3,12 @@
 import asyncio
 import os
 import signal
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
-from service.client import AsyncClient, Client
+from service.client import AsyncClient, Client, SessionLost
 from tests.service.cli.process import Process
 from tests.system.conftest import free_port
 from tests.system.replicas.talkers import CLASSIFIER, TRANSLATOR, Talks
@@ -17,6 +18,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 CONNECTIONS = 8
 """So many all come to one of two workers once in 128 times."""
+LONG = 1000
+"""Tokens of a text that is still being written when the signal comes."""
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +27,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.bundles import write_classifier, write_translator  # torch takes a moment to import
 
     folder, one_way = tmp_path_factory.mktemp("models"), {"hidden": 24, "bidirectional": False}
-    write_translator(folder, TRANSLATOR, encoder=one_way, export={"max_length": 3000})
+    write_translator(folder, TRANSLATOR, encoder=one_way, export={"max_length": LONG})
     write_classifier(folder, CLASSIFIER, encoder=one_way, pooling="max")
     return folder
 
@@ -47,7 +50,7 @@ async def test_no_session_notices_that_a_worker_is_killed_and_another_takes_its_
             group.create_task(kills())
             group.create_task(
                 talks.run(
-                    [served.address], lambda _: not is_over.is_set(), pause_s=0.05, connections=CONNECTIONS
+                    [served.address], lambda _: not is_over.is_set(), pause_s=0.15, connections=CONNECTIONS
                 )
             )
         assert not {*before} & {*served.pids}
@@ -58,21 +61,48 @@ async def test_no_session_notices_that_a_worker_is_killed_and_another_takes_its_
 
 
 async def test_sigterm_drains_all_workers_and_nobody_sees_an_error(models: Path, tmp_path: Path) -> None:
-    async def read(client: AsyncClient) -> int:
-        async with client.stream_translate("el gato", model=TRANSLATOR, max_length=3000) as tokens:
-            return len([token async for token in tokens])
+    async def read(client: AsyncClient, begun: asyncio.Event) -> int:
+        num_tokens = 0
+        async with client.stream_translate("el gato", model=TRANSLATOR, max_length=LONG) as tokens:
+            async for _ in tokens:
+                num_tokens += 1
+                begun.set()
+        return num_tokens
 
     async with asyncio.timeout(PATIENCE_S):
         with workers(models, tmp_path) as served:
             async with AsyncClient(served.address, connections=CONNECTIONS) as client:
-                alone = await read(client)
-                reading = [asyncio.create_task(read(client)) for _ in range(16)]
-                await asyncio.sleep(0.2)
+                begun = [asyncio.Event() for _ in range(16)]
+                reading = [asyncio.create_task(read(client, one)) for one in begun]
+                for one in begun:
+                    await one.wait()
                 assert not any(one.done() for one in reading)
                 for pid in (*served.pids, served.process.pid):  # as service managers do
                     os.kill(pid, signal.SIGTERM)
-                assert await asyncio.gather(*reading) == [alone] * 16
+                assert await asyncio.gather(*reading) == [LONG] * 16
             assert await asyncio.to_thread(served.process.wait, PATIENCE_S) == 0
+
+
+async def test_sessions_are_listed_and_closed_by_whichever_worker(models: Path, tmp_path: Path) -> None:
+    with workers(models, tmp_path) as served:
+        async with (
+            AsyncClient(served.address, connections=CONNECTIONS) as client,
+            AsyncExitStack() as talking,
+        ):
+            sessions = [client.session(model=CLASSIFIER, durability="every step") for _ in range(CONNECTIONS)]
+            for session in sessions:
+                await talking.enter_async_context(session)
+                await session.feed("play some")
+            ids = {session.session_id for session in sessions}
+            for _ in range(CONNECTIONS):
+                assert {one.session_id for one in await client.sessions()} == ids
+            for session_id in ids:
+                await client.close_session(session_id)
+            for _ in range(CONNECTIONS):
+                assert await client.sessions() == []
+            for session in sessions:
+                with pytest.raises(SessionLost):
+                    await session.feed(" jazz")
 
 
 def test_whoever_kills_the_parent_has_killed_its_workers(models: Path, tmp_path: Path) -> None:
