@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from service.cgroup import usable_cores
 from service.config import Settings
 from service.errors import ConfigRefused
 
@@ -21,6 +22,16 @@ def test_later_sources_win(tmp_path: Path) -> None:
     assert (settings.server.port, settings.server.host, settings.server.grace_s) == (3, "b", 7)
     assert settings.models.repository == Path("/srv/models")
     assert (settings.scheduler.max_batch, settings.scheduler.max_queue) == (8, 1024)
+
+
+def test_workers_are_a_number_or_as_many_as_there_are_cores() -> None:
+    def workers(given: str) -> int:
+        return Settings.load(environment={"SEQSERVE_SERVER__WORKERS": given}).server.workers
+
+    assert (workers("3"), workers("auto")) == (3, usable_cores())
+    for wrong in ("0", "all"):
+        with pytest.raises(ConfigRefused, match=rf"server\.workers = '{wrong}'"):
+            workers(wrong)
 
 
 def test_the_environment_of_the_process_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

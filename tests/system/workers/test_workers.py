@@ -135,6 +135,11 @@ def test_a_port_is_one_server_s_whose_workers_share_it(models: Path, tmp_path: P
             assert "Address already in use" in ran.err
 
 
+def test_a_model_s_file_is_not_served_by_workers(tmp_path: Path) -> None:
+    ran = Process()("serve", str(tmp_path / "model.onnx"), "--workers", "2")
+    assert (ran.code, "seqserve import first" in ran.err) == (2, True)
+
+
 def test_workers_that_cannot_start_say_why(tmp_path: Path) -> None:
     flags = ("--port", "0", "--metrics-port", str(free_port()), "--workers", "2")
     ran = Process()("serve", "--models", str(tmp_path), *flags)

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from service.cgroup import Quota, quota
+from service import cgroup
+from service.cgroup import Quota, quota, usable_cores
 from service.cli.checks.finding import Finding
 from service.cli.checks.machine import cores, cpu, files, memory
 from service.config import Settings
@@ -52,6 +53,19 @@ def test_the_processor_s_abilities_are_found(tmp_path: Path) -> None:
     told = tmp_path / "cpuinfo"
     told.write_text("model name\t: Quick 9000\nflags\t\t: fpu avx2 avx512_vnni amx_int8\n")
     assert cpu(told).facts == {"model": "Quick 9000", "abilities": ["AVX2", "AVX-512 VNNI", "AMX int8"]}
+
+
+def test_more_workers_than_the_container_s_cores_are_too_many() -> None:
+    settings = Settings.load(flags={"server.workers": 64}, environment={})
+    assert cores(settings, Quota(cores=1.5)).level == "warning"
+    assert "server.workers to auto" in cores(settings, Quota(cores=1.5)).advice
+
+
+def test_a_core_that_is_not_whole_is_not_counted_and_one_always_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroup, "num_cores", lambda: 8)
+    for allowed, usable in ((None, 8), (3.7, 3), (0.5, 1), (64.0, 8)):
+        monkeypatch.setattr(cgroup, "quota", lambda allowed=allowed: Quota(cores=allowed))
+        assert usable_cores() == usable
 
 
 def test_more_threads_than_the_container_s_cores_are_too_many() -> None:
