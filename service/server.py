@@ -279,9 +279,13 @@ class Server:
 
     def _serve_bundle(self, bundle: Bundle) -> Served:
         engine, manifest = self._engine_of(bundle), bundle.manifest
-        engine.warm_up()
-        name = f"{manifest.name}/{manifest.version}"
-        return Served(bundle, engine, Scheduler(engine, self.settings.scheduler, self.metrics, name))
+        try:
+            engine.warm_up()
+            name = f"{manifest.name}/{manifest.version}"
+            return Served(bundle, engine, Scheduler(engine, self.settings.scheduler, self.metrics, name))
+        except BaseException:  # also where no thread can be begun
+            engine.close()
+            raise
 
     def _metrics_page(self, tls: Certificates | None) -> MetricsPage | None:
         server = self.settings.server

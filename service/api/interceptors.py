@@ -26,7 +26,7 @@ from service.api.callers import Role
 from service.api.calls import Calls, this_task
 from service.api.statuses import STATUSES, to_status
 from service.api.visits import Visit, Visits
-from service.errors import InvalidInput, SeqserveError
+from service.errors import InvalidInput, Overloaded, SeqserveError
 from service.metrics import Metrics
 
 T = TypeVar("T")
@@ -131,7 +131,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             # Nothing can be said on this call any more: its caller has left, and that is not known here yet.
             code = _why_cancelled(context)
             raise asyncio.CancelledError from error
-        except Exception:
+        except Exception as error:
+            if str(error) == NO_THREAD:
+                code = STATUSES[Overloaded]
+                log.error("no thread can be begun", method=method, request_id=request_id)
+                await _abort(context, _out_of_threads(), request_id)
             code = grpc.StatusCode.INTERNAL
             log.exception(
                 "a call failed in a way that was not foreseen", method=method, request_id=request_id
@@ -150,6 +154,10 @@ DEADLINE_SLACK_S = 0.1
 
 LAST_WORD_S = 0.2
 """How long a status may take to go out to somebody who does not read; it is on its way then."""
+
+NO_THREAD = "can't start new thread"
+"""What Python says where the system, or a limit on it, gives no more."""
+RETRY_AFTER_S = 1.0
 
 _SINGLE, _STREAMING = grpc.stream_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
 """For every method: also a single request is read by us, so that we know how long it takes, and who sends it. None has
@@ -214,6 +222,10 @@ async def _abort_at_last(context: Context, error: SeqserveError, request_id: str
         raise
     except Exception:  # no status can go out while its first message lies there; the call ends without one
         raise asyncio.CancelledError from None
+
+
+def _out_of_threads() -> SeqserveError:
+    return Overloaded("the server can begin no thread for this now; try again", retry_after_s=RETRY_AFTER_S)
 
 
 def _unforeseen(request_id: str) -> SeqserveError:

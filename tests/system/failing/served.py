@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import subprocess
 import time
 import urllib.error
@@ -19,6 +20,8 @@ from tests.system.replicas.processes import Replica, free_port
 PATIENCE_S = 60.0
 MODEL = "faulty"
 EVERY_STEP = "every step"
+NOBODY_ELSE = 54321
+"""A user's number."""
 
 
 class Served(Replica):
@@ -54,6 +57,19 @@ class Served(Replica):
     def give_back(self, what: int) -> None:
         _, hard = resource.prlimit(self.pid, what)
         resource.prlimit(self.pid, what, (hard, hard))
+
+    def be_somebody(self) -> None:
+        """Run as a user of whom there is nobody else, who may read everything: root's threads have no limit."""
+        rights = "-all,+dac_override"
+        self.wrapper = (
+            *("setpriv", f"--reuid={NOBODY_ELSE}", "--clear-groups"),
+            *(f"--inh-caps={rights}", f"--ambient-caps={rights}", f"--bounding-set={rights}"),
+        )
+
+    def may_begin_threads(self, yes: bool) -> None:
+        """Only who it runs as may say so."""
+        most = "4096" if yes else "1"
+        subprocess.run([*self.wrapper, "prlimit", f"--pid={self.pid}", f"--nproc={most}:"], check=True)
 
     def next_file(self) -> int:
         """The number of the next file handle: the least that is free."""
@@ -97,6 +113,14 @@ def fill(pipe: int) -> None:
         while os.write(own, b"x"):
             pass
     os.close(own)
+
+
+def can_be_somebody() -> bool:
+    """Whether a process can be begun here as a user of its own."""
+    if os.getuid() or shutil.which("setpriv") is None or shutil.which("prlimit") is None:
+        return False
+    tried = subprocess.run(["setpriv", f"--reuid={NOBODY_ELSE}", "--clear-groups", "true"], check=False)
+    return tried.returncode == 0
 
 
 def can_mount() -> bool:

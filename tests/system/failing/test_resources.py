@@ -1,19 +1,23 @@
-"""A server that runs out of something: file handles, memory for a batch, room in Redis; or loses Redis."""
+"""A server that runs out of something: file handles, threads, memory for a batch, room in Redis; or loses Redis."""
 
+import os
 import resource
 import shutil
 import socket
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import grpc
 import pytest
 import redis
 
+from seqserve.v1 import model_pb2, model_pb2_grpc
 from service.client import Client, ClientError
 from tests.conftest import Missing
-from tests.fakes.faulty_graphs import ENDLESS, HUGE, NAN, THROWS
-from tests.system.failing.served import EVERY_STEP, MODEL, Served, until
+from tests.fakes.faulty_graphs import ENDLESS, HUGE, NAN, THROWS, write_faulty
+from tests.system.failing.served import EVERY_STEP, MODEL, Served, can_be_somebody, until
 from tests.system.replicas.processes import Redis
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -31,6 +35,14 @@ def serving(server: Served) -> Iterator[Client]:
             yield client
     finally:
         server.kill()
+
+
+@pytest.fixture
+def open_to_all() -> Iterator[Path]:
+    """A folder that other users may look into; pytest's own are not."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
 
 
 def test_out_of_file_handles_who_is_connected_is_served_and_others_are_as_soon_as_there_are_some(
@@ -55,6 +67,38 @@ def test_out_of_file_handles_who_is_connected_is_served_and_others_are_as_soon_a
             assert late.recv(1), "whoever waited is taken up"
         until(lambda: server.metric("seqserve_part_up", part="metrics") == 1, "the metrics are shown again")
         assert all(client.parts().values())
+
+
+def test_without_threads_all_goes_on_but_what_needs_one_and_that_too_as_soon_as_there_are_some(
+    open_to_all: Path,
+) -> None:
+    """New connections, sessions and texts take none; a reader of the metrics and a model that is loaded do."""
+    if not can_be_somebody():
+        pytest.skip("the limit on threads holds for no process that can be begun here")
+    settings = open_to_all / "settings.toml"
+    settings.write_text("[server]\nadmin = true\n")
+    server = Served(open_to_all, "--config", str(settings))
+    server.be_somebody()
+    with serving(server) as client, grpc.insecure_channel(server.address) as channel:
+        before = client.classify(["uno"])
+        write_faulty(open_to_all / "models", version="2")
+        server.may_begin_threads(False)
+        load = model_pb2_grpc.ModelServiceStub(channel).LoadModel
+        for _ in range(3):
+            with pytest.raises(grpc.RpcError) as error:
+                load(model_pb2.LoadModelRequest(name=MODEL, version="2"))
+            assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        for _ in range(10):
+            with server.client() as other, other.session(model=MODEL) as session:
+                session.feed("uno ")
+                assert other.classify(["uno"]) == before
+        assert server.metric("seqserve_part_up", part="log") is None
+        assert all(client.parts().values())
+        server.may_begin_threads(True)
+        until(lambda: server.metric("seqserve_part_up", part="metrics") == 1, "the metrics are shown again")
+        load(model_pb2.LoadModelRequest(name=MODEL, version="2"))
+        assert client.classify(["uno"], version="2")[0].labels == before[0].labels
+        assert server.end() == 0
 
 
 def test_a_batch_for_which_there_is_no_memory_fails_and_the_server_goes_on(tmp_path: Path) -> None:
