@@ -25,9 +25,6 @@ from benchmarks.work import newest, num_texts, requests_of, sentences_of, texts_
 from service.bundle import Bundle
 from service.client import AsyncClient
 
-Work = Callable[[AsyncClient, int], list[Client]]
-"""So many clients at once, all of one client's connections."""
-
 COLUMNS = [
     Column("work", "what"),
     Column("at_once", "at once", "{:.0f}"),
@@ -42,6 +39,8 @@ COLUMNS = [
     Column("p99_ms", "by workers", "{:.1f}"),
     Column("one_server_us", "server, µs/token, by one"),
     Column("server_us", "by workers"),
+    Column("one_batch", "mean batch, of one", "{:.1f}"),
+    Column("batch", "of the first worker", "{:.1f}"),
     Column("one_cores", "cores in use, with one", "{:.2f}"),
     Column("cores", "with workers", "{:.2f}"),
 ]
@@ -75,15 +74,27 @@ def main(
         )
         translator, reader = (Bundle.read(newest(models, name)) for name in (model, classifier))
         found = asyncio.run(texts_of(one.address, translator, sentences_of(texts, num_texts(quick))))
-        works: dict[str, Work] = {
-            "streams": lambda client, number: streams(client, model, found, number),
-            "feeds": lambda client, number: feeds(client, classifier, requests_of(reader), number),
+        works = {
+            "streams": Work(lambda client, n: streams(client, model, found, n), (model, "step")),
+            "feeds": Work(
+                lambda client, n: feeds(client, classifier, requests_of(reader), n), (classifier, "classify")
+            ),
         }
         for name, work in works.items():
             for number in numbers_of(at_once):
                 row = measured(Sides(one, several, connections, multiplex), work, number, rounds, seconds)
                 report.rows.append({"work": name, "at_once": Figure.of([number]), **row})
     publish([report], out)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What clients do."""
+
+    clients: Callable[[AsyncClient, int], list[Client]]
+    """So many at once, all of one client's connections."""
+    graph: tuple[str, str]
+    """Which batches are counted: of this model, and of it this graph."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +109,7 @@ class Sides:
     async def heard(self, served: Running, work: Work, number: int, seconds: float) -> Round:
         client = AsyncClient(served.address, connections=self.connections, multiplex=self.multiplex)
         async with client:
-            return await observe(served, work(client, number), seconds)
+            return await observe(served, work.clients(client, number), seconds)
 
 
 def measured(sides: Sides, work: Work, number: int, rounds: int, seconds: float) -> dict[str, Figure]:
@@ -107,12 +118,12 @@ def measured(sides: Sides, work: Work, number: int, rounds: int, seconds: float)
     for turn in range(rounds):
         order = (sides.one, sides.several)[:: 1 if turn % 2 == 0 else -1]
         both = {served.address: asyncio.run(sides.heard(served, work, number, seconds)) for served in order}
-        rows.append(row_of(both[sides.one.address], both[sides.several.address]))
+        rows.append(row_of(both[sides.one.address], both[sides.several.address], work.graph))
     return {key: Figure.of(row[key] for row in rows) for key in rows[0]}
 
 
-def row_of(one: Round, several: Round) -> dict[str, float]:
-    """One round of both."""
+def row_of(one: Round, several: Round, graph: tuple[str, str]) -> dict[str, float]:
+    """One round of both; the graph by its model and name."""
     row = {"ratio": several.tokens_per_s / one.tokens_per_s}
     for prefix, found in (("one_", one), ("", several)):
         row |= {
@@ -120,6 +131,7 @@ def row_of(one: Round, several: Round) -> dict[str, float]:
             f"{prefix}between_ms": found.between_ms(0.5),
             f"{prefix}p99_ms": found.between_ms(0.99),
             f"{prefix}server_us": found.server_us,
+            f"{prefix}batch": found.counted.mean_batch(*graph),
             f"{prefix}cores": (found.server_cpu_s + found.client_cpu_s) / found.seconds,
         }
         if found.first_s:
