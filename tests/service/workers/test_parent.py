@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -58,18 +59,19 @@ SERVES = """
 @contextmanager
 def parent(work: str, more: str = "", grace_s: float = 30) -> "Iterator[subprocess.Popen[str]]":
     script = SCRIPT.format(work=work.strip(), more=more, grace_s=grace_s)
-    process = subprocess.Popen(
-        [sys.executable, "-c", script],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=Process().environment,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+    with tempfile.TemporaryDirectory() as folder:  # a parent that is killed leaves its store there
+        process = subprocess.Popen(
+            [sys.executable, "-c", script],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**Process().environment, "TMPDIR": folder},
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
 
 
 def line_of(process: "subprocess.Popen[str]", pattern: str) -> "re.Match[str]":

@@ -64,7 +64,9 @@ def workers(models: Path, folder: Path, *flags: str, num: int = 2) -> Iterator[W
     log = folder / "workers.log"
     with log.open("wb") as written:
         arguments = ("--models", str(models), "--port", "0", "--workers", str(num), *flags)
-        process = Process().start("serve", *arguments, stderr=written.fileno())
+        command = Process()
+        command.environment["TMPDIR"] = str(folder)  # a parent that is killed leaves its store there
+        process = command.start("serve", *arguments, stderr=written.fileno())
     try:
         served = Workers(process, _address(process, log), log)
         served.wait_until_started(num)
