@@ -4,7 +4,7 @@ import pytest
 
 from service.config import SchedulerSettings
 from service.errors import Overloaded
-from service.scheduler.admission import Admission
+from service.scheduler.admission import LEAST_RETRY_S, Admission
 from service.scheduler.pace import Pace
 from service.until import FOR_EVER
 
@@ -95,8 +95,9 @@ def test_more_than_the_queue_holds_is_refused_whatever_is_known() -> None:
     model = Model(max_queue=20)
     model.come(18)
     model.ask(2)
-    with pytest.raises(Overloaded, match="18 jobs"):
+    with pytest.raises(Overloaded, match="18 jobs") as refused:
         model.ask(3)
+    assert refused.value.retry_after_s == LEAST_RETRY_S, "nothing is known, and at once is too soon"
 
 
 def test_who_would_wait_too_long_is_refused_and_told_how_long() -> None:
