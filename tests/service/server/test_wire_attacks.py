@@ -21,6 +21,7 @@ from seqserve.v1 import sequence_pb2 as pb
 from tests.fakes import http2
 from tests.fakes.http2 import Peer
 from tests.fakes.toy_server import Toys, serve_toys
+from tests.fakes.waiting import until
 from tests.fakes.wire import Talk, model, refused, talking, translate
 
 T = TypeVar("T")
@@ -231,15 +232,11 @@ def slow_callers(toys: Toys, owes: str) -> float:
 
 async def until_waiting(toys: Toys, owes: str) -> None:
     waiting = toys.server.visits.patience._waiting
-    async with asyncio.timeout(20):
-        while owes not in [owed for owed, _ in waiting.values()]:  # noqa: ASYNC110  (nothing tells of it)
-            await asyncio.sleep(0.01)
+    await until(lambda: owes in [owed for owed, _ in waiting.values()])
 
 
 async def until_empty(toys: Toys) -> None:
-    async with asyncio.timeout(20):
-        while len(toys.server._calls):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    await until(lambda: not len(toys.server._calls))
 
 
 @pytest.mark.parametrize(
@@ -416,8 +413,18 @@ async def test_callers_cannot_make_new_series_of_metrics(tmp_path: Path) -> None
                 for sample in family.samples
             }
 
+        def not_found() -> float:
+            samples = (sample for family in registry.collect() for sample in family.samples)
+            return sum(
+                sample.value
+                for sample in samples
+                if sample.name == "seqserve_requests_total" and sample.labels["code"] == "NOT_FOUND"
+            )
+
         await attempt(0)
+        await until(lambda: not_found() == 2)  # a call is counted after its answer is sent
         before = series()
         for number in range(1, 50):
             await attempt(number)
+        await until(lambda: not_found() == 100)
         assert series() == before

@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -10,6 +10,7 @@ from seqserve.inference import grpc_service_pb2 as wire
 from service.api.inference import stream as stream_module
 from tests.fakes.inference import arrays, in_sequence, request, stub, text, tokens
 from tests.fakes.toy_server import Toys
+from tests.fakes.waiting import until
 
 GRAPH = "toy-intents.classify"
 
@@ -27,12 +28,6 @@ def step(token: int, sequence: int, *, starts: bool = False, ends: bool = False)
     return request(
         GRAPH, tokens([token]), id=f"{sequence}", **in_sequence(sequence, starts=starts, ends=ends)
     )
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not is_so():  # noqa: ASYNC110 - a server is watched from outside
-            await asyncio.sleep(0.005)
 
 
 async def test_sequences_of_one_stream_do_not_mix(toys: Toys) -> None:
