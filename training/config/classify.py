@@ -33,6 +33,8 @@ class ClassifierSection(Section):
     """On embeddings, between layers, and on the pooled vector."""
     token_dropout: Fraction = 0.0
     """Share of subwords shown as unknown while training."""
+    word_counts: bool = False
+    """Add what naive Bayes says of the text's words (Wang and Manning 2012), each text judged by the others' counts."""
     encoder: EncoderSection = EncoderSection()
     """What reads the text."""
 

@@ -3,7 +3,7 @@
     classify   tokens [batch, time], lengths [batch], the encoder's state if it reads one way
                → log_probs [batch, labels] of the text so far, the encoder's state
 
-Pooling goes on from chunk to chunk, too.
+Pooling goes on from chunk to chunk, too, and so does the counting of words.
 """
 
 from service.bundle.manifest import GraphSpec
@@ -16,6 +16,7 @@ from training.export.recurrence import Rows, Run, Stack
 from training.export.signal import Signal
 from training.export.tensors import Signature
 from training.export.traces import trace
+from training.export.word_counts import told
 from training.models.classifier import Classifier
 
 
@@ -50,6 +51,8 @@ class ClassifierGraphs:
         x = Signal(self._numbers, factor=self._numbers.lookup(graph, turned, self._table))
         run = self._encoder.scan(graph, self._numbers, x, rows, state)
         logits = self._numbers.linear(graph, self._pool(sign, run, rows), weights_of(self._model.output))
+        if self._model.counts is not None:
+            logits = graph.op("Add", logits, told(sign, self._model.counts, turned, rows, self.streams))
         sign.output(
             "log_probs", graph.op("LogSoftmax", logits, axis=-1), ("batch", self._model.output.out_features)
         )

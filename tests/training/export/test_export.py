@@ -88,7 +88,21 @@ def test_classifiers_equal_pytorch_alone_in_batches_and_in_chunks(
     encoder = {"cell": cell, "layers": 2, "hidden": 37, "bidirectional": two_way}
     section = ClassifierSection.model_validate({"embedding": 33, "pooling": pooling, "encoder": encoder})
     torch.manual_seed(0)
-    model = Classifier(section, 120, 7).eval()
+    equal_to_pytorch(Classifier(section, 120, 7).eval(), section)
+
+
+@pytest.mark.parametrize("two_way", [False, True])
+def test_what_words_tell_by_themselves_equals_pytorch_too(two_way: bool) -> None:
+    encoder = {"hidden": 20, "bidirectional": two_way}
+    section = ClassifierSection.model_validate({"embedding": 9, "word_counts": True, "encoder": encoder})
+    torch.manual_seed(0)
+    model = Classifier(section, 60, 3).eval()
+    assert model.counts is not None
+    model.counts.count((torch.randint(4, 60, (9,)).tolist(), label) for label in [0, 1, 1, 2, 2, 2] * 5)
+    equal_to_pytorch(model, section)
+
+
+def equal_to_pytorch(model: Classifier, section: ClassifierSection) -> None:
     for name, numbers in ARITHMETICS.items():
         graphs = ClassifierGraphs(model, section, numbers()).graphs()
         runners = {graph: Runner(*pair) for graph, pair in graphs.items()}

@@ -25,7 +25,8 @@ class ClassificationObjective(Objective[Classifier]):
         self.smoothing = smoothing
 
     def forward(self, batch: Batch) -> Tensor:
-        logits = self.model(batch.source, batch.lengths).float()
+        known = batch.target[:, 0] if self.training else None
+        logits = self.model(batch.source, batch.lengths, known).float()
         smoothing = self.smoothing if self.training else 0.0
         return cross_entropy(logits, batch.target[:, 0], label_smoothing=smoothing, reduction="sum")
 
@@ -60,6 +61,8 @@ class Classification(Task[ClassificationRecipe, Classifier]):
 
     def objective(self) -> ClassificationObjective:
         model = Classifier.from_recipe(self._recipe, self.vocabulary)
+        if model.counts is not None:
+            model.counts.count(([*map(int, one.source)], int(one.target[0])) for one in self.train)
         return ClassificationObjective(model, self._recipe.training.label_smoothing)
 
     def scores(self, model: Classifier, device: torch.device) -> dict[str, float]:
