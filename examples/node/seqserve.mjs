@@ -10,7 +10,7 @@ const FORM = { keepCase: false, longs: Number, enums: String, defaults: true, on
 const { v1 } = grpc.loadPackageDefinition(
   loader.loadSync("seqserve/v1/sequence.proto", { includeDirs: [PROTOS], ...FORM }),
 ).seqserve;
-const TRIES = 20;
+const PATIENCE_MS = 60_000; // for a server to come back
 const PAUSE_MS = 250;
 
 /** Reconnects by itself; requests wait for that at most until their deadline. */
@@ -92,11 +92,12 @@ class Session {
   }
 
   async ask(request) {
+    const end = Date.now() + PATIENCE_MS;
     for (let attempt = 1; ; attempt += 1) {
       try {
         return await this.stream.exchange(request);
       } catch (error) {
-        if (attempt === TRIES || !mayPass(error)) throw error;
+        if (Date.now() > end || !mayPass(error)) throw error;
         await this.resume(attempt);
       }
     }
