@@ -330,8 +330,7 @@ class Server:
             self.parts.watch(name, check)
 
     async def _look_after_parts(self) -> None:
-        """Try what does not work again, and say in health, metrics and log what works."""
-        self.registry.tend()
+        """Say in health, metrics and log what works, and only then try again what does not: none of it goes untold."""
         models = self.registry.labels()
         come, gone = models - self.parts.names, {name for name in self.parts.names if "/" in name} - models
         for name in gone:
@@ -341,6 +340,7 @@ class Server:
         if come or gone:
             self._settle()
         await self._health.look()
+        self.registry.tend()
 
     async def _time_the_loop(self) -> None:
         began = time.perf_counter()

@@ -7,7 +7,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.fakes.toy_server import Toys
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 async def parts_of(toys: Toys) -> dict[str, bool]:

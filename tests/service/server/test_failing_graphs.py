@@ -16,6 +16,7 @@ from seqserve.v1 import sequence_pb2 as pb
 from tests.fakes.faulty_graphs import ENDLESS, NAN, THROWS, write_faulty
 from tests.fakes.health import part_up, parts_of, until_part
 from tests.fakes.toy_server import Toys, serve_toys, write_toys
+from tests.fakes.waiting import until
 from tests.fakes.wire import model, refused, talking, translate
 
 FAULTY = "faulty/1"
@@ -91,8 +92,8 @@ async def test_a_graph_that_does_not_end_is_ended_and_the_other_models_do_not_no
 async def test_a_server_drains_past_a_graph_that_does_not_end(tmp_path: Path) -> None:
     async with serve_faulty(tmp_path, server={"grace_s": 0.5}) as toys:
         endless = asyncio.create_task(refused(labels(toys, ENDLESS)))
-        await asyncio.sleep(0.3)
-        await asyncio.wait_for(toys.server.drain(), 20)
+        await until(lambda: toys.jobs_active(FAULTY) == 1)
+        await asyncio.wait_for(toys.server.drain(), 60)
         assert (await endless).code is grpc.StatusCode.UNAVAILABLE
 
 
