@@ -1,7 +1,6 @@
 """The site of deploy/compose.yaml: its very file, with ports and models of the test."""
 
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ import yaml
 
 from service.client import Client, ClientError
 from tests.docker.engine import IMAGE, ROOT, docker, look
+from tests.fakes.ports import free_port
 
 FILE = ROOT / "deploy" / "compose.yaml"
 COMPOSE: dict[str, Any] = yaml.safe_load(FILE.read_text())
@@ -27,8 +27,8 @@ class Site:
 
     override: Path
     project: str = field(default_factory=lambda: f"seqserve-test-{os.getpid()}")
-    port: int = field(default_factory=lambda: free_port())
-    prometheus_port: int = field(default_factory=lambda: free_port())
+    port: int = field(default_factory=free_port)
+    prometheus_port: int = field(default_factory=free_port)
 
     @property
     def address(self) -> str:
@@ -99,8 +99,3 @@ def readable(folder: Path) -> Path:
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
     return folder
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])

@@ -10,7 +10,7 @@ import pytest
 
 from service.client import Client, ClientError
 from tests.docker.engine import BASE, ROOT, docker, kill, look
-from tests.docker.site import free_port
+from tests.fakes.ports import free_port
 
 pytestmark = pytest.mark.timeout(600)
 

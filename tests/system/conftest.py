@@ -1,5 +1,4 @@
 import re
-import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.client import Client
+from tests.fakes.ports import free_port
 from tests.service.cli.process import Process
 
 READY = re.compile(r"serves \d+ models on (\S+)")
@@ -51,12 +51,6 @@ def _address(process: "subprocess.Popen[bytes]") -> str:
         if ready := READY.search(line.decode()):
             return ready[1]
     raise AssertionError("the server ended before it was ready")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,8 @@ import pytest
 from service.client import Client, Resumed, Session
 from service.importing import import_model
 from tests.fakes.foreign_graphs import FEATURES, write_operator
-from tests.system.conftest import free_port, serving
+from tests.fakes.ports import free_port
+from tests.system.conftest import serving
 from tests.training.signals import tone
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from service.client import Client
+from tests.fakes.ports import free_port
 from tests.service.cli.process import ROOT, Process
-from tests.system.conftest import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

@@ -20,8 +20,8 @@ from seqserve.v1.sequence_pb2_grpc import SequenceServiceStub
 from service.api.access_keys import AccessKey, new_key, to_toml
 from tests.fakes.authority import Authority
 from tests.fakes.issuer import Issuer
+from tests.fakes.ports import free_port
 from tests.service.cli.process import ROOT, Process
-from tests.system.conftest import free_port
 
 SEALING_KEY = base64.b64encode(os.urandom(32)).decode()
 PASSWORD = "hunter2-of-the-store"

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from service.config import Settings
+from tests.fakes.ports import free_port
 from tests.service.cli.process import ROOT, Process
-from tests.system.conftest import free_port
 
 PAGE = (ROOT / "docs" / "security.md").read_text("utf-8")
 MODEL = (ROOT / "docs" / "threat-model.md").read_text("utf-8")

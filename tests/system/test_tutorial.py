@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from service.client import Client
+from tests.fakes.ports import free_port
 from tests.service.cli.process import ROOT, Process
-from tests.system.conftest import free_port
 from tests.system.test_readme import _answers
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

@@ -9,14 +9,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.fakes.ports import free_port
+
 ROOT = Path(__file__).resolve().parents[3]
 PATIENCE_S = 90.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Running:

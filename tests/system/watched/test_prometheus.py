@@ -10,7 +10,7 @@ import pytest
 
 from tests.bundles import write_classifier, write_translator
 from tests.conftest import Missing
-from tests.system.conftest import free_port
+from tests.fakes.ports import free_port
 from tests.system.replicas.processes import ROOT, Redis, Replica, Running
 from tests.system.watched.load import CLASSIFIER, TRANSLATOR, crowd, is_finite, some_of_everything
 from tests.system.watched.prometheus import DEPLOY, RULES, Prometheus, measured, panel_queries, until

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from service.client import AsyncClient, Client, SessionLost
+from tests.fakes.ports import free_port
 from tests.service.cli.process import Process
-from tests.system.conftest import free_port
 from tests.system.replicas.talkers import CLASSIFIER, TRANSLATOR, Talks
 from tests.system.workers.served import PATIENCE_S, is_there, kill, wait_until, workers
 

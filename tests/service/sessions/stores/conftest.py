@@ -1,7 +1,6 @@
 """Every store, empty, and the servers they need; a wall clock that the test moves where the store lets it."""
 
 import asyncio
-import random
 import secrets
 import shutil
 import socket
@@ -9,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +20,9 @@ from service.sessions.stores.memory import MemoryStore
 from service.sessions.stores.redis import RedisStore
 from service.sessions.stores.sqlite import SqliteStore
 from tests.conftest import Missing
+from tests.fakes.ports import free_port
+
+PATIENCE_S = 60.0
 
 
 class Clock:
@@ -65,9 +67,10 @@ class RedisServer:
             self.process = None
 
     def _wait(self) -> None:
-        for _ in range(500):
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
             try:
-                with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+                with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S) as connection:
                     connection.sendall(b"PING\r\n")
                     if connection.recv(16).startswith((b"+PONG", b"-NOAUTH")):
                         return
@@ -75,15 +78,6 @@ class RedisServer:
                 pass
             time.sleep(0.02)
         raise AssertionError((self.folder / "log").read_text())
-
-
-def free_port() -> int:
-    """Low enough for a cluster, whose nodes talk to each other 10,000 ports higher."""
-    while True:
-        port = random.randrange(20_000, 50_000)
-        with socket.socket() as taken, suppress(OSError):
-            taken.bind(("127.0.0.1", port))
-            return port
 
 
 @pytest.fixture
@@ -177,7 +171,8 @@ def make_cluster_of_one(server: RedisServer) -> None:
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
         connection.sendall(b"CLUSTER ADDSLOTSRANGE 0 16383\r\n")
         assert connection.recv(16) == b"+OK\r\n"
-        for _ in range(500):
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
             connection.sendall(b"CLUSTER INFO\r\n")
             if b"cluster_state:ok" in connection.recv(4096):
                 return
