@@ -12,6 +12,7 @@ from seqserve.v1 import session_pb2
 from service import logs
 from service.tasks import translate as translate_task
 from tests.fakes.toy_server import Toys
+from tests.fakes.waiting import until
 from tests.fakes.wire import model, refused, stream, talking, translate
 
 
@@ -151,6 +152,7 @@ async def test_calls_are_counted_by_method_and_code(toys: Toys) -> None:
     await refused(toys.sequence.Translate(pb.TranslateRequest(model=model(), texts=[""])))
     async with talking(toys) as (talk, _):
         await talk.leave()
+    await until(lambda: toys.num_calls("Translate", "INVALID_ARGUMENT") > 0)  # counted after its answer
     await until_idle(toys)
     assert toys.num_calls("Translate", "OK") == 1
     assert toys.num_calls("Translate", "INVALID_ARGUMENT") == 1
@@ -164,6 +166,7 @@ async def test_lines_of_a_call_carry_its_request_id_and_those_of_a_session_the_e
     logs.configure("debug", "json")
     async with talking(toys) as (talk, opened):
         await refused(talk.feed("diez "))
+    await until(lambda: toys.num_calls("Session", "INTERNAL") > 0)  # counted, and told of, after its answer
     await translate(toys, "uno")
     await until_idle(toys)
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
@@ -197,6 +200,7 @@ async def test_the_log_tells_of_calls_and_never_what_users_wrote(
     async with talking(toys) as (talk, _):
         await talk.feed("cuatro ")
         await refused(talk.feed("diez "))
+    await until(lambda: toys.num_calls("Session", "INTERNAL") > 0)  # counted, and told of, after its answer
     await until_idle(toys)
     written = capsys.readouterr().err
     assert "INVALID_ARGUMENT" in written

@@ -24,7 +24,8 @@ from service.config import Settings
 from service.metrics import Metrics
 from tests.fakes.authority import Authority
 from tests.fakes.key_file import KeyFile
-from tests.system.conftest import free_port
+from tests.fakes.ports import free_port
+from tests.fakes.waiting import wait_until
 
 COUNTED = 'seqserve_requests_total{code="OK",method="Translate"} 1.0'
 
@@ -154,6 +155,7 @@ def test_readers_who_say_nothing_hold_up_nobody_else_until_they_are_too_many(aut
             socket.create_connection(("127.0.0.1", page.port)) for _ in range(page_module.MAX_READERS - 1)
         ]
         assert COUNTED in page.read(authority.file)
+        wait_until(lambda: page.page._server._places._value == 1)  # a reader's place is free when he has gone
         silent.append(socket.create_connection(("127.0.0.1", page.port)))
         late = socket.create_connection(("127.0.0.1", page.port))
         late.settimeout(20)

@@ -312,7 +312,7 @@ def test_a_wrong_quota_is_refused_by_its_name(tmp_path: Path, text: str, told: s
 
 
 async def test_of_two_owners_each_is_held_to_his_own_and_metrics_name_neither(tmp_path: Path) -> None:
-    quotas = {"requests_per_s": 1.0, "burst_s": 1.0, "owners": {"alice": {"requests_per_s": 1000.0}}}
+    quotas = {"requests_per_s": 0.01, "burst_s": 100.0, "owners": {"alice": {"requests_per_s": 1000.0}}}
     async with serve_toys(tmp_path, server={"trust_owner_header": True}, quotas=quotas) as toys:
         request = model_pb2.ListModelsRequest()
         for _ in range(20):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 COMMAND = (sys.executable, "-m", "service")
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Process:
             capture_output=True,
             env=self.environment,
             cwd=cwd,
-            timeout=60,
+            timeout=PATIENCE_S,
         )
         return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
 
@@ -83,7 +83,7 @@ def _answered(terminal: int, awaited: str, text: str) -> str:
 def _read(terminal: int, awaited: str | None = None) -> str:
     """What is shown until this has come, or until the program ends."""
     raw, end = b"", time.monotonic() + PATIENCE_S
-    while awaited is None or awaited not in raw.decode("utf-8", "ignore"):
+    while awaited is None or not _is_whole(raw) or awaited not in raw.decode():
         assert time.monotonic() < end, f"{awaited!r} did not come after {raw!r}"
         if select.select([terminal], [], [], 0.1)[0]:
             chunk = b""
@@ -93,3 +93,10 @@ def _read(terminal: int, awaited: str | None = None) -> str:
                 break
             raw += chunk
     return raw.decode()
+
+
+def _is_whole(raw: bytes) -> bool:
+    """Whether it does not end within a character."""
+    with suppress(UnicodeDecodeError):
+        return bool(raw.decode() or not raw)
+    return False

@@ -10,7 +10,7 @@ import pytest
 from seqserve.inference import grpc_service_pb2 as wire
 from seqserve.inference import grpc_service_pb2_grpc
 from tests.fakes.foreign_graphs import write_operator, write_sum
-from tests.service.cli.process import Process
+from tests.service.cli.process import PATIENCE_S, Process
 from tests.system.conftest import _address
 
 run = Process()
@@ -67,7 +67,7 @@ def test_a_file_is_served_by_one_command(tmp_path: Path) -> None:
             answer = stub.ModelInfer(request)
         assert list(answer.outputs[0].shape) == [1, 2, 1, 12]
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE_S) == 0
     finally:
         process.kill()
         process.communicate()

@@ -10,7 +10,7 @@ from seqserve.v1.sequence_pb2 import StreamTranslateRequest, TranslateRequest
 from tests.fakes.failures import REFUSED
 from tests.fakes.fake_service import FakeService
 from tests.service.cli.conftest import Seqserve
-from tests.service.cli.process import Process
+from tests.service.cli.process import PATIENCE_S, Process
 
 
 def test_the_words_of_the_arguments_are_one_text(seqserve: Seqserve, fake: FakeService) -> None:
@@ -116,7 +116,7 @@ def test_a_reader_who_leaves_is_no_error_to_complain_of(process: Process) -> Non
         running.stdin.write(b"uno\n" * 1000)  # more than it can have answered before the reader left
         running.stdin.close()
     assert running.stderr.read() == b""
-    assert running.wait(30) == 141
+    assert running.wait(PATIENCE_S) == 141
     running.stderr.close()
 
 
@@ -129,7 +129,7 @@ def test_an_interrupt_is_quiet(process: Process, fake: FakeService) -> None:
     running.stdout.readline()
     running.send_signal(signal.SIGINT)
     try:
-        assert running.wait(30) == 130
+        assert running.wait(PATIENCE_S) == 130
     except subprocess.TimeoutExpired:
         running.send_signal(signal.SIGABRT)  # it says where it hangs
         pytest.fail(running.communicate()[1].decode())

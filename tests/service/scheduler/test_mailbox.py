@@ -9,6 +9,7 @@ from service.scheduler import Mailbox
 from service.scheduler.mailbox import Post
 from tests.fakes.jobs import Adding, alone
 from tests.fakes.running_sum import POISON
+from tests.fakes.waiting import until
 from tests.service.scheduler.conftest import Bench
 
 MakeBench = Callable[..., Bench]
@@ -91,8 +92,10 @@ async def test_a_mailbox_is_ended_by_a_close_of_the_scheduler(bench: MakeBench) 
     b.engine.pause()
     b.scheduler.submit(Adding([1], [1], mailbox=mailbox))
     b.engine.wait_for_batch()
-    threading.Timer(0.05, b.engine.resume).start()
-    await asyncio.to_thread(b.scheduler.close)
+    closing = asyncio.create_task(asyncio.to_thread(b.scheduler.close))
+    await until(lambda: b.scheduler._closing)
+    b.engine.resume()
+    await closing
     with pytest.raises(Draining):
         await read(mailbox)
 

@@ -26,6 +26,7 @@ from tests.fakes.frames import (
 from tests.fakes.inference import in_sequence, request, tokens
 from tests.fakes.key_file import KeyFile, bearer
 from tests.fakes.toy_server import Toys, serve_toys
+from tests.fakes.waiting import until
 from tests.fakes.wire import translate
 from tests.service.server.attacks import ATTACKS, Attack
 from tests.service.server.test_attacks import scene
@@ -63,9 +64,7 @@ async def fed(line: Line, call: int, text: str = "uno ") -> None:
 
 async def until_dark(toys: Toys) -> None:
     """Until no carried call is left, but for the stream itself."""
-    async with asyncio.timeout(20):
-        while len(toys.server._calls) > 1:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    await until(lambda: len(toys.server._calls) <= 1)
 
 
 async def until_it_alone_waits(toys: Toys, owes: str) -> None:
@@ -75,9 +74,7 @@ async def until_it_alone_waits(toys: Toys, owes: str) -> None:
     def are_waiting() -> list[tuple[str, str]]:
         return [(getattr(task.get_coro(), "__qualname__", ""), owed) for task, (owed, _) in waiting.items()]
 
-    async with asyncio.timeout(20):
-        while are_waiting() != [("Carriage._answer", owes)]:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    await until(lambda: are_waiting() == [("Carriage._answer", owes)])
 
 
 @pytest.mark.parametrize(
@@ -170,7 +167,7 @@ async def test_a_call_whose_credentials_end_is_ended_and_the_others_go_on(
     tmp_path: Path, keys: KeyFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a stream of its own: with what its caller says next."""
-    soon = (datetime.now(UTC) + timedelta(seconds=2)).replace(microsecond=0)
+    soon = (datetime.now(UTC) + timedelta(hours=1)).replace(microsecond=0)
     alice, bob = bearer(keys.add("alice", expires=soon)), bearer(keys.add("bob"))
     async with serve_toys(tmp_path / "models", auth=keys.settings()) as toys:
         line, short = Line(toys.channel, bob), Line(toys.channel, alice)

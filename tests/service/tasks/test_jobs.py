@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from service.config import SchedulerSettings
-from service.errors import InvalidInput, Overloaded, StepFailed
+from service.errors import InvalidInput, Overloaded, SeqserveError, StepFailed
 from service.registry import Served
 from service.scheduler import Mailbox, Scheduler
-from service.step import NOTHING, Arrays, Step
+from service.step import NOTHING, Arrays, Ask, Step
 from service.tasks.jobs import Program, run_all, run_streaming
 from tests.fakes.toy_server import engine_of
 from tests.fakes.toy_translator import POISON
+from tests.fakes.waiting import until
 
 
 def adding(*chunks: Sequence[int]) -> Program[int]:
@@ -112,7 +113,25 @@ async def test_a_reader_who_closes_ends_the_program(classifier: Served) -> None:
 
 
 async def idle(scheduler: Scheduler) -> None:
-    """Wait until no job is with the scheduler, and let the mail arrive."""
-    while scheduler._active:  # noqa: ASYNC110 - it tells nobody when it is idle
-        await asyncio.sleep(0.001)
-    await asyncio.sleep(0.01)
+    """Wait until no job is with the scheduler, and its mail has arrived."""
+    await until(lambda: not scheduler._active)
+    last = Last(scheduler.mailbox(asyncio.get_running_loop()))
+    scheduler.submit(last)
+    assert [items async for items in last.mailbox] == []
+
+
+class Last:
+    """Does nothing; its mail comes after that of those before it."""
+
+    def __init__(self, mailbox: Mailbox[int]) -> None:
+        self.mailbox = mailbox
+
+    def begin(self) -> Ask:
+        self.mailbox.close()
+        return []
+
+    def advance(self, told: object) -> Ask:
+        raise AssertionError("it asked for nothing")
+
+    def fail(self, error: SeqserveError) -> None:
+        self.mailbox.fail(error)

@@ -99,7 +99,11 @@ async def state_after(served: Served, ids: list[int]) -> Any:
 
 
 @given(st.lists(st.integers(0, len(TEXT)), max_size=6), st.booleans())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    deadline=None,
+    max_examples=20,
+)
 def test_a_text_leads_to_the_same_state_however_it_is_cut(
     text_model: Served, subword_model: Served, cuts: list[int], is_stored: bool
 ) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.service.cli.process import Process
+from tests.service.cli.process import PATIENCE_S, Process
 
 SCRIPT = """
 import os, signal, sys, time
@@ -84,7 +84,7 @@ def line_of(process: "subprocess.Popen[str]", pattern: str) -> "re.Match[str]":
 
 def test_workers_that_die_as_they_start_are_given_up_with_how_they_died() -> None:
     with parent("os._exit(3)") as process:
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1
     assert "workers end as soon as they are started, 5 in a row, the last one: exit code 3" in err
     assert re.findall(r"again_in_s=([\d.]+)", err) == ["0.1", "0.2", "0.4", "0.8"]
@@ -94,7 +94,7 @@ def test_a_worker_that_is_refused_ends_all_with_the_reason() -> None:
     with parent(
         'line.say("refused", why="no such thing"); hears(line, "nothing") if index else None'
     ) as process:
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1
     assert "ConfigRefused: no such thing" in err
 
@@ -114,7 +114,7 @@ def test_a_second_signal_turns_out_and_a_worker_that_stays_is_killed() -> None:
     stays = SERVES.replace(
         'hears(line, "drain")', 'hears(line, "drain"); hears(line, "turn out"); time.sleep(60)'
     )
-    with parent(stays, more="parent.LAST_WORDS_S = 0.2", grace_s=0.2) as process:
+    with parent(stays, more="parent.LAST_WORDS_S = 3", grace_s=0.2) as process:
         for _ in range(2):
             line_of(process, r"\d hears listen")
         process.send_signal(signal.SIGTERM)
@@ -123,14 +123,14 @@ def test_a_second_signal_turns_out_and_a_worker_that_stays_is_killed() -> None:
         process.send_signal(signal.SIGINT)
         for _ in range(2):
             line_of(process, r"\d hears turn out")
-        assert process.wait(30) == 1
+        assert process.wait(PATIENCE_S) == 1
 
 
 def test_a_signal_while_they_load_ends_them() -> None:
     with parent(SERVES.replace("line.say(LOADED, models=[])", "time.sleep(60)")) as process:
         pids = [int(line_of(process, r"\d begins (\d+)")[1]) for _ in range(2)]
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE_S) == 0
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
@@ -149,4 +149,4 @@ def test_one_that_dies_later_is_begun_again_while_the_other_goes_on() -> None:
         line_of(process, r"1 hears listen")
         os.kill(pids["0"], 0)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE_S) == 0

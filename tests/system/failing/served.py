@@ -15,9 +15,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.client import Client
 from tests.fakes.faulty_graphs import write_faulty
-from tests.system.replicas.processes import Replica, free_port
+from tests.fakes.ports import free_port
+from tests.system.replicas.processes import Replica
 
-PATIENCE_S = 60.0
+PATIENCE_S = 90.0
 MODEL = "faulty"
 EVERY_STEP = "every step"
 NOBODY_ELSE = 54321
@@ -72,9 +73,15 @@ class Served(Replica):
         subprocess.run([*self.wrapper, "prlimit", f"--pid={self.pid}", f"--nproc={most}:"], check=True)
 
     def next_file(self) -> int:
-        """The number of the next file handle: the least that is free."""
-        taken = {int(number) for number in os.listdir(f"/proc/{self.pid}/fd")}
+        """The number of the next file handle: the least that is free, once those of past connections are closed."""
+        taken, before = self._files(), set[int]()
+        while taken != before:
+            time.sleep(0.5)
+            taken, before = self._files(), taken
         return next(number for number in range(len(taken) + 1) if number not in taken)
+
+    def _files(self) -> set[int]:
+        return {int(number) for number in os.listdir(f"/proc/{self.pid}/fd")}
 
     def metric(self, name: str, **labels: str) -> float | None:
         """None where the page does not answer, or has no such sample."""

@@ -11,9 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service.client import Client, HeardToken, NotPossible, PredictedStep, Session
-from tests.system.conftest import free_port, serving
+from tests.fakes.ports import free_port
+from tests.system.conftest import serving
 
-FEW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(
+    max_examples=12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 READERS = ["toy-occupancy", "toy-waves", "toy-sizes"]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.service.cli.process import Process
 from tests.system.conftest import READY
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 @dataclass

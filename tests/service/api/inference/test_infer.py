@@ -7,10 +7,12 @@ import grpc
 import numpy as np
 import pytest
 
+from service.api.inference.sequences import Key, Sequences
 from tests.fakes.inference import arrays, denied, in_sequence, request, stub, text, tokens
 from tests.fakes.toy_bundles import LABELS
 from tests.fakes.toy_server import Toys
 from tests.fakes.toy_translator import translated
+from tests.fakes.waiting import until
 
 GRAPH = "toy-intents.classify"
 
@@ -258,16 +260,21 @@ async def test_a_first_request_that_fails_leaves_nothing_behind(toys: Toys) -> N
         await best(toys, [4], **in_sequence(42))
 
 
-async def test_requests_of_a_sequence_are_worked_off_in_their_order(toys: Toys) -> None:
-    ids = list(range(4, 13))
+async def test_requests_of_a_sequence_are_worked_off_in_their_order(
+    toys: Toys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids, came, hold = list(range(4, 13)), list[Key](), Sequences.hold
+
+    def noted(self: Sequences, key: Key, *given: Any, **more: Any) -> Any:
+        came.append(key)
+        return hold(self, key, *given, **more)
+
+    monkeypatch.setattr(Sequences, "hold", noted)
     toys.engine("toy-intents").hold()
     calls = []
     for index, token in enumerate(ids):
         calls.append(asyncio.ensure_future(best(toys, [token], **in_sequence(42, starts=index == 0))))
-        async with asyncio.timeout(10):
-            while len(toys.server._calls) <= index:  # noqa: ASYNC110  (it is the server that moves on)
-                await asyncio.sleep(0.001)
-        await asyncio.sleep(0.01)  # from the door to the sequence
+        await until(lambda: len(came) > index)  # noqa: B023  (it is called before the next one)
     toys.engine("toy-intents").let_go()
     sums = [label(*ids[: index + 1]) for index in range(len(ids))]
     assert await asyncio.gather(*calls) == sums

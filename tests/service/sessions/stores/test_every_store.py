@@ -153,16 +153,16 @@ async def test_a_session_expires(case: Case) -> None:
 
 
 async def test_save_touch_and_claim_restart_the_time_to_live(case: Case) -> None:
-    await case.store.create("s", "ann", 1.0)
+    await case.store.create("s", "ann", 2.0)
     for again in (
-        lambda: case.store.save("s", "ann", 1, 1, b"x", 1.0),
-        lambda: case.store.touch("s", "ann", 1, 1.0),
+        lambda: case.store.save("s", "ann", 1, 1, b"x", 2.0),
+        lambda: case.store.touch("s", "ann", 1, 2.0),
         lambda: case.store.claim("s", "ann"),
         lambda: case.store.describe("s", "ann"),
     ):
-        await case.wait(0.6)
+        await case.wait(1.1)
         await again()
-    await case.wait(0.5)
+    await case.wait(1.1)
     with pytest.raises(SessionNotFound):
         await case.store.describe("s", "ann")
 

@@ -22,7 +22,9 @@ from service.errors import ConfigRefused, SessionNotFound, StoreAway
 from service.metrics import Metrics
 from service.sessions.stores import Breaker
 from service.sessions.stores.redis import RedisStore
-from tests.service.sessions.stores.conftest import Clock, RedisServer, free_port, redis_settings
+from tests.fakes.ports import free_port
+from tests.fakes.waiting import until
+from tests.service.sessions.stores.conftest import Clock, RedisServer, redis_settings
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -78,7 +80,7 @@ async def test_a_stopped_server_trips_the_breaker_and_is_found_again(
 ) -> None:
     server = new_redis()
     clock = Clock()
-    store = Breaker(connect(redis_settings(server, timeout_s=0.2)), Metrics(), failures=2, clock=clock)
+    store = Breaker(connect(redis_settings(server, timeout_s=1.0)), Metrics(), failures=2, clock=clock)
     await store.create("s", "ann", 60)
     assert server.process
     os.kill(server.process.pid, signal.SIGSTOP)
@@ -99,20 +101,20 @@ async def test_a_stopped_server_trips_the_breaker_and_is_found_again(
 async def test_a_slow_server_answers_late_to_nobody_else(new_redis: New, connect: Connect) -> None:
     """Callers leave, or wait too long, while the server sleeps; replies that come later are given to no one else."""
     server = new_redis()
-    store = connect(redis_settings(server, timeout_s=0.3))
+    store = connect(redis_settings(server, timeout_s=1.0))
     for n in range(20):
         await store.create(f"s{n}", "ann", 60, data=b"%d" % n)
-    sleeping = asyncio.create_task(command(server, "DEBUG", "SLEEP", "1"))
-    await asyncio.sleep(0.1)
+    assert server.process
+    os.kill(server.process.pid, signal.SIGSTOP)
     leavers = [asyncio.create_task(store.claim(f"s{n}", "ann")) for n in range(10)]
     waiters = [asyncio.create_task(store.claim(f"s{n}", "ann")) for n in range(10, 14)]
     await asyncio.sleep(0.1)
     for leaver in leavers:
         leaver.cancel()
     outcomes = await asyncio.gather(*leavers, *waiters, return_exceptions=True)
+    os.kill(server.process.pid, signal.SIGCONT)
     assert [type(outcome) for outcome in outcomes[:10]] == [asyncio.CancelledError] * 10
     assert [type(outcome) for outcome in outcomes[10:]] == [StoreAway] * 4
-    await sleeping
     for _ in range(3):
         claims = await asyncio.gather(*(store.claim(f"s{n}", "ann") for n in range(20)))
         assert [claimed.data for claimed in claims] == [b"%d" % n for n in range(20)]
@@ -120,20 +122,18 @@ async def test_a_slow_server_answers_late_to_nobody_else(new_redis: New, connect
 
 async def test_a_cancelled_caller_leaves_its_command_to_its_end(new_redis: New, connect: Connect) -> None:
     server = new_redis()
-    store = connect(redis_settings(server))
+    store = connect(redis_settings(server, timeout_s=20.0))
     await store.create("s", "ann", 60)
-    await command(server, "CLIENT", "PAUSE", "300", "WRITE")
+    await command(server, "CLIENT", "PAUSE", "60000", "WRITE")
     saving = asyncio.create_task(store.save("s", "ann", 1, 1, b"x", 60))
     await asyncio.sleep(0.1)
     saving.cancel()
     await asyncio.gather(saving, return_exceptions=True)
     assert saving.cancelled()
-    for _ in range(100):
-        if (await store.describe("s", "ann")).revision == 1:
-            break
-        await asyncio.sleep(0.05)
-    else:
-        pytest.fail("the save was cut off")
+    await command(server, "CLIENT", "UNPAUSE")
+    async with asyncio.timeout(30):
+        while (await store.describe("s", "ann")).revision != 1:  # noqa: ASYNC110  (it tells nobody)
+            await asyncio.sleep(0.01)
 
 
 async def test_a_reply_of_another_session_is_refused_and_the_connections_are_made_anew(
@@ -142,7 +142,7 @@ async def test_a_reply_of_another_session_is_refused_and_the_connections_are_mad
 ) -> None:
     """Forced: one reply is left on a connection, as a cancelled command used to do, and the next caller reads it."""
     server = new_redis()
-    settings = redis_settings(server).model_copy(update={"max_connections": 1})
+    settings = redis_settings(server, timeout_s=20.0).model_copy(update={"max_connections": 1})
     store = connect(settings)
     await store.create("mine", "ann", 60, data=b"mine")
     await store.create("theirs", "ann", 60, data=b"theirs")
@@ -152,11 +152,14 @@ async def test_a_reply_of_another_session_is_refused_and_the_connections_are_mad
     key = "{seqserve:theirs}"
     digest = (await command(server, "HGET", key, "o")).decode()
     # The reply must not be there yet when the pool looks for leftovers.
-    await command(server, "CLIENT", "PAUSE", "500")
+    await command(server, "CLIENT", "PAUSE", "60000", "WRITE")
     await connection.send_command("EVALSHA", store._describe.sha, 1, key, "theirs", digest)
     await pool.release(connection)
+    claiming = asyncio.create_task(store.claim("mine", "ann"))
+    await until(lambda: bool(connection._reader._waiter))
+    await command(server, "CLIENT", "UNPAUSE")
     with pytest.raises(StoreAway, match="another session's reply"):
-        await store.claim("mine", "ann")
+        await claiming
     assert (await store.claim("mine", "ann")).data == b"mine"
 
 
