@@ -113,6 +113,8 @@ class AsyncSession(Talk):
             self._stop_writing()
             await self._run(self._closing())
             self.closed = True
+            if self._exchange is not None:
+                await self._exchange.end()
             self.detach()
 
     def detach(self) -> None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 AFFINITY_HEADER = "seqserve-session"
 """The same for all streams of a session, so that a proxy can send them to the same server; nothing depends on it."""
+LAST_WORD_S = 5.0
+"""How long the end of a stream may take whose session is closed."""
 
 
 class Exchange:
@@ -49,6 +51,11 @@ class Exchange:
         except BaseException:
             self.leave()
             raise
+
+    def end(self) -> None:
+        """Let the server end the stream of a session that it has closed, so that it counts as having gone well."""
+        with suppress(ClientError):
+            self.receive(LAST_WORD_S)
 
     def leave(self) -> None:
         self._requests.put(None)  # lets go the thread in which gRPC waits for requests
@@ -111,6 +118,11 @@ class AsyncExchange:
             return answer
         self.leave()
         raise _ended()
+
+    async def end(self) -> None:
+        """Let the server end the stream of a session that it has closed, so that it counts as having gone well."""
+        with suppress(ClientError):
+            await self.receive(LAST_WORD_S)
 
     def leave(self) -> None:
         self._call.cancel()

@@ -112,6 +112,8 @@ class Session(Talk):
             self._stop_writing()
             self._run(self._closing())
             self.closed = True
+            if self._exchange is not None:
+                self._exchange.end()
             self.detach()
 
     def detach(self) -> None:

@@ -1,6 +1,8 @@
 """A client whose sessions and streams share one stream: they are what they would be on their own."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,43 @@ async def test_100_sessions_of_one_client_say_what_each_says_alone(tmp_path: Pat
             0,
             1,
         )
+
+
+async def closed_by(kind: str, address: str) -> None:
+    """A session that a client of this kind opens, feeds and closes."""
+
+    def synchronously() -> None:
+        with SyncClient(address) as client, client.session(model="toy-es-en") as session:
+            session.feed("uno ")
+
+    if kind == "sync":
+        await asyncio.to_thread(synchronously)
+        return
+    async with (
+        AsyncClient(address, multiplex=kind == "multiplexed") as client,
+        client.session(model="toy-es-en") as session,
+    ):
+        await session.feed("uno ")
+
+
+@pytest.mark.parametrize("kind", ["sync", "async", "multiplexed"])
+async def test_a_session_that_its_client_closes_counts_as_one_that_went_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Though its server is slow to end the stream once it has said that the session is closed."""
+    async with serve_toys(tmp_path) as toys:
+        hold = toys.server.sessions.hold
+
+        @asynccontextmanager
+        async def lingering(*given: Any) -> AsyncIterator[Any]:
+            async with hold(*given) as holding:
+                yield holding
+            await asyncio.sleep(0.1)
+
+        monkeypatch.setattr(toys.server.sessions, "hold", lingering)
+        await closed_by(kind, toys.server.address)
+        await until(lambda: toys.num_calls("Session", "OK") + toys.num_calls("Session", "CANCELLED") == 1)
+        assert toys.num_calls("Session", "OK") == 1
 
 
 async def test_what_was_not_answered_when_the_stream_broke_is_asked_again_and_its_reader_reads_on(
