@@ -12,8 +12,6 @@ from service.client import Client, NotPossible
 from service.client.aio_pipeline import AsyncPipeline
 from service.client.batches import Batches
 
-pytestmark = pytest.mark.timeout(60)
-
 
 def test_a_session_of_a_closed_client_says_so(client: Client) -> None:
     with client.session(durability="every step") as session:

@@ -16,6 +16,8 @@ from tests.system.signals.conftest import Seqserve
 from tests.system.signals.test_sessions import readings_of, samples_of
 from tests.training import signals
 
+pytestmark = pytest.mark.timeout(600)  # the first one trains six models
+
 
 @pytest.fixture
 def recording(tmp_path: Path, spoken: Any) -> Path:

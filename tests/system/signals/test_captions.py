@@ -10,6 +10,8 @@ from tests.system.conftest import Running
 from tests.system.signals.conftest import Seqserve
 from tests.training.signals import shapes
 
+pytestmark = pytest.mark.timeout(600)  # the first one trains six models
+
 SCENES = shapes()[::4]
 VECTORS = [scene["vector"] for scene in SCENES]
 TEXTS = [scene["text"] for scene in SCENES]

@@ -14,6 +14,8 @@ from service.client import Client, HeardToken, NotPossible, PredictedStep, Sessi
 from tests.fakes.ports import free_port
 from tests.system.conftest import serving
 
+pytestmark = pytest.mark.timeout(600)  # the first one trains six models
+
 FEW = settings(
     max_examples=12,
     deadline=None,

@@ -7,8 +7,6 @@ import pytest
 from service.errors import Fenced, InvalidInput, Overloaded, SessionNotFound
 from tests.service.sessions.stores.conftest import Case
 
-pytestmark = pytest.mark.timeout(60)
-
 
 async def test_what_was_saved_last_is_claimed(case: Case) -> None:
     assert await case.store.create("s", "ann", 60) == 1

@@ -26,8 +26,6 @@ from tests.fakes.ports import free_port
 from tests.fakes.waiting import until
 from tests.service.sessions.stores.conftest import Clock, RedisServer, redis_settings
 
-pytestmark = pytest.mark.timeout(90)
-
 New = Callable[..., RedisServer]
 Connect = Callable[[StoreSettings], RedisStore]
 LOCALHOST = ipaddress.ip_address("127.0.0.1")

@@ -13,8 +13,6 @@ from service.errors import Fenced, StoreAway
 from service.sessions.stores.sqlite import SqliteStore
 from tests.service.sessions.stores.conftest import python
 
-pytestmark = pytest.mark.timeout(90)
-
 WRITER = """
 import asyncio, sys
 from pathlib import Path
