@@ -15,6 +15,7 @@ import pytest
 
 from service.client import Client
 from tests.fakes.ports import free_port
+from tests.fakes.waiting import wait_until
 from tests.service.cli.process import ROOT, Process
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -54,10 +55,7 @@ class Terminals:
             stderr=subprocess.DEVNULL,
         )
         with Client(self.address, timeout=60, max_attempts=5) as client:
-            for _ in range(20):
-                if _answers(client):
-                    return
-        pytest.fail("the server does not answer")
+            wait_until(lambda: _answers(client), 120)
 
     def kill(self) -> None:
         """What the README's pkill does, to this server only."""
@@ -85,7 +83,6 @@ def _answers(client: Client) -> bool:
     try:
         return bool(client.models())
     except Exception:  # not yet
-        time.sleep(0.2)
         return False
 
 

@@ -113,7 +113,7 @@ def test_the_example_runs_against_the_shipped_models(server: Running, missing: M
         env=_bare(),
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=250,
     )
     assert (ran.returncode, ran.stderr) == (0, "")
     assert re.search(r"^translated: \w+", ran.stdout)
@@ -161,7 +161,7 @@ def test_the_load_generator_runs_unchanged(server: Running, missing: Missing, ar
     fixed = ["-u", server.address, "-i", "grpc", "--concurrency-range", "4", "--sequence-length", "5"]
     counted = ["--request-count", "200"]
     ran = subprocess.run(
-        [binary, *arguments, *fixed, *counted], env=environment, capture_output=True, text=True, timeout=100
+        [binary, *arguments, *fixed, *counted], env=environment, capture_output=True, text=True, timeout=250
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert re.search(r"throughput: [1-9]", ran.stdout)

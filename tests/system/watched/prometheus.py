@@ -23,14 +23,14 @@ T = TypeVar("T")
 
 
 class Prometheus(Running):
-    """Scrapes and evaluates twice a second; alerts fire as soon as they are true."""
+    """Scrapes every second, evaluates twice a second; alerts fire as soon as they are true."""
 
     def __init__(self, folder: Path, metrics_ports: Sequence[int]) -> None:
         super().__init__("prometheus", folder)
         config = yaml.safe_load((DEPLOY / "prometheus.yml").read_text())
         config["global"] = {
-            "scrape_interval": "500ms",
-            "scrape_timeout": "500ms",
+            "scrape_interval": "1s",
+            "scrape_timeout": "1s",
             "evaluation_interval": "500ms",
         }
         [job] = config["scrape_configs"]
@@ -54,7 +54,7 @@ class Prometheus(Running):
 
     def ask(self, what: str, **parts: str) -> Any:
         where = f"http://{self.address}/api/v1/{what}?{urllib.parse.urlencode(parts)}"
-        with urllib.request.urlopen(where, timeout=10) as answer:
+        with urllib.request.urlopen(where, timeout=PATIENCE_S) as answer:
             return json.load(answer)["data"]
 
     def values(self, query: str) -> list[float]:
