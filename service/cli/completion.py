@@ -6,8 +6,8 @@ from pathlib import Path
 import typer
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
-PATIENCE_S = 0.5
-"""Whoever presses Tab waits no longer for the server."""
+PATIENCE_S = 2.0
+"""Whoever presses Tab waits no longer for the server; where none listens, he does not wait."""
 
 
 def model_names(context: typer.Context) -> list[str]:

@@ -199,7 +199,10 @@ def test_a_port_that_is_taken_is_in_the_way(bare: Seqserve, nothing: Path) -> No
     assert "choose another port" in found["advice"]
 
 
-def test_a_seqserve_on_the_port_is_recognized(bare: Seqserve, nothing: Path) -> None:
+def test_a_seqserve_on_the_port_is_recognized(
+    bare: Seqserve, nothing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ports, "ASK_S", 60.0)
     server = grpc.server(ThreadPoolExecutor(1))
     servicer = health.HealthServicer()
     servicer.set(ports.SERVICE, health_pb2.HealthCheckResponse.SERVING)
