@@ -3,6 +3,10 @@
 First its capacity: what callers who always come back get (a closed loop). Then callers who come when they come, at
 shares and multiples of it (an open loop), each with a deadline after which he leaves. Goodput counts what was answered
 within its deadline. The callers are in a process of their own, which tells how late it was itself and what it used.
+
+On a network callers have machines of their own. So the server gets one half of the cores and the callers the other,
+unless told otherwise: what callers use is then not taken from the server, in the closed loop as little as at ten times the
+capacity.
 """
 
 import os
@@ -21,6 +25,7 @@ from benchmarks import options
 from benchmarks.figures import Figure, quantile
 from benchmarks.options import QUICK_S, numbers_of
 from benchmarks.overload_client import Heard, Order, begin, heard
+from benchmarks.overload_cores import Busy, Cores, running_on
 from benchmarks.overload_load import OK, REFUSALS, TURNED_AWAY, Ended
 from benchmarks.overload_uses import uses
 from benchmarks.processes import Running, running_server
@@ -45,6 +50,8 @@ COLUMNS = [
     Column("server_mib", "server, MiB"),
     Column("server_cores", "server, cores", "{:.2f}"),
     Column("client_cores", "callers, cores", "{:.2f}"),
+    Column("server_busy", "server's cores, busy", "{:.0%}"),
+    Column("client_busy", "callers'", "{:.0%}"),
     Column("client_late_ms", "callers late, p99 ms", "{:.1f}"),
 ]
 
@@ -61,6 +68,9 @@ def main(
     seconds: options.Seconds = 3.0,
     threads: options.Threads = 1,
     server: options.Server = "",
+    apart: Annotated[
+        bool, typer.Option("--apart/--together", help="Half of the cores for each, or all for both.")
+    ] = True,
     quick: options.Quick = False,
     out: Annotated[Path | None, typer.Option("--json", help="Write every round as JSON, too.")] = None,
     picture: Annotated[Path | None, typer.Option(help="Draw the curves (extra `pictures`).")] = None,
@@ -69,9 +79,13 @@ def main(
     if quick:
         rounds, seconds, loads, at_once = 1, QUICK_S, "0.5,4", "8"
     multiples = [float(load) for load in loads.split(",")]
-    with running_server(models, threads, shlex.split(server)) as served:
-        bench = Bench(served, model, classifier, seconds, 0.2 if quick else RAMP_S)
-        report = bench.report([bench.round(multiples, numbers_of(at_once), seed) for seed in range(rounds)])
+    cores = Cores.of_machine(apart=apart)
+    with running_on(cores.server), running_server(models, threads, shlex.split(server)) as served:
+        bench = Bench(served, cores, model, classifier, seconds, 0.2 if quick else RAMP_S)
+        with running_on(cores.callers):
+            report = bench.report(
+                [bench.round(multiples, numbers_of(at_once), seed) for seed in range(rounds)]
+            )
     publish([report], out)
     if picture:
         from benchmarks.overload_picture import draw
@@ -84,6 +98,7 @@ class Bench:
     """Loads, one after the other, on one server."""
 
     served: Running
+    cores: Cores
     translator: str
     classifier: str
     seconds: float
@@ -110,7 +125,7 @@ class Bench:
             at_once,
             seed,
         )
-        cpu, began = self.served.cpu_s(), time.perf_counter()
+        cpu, began, busy = self.served.cpu_s(), time.perf_counter(), Busy()
         with memory_of(self.served.process.pid) as highest:
             found = heard(begin(order))
         took = time.perf_counter() - began
@@ -120,6 +135,8 @@ class Bench:
             "server_mib": highest[0] / MEBIBYTE,
             "server_cores": (self.served.cpu_s() - cpu) / took,
             "client_cores": found.cpu_s / order.seconds,
+            "server_busy": busy.share(self.cores.server),
+            "client_busy": busy.share(self.cores.callers),
         }
 
     def row(self, found: Heard) -> dict[str, float]:
@@ -161,6 +178,7 @@ class Bench:
         )
         report.notes = [
             f"calls: {mix}",
+            f"{self.cores}; busy: with whatever ran there, the kernel too",
             "the first row is the closed loop that shows the capacity; the others come when they come (Poisson)",
             "too late: left at the deadline; refused: RESOURCE_EXHAUSTED, or, by gRPC itself, CANCELLED",
             rounds_note(len(rounds), self.seconds),

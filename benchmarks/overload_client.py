@@ -1,7 +1,6 @@
 """Callers in a process of their own: `python -m benchmarks.overload_client`, told on stdin, telling on stdout."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -24,8 +23,6 @@ class Order:
     """In an open loop; 0 where `at_once` counts."""
     at_once: int = 0
     seed: int = 0
-    core: int = -1
-    """The one core to run on; -1 for any."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +55,6 @@ def heard(process: "subprocess.Popen[str]") -> Heard:
 
 def main() -> None:
     order = Order(**json.loads(sys.stdin.readline()))
-    if order.core >= 0:
-        os.sched_setaffinity(0, {order.core})
     load = Load(order.address, uses(order.translator, order.classifier), order.seconds, order.seed)
     cpu = time.process_time()
     ended = load.open(order.per_s) if order.per_s else load.closed(order.at_once)
