@@ -5,8 +5,8 @@ shares and multiples of it (an open loop), each with a deadline after which he l
 within its deadline. The callers are in a process of their own, which tells how late it was itself and what it used.
 
 On a network callers have machines of their own. So the server gets one half of the cores and the callers the other,
-unless told otherwise: what callers use is then not taken from the server, in the closed loop as little as at ten times the
-capacity.
+unless told otherwise: what callers use is then not taken from the server, in the closed loop as little as at ten times
+the capacity.
 """
 
 import os

@@ -58,7 +58,7 @@ class Busy:
 
 
 def _ticks() -> dict[int, list[int]]:
-    """What /proc/stat tells of each core: ticks for users, nice ones, the system, idle, waiting, interrupts twice, others."""
+    """Of each core, in ticks: users, nice ones, system, idle, waiting, interrupts of two kinds, other machines."""
     try:
         lines = Path("/proc/stat").read_text("ascii").splitlines()
     except OSError:

@@ -14,6 +14,7 @@ from functools import partial
 from itertools import count
 from typing import Any
 
+from service import interpreter
 from service.config import SchedulerSettings
 from service.engine import Engine
 from service.errors import Draining, SeqserveError, StepFailed, TimedOut
@@ -168,6 +169,7 @@ class Scheduler:
     # The loop, on the scheduler's own thread.
 
     def _loop(self) -> None:
+        interpreter.compute()
         self._post.adopt_thread()
         while self._wait():
             try:
