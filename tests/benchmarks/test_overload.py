@@ -1,11 +1,15 @@
 """The benchmark of overload can be run, and its callers hear what is said to them. Figures are not looked at."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from benchmarks import overload
+from benchmarks.overload_cores import Busy, Cores, running_on
 from benchmarks.overload_uses import uses
 from benchmarks.overload_wire import frame, headers, status_of
 from tests.fakes.http2 import frame as spoken
@@ -44,3 +48,37 @@ def test_every_share_is_had_and_every_turn_ends_a_session() -> None:
     [session] = [use for use in kinds if use.turns]
     assert all(len(turn) == len(session.begins) for turn in session.turns)
     assert len(session.turns) == 5
+
+
+def test_server_and_callers_have_no_core_in_common_where_there_are_two(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {7, 2, 4, 5})
+    assert Cores.of_machine(apart=True) == Cores(frozenset({2, 4}), frozenset({5, 7}))
+    assert str(Cores.of_machine(apart=True)) == "the server has cores 2, 4 and the callers have cores 5, 7"
+    assert Cores.of_machine(apart=False) == Cores(frozenset({2, 4, 5, 7}), frozenset({2, 4, 5, 7}))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3})
+    assert str(Cores.of_machine(apart=True)) == "server and callers share core 3"
+
+
+def test_what_is_begun_on_some_cores_stays_there_and_who_began_it_does_not() -> None:
+    before = os.sched_getaffinity(0)
+    one = frozenset({max(before)})
+    asked = [sys.executable, "-c", "import os; print(*os.sched_getaffinity(0))"]
+    with running_on(one):
+        begun = subprocess.run(asked, capture_output=True, text=True, check=True)
+    assert begun.stdout.split() == [str(max(before))]
+    assert os.sched_getaffinity(0) == before
+
+
+def test_a_core_is_as_busy_as_the_system_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = iter(
+        [
+            "cpu 0 0 0 0 0 0 0 0 0 0\ncpu0 10 0 0 50 0 0 0 0 0 0\ncpu1 0 0 0 0 0 0 0 0 0 0\nintr 1",
+            "cpu 0 0 0 0 0 0 0 0 0 0\ncpu0 25 0 5 60 10 0 0 0 0 0\ncpu1 0 0 9 0 0 1 0 0 0 0\nintr 1",
+        ]
+        * 2
+    )
+    monkeypatch.setattr(Path, "read_text", lambda *_: next(told))
+    assert Busy().share(frozenset({0})) == pytest.approx(0.5)
+    assert Busy().share(frozenset({0, 1})) == pytest.approx(0.6)
