@@ -35,6 +35,9 @@ class ClassifierSection(Section):
     """Share of subwords shown as unknown while training."""
     word_counts: bool = False
     """Add what naive Bayes says of the text's words (Wang and Manning 2012), each text judged by the others' counts."""
+    members: Positive = 1
+    """Encoders that learn beside each other, alike but for where they begin; their scores are averaged (Hansen and
+    Salamon 1990), and answering costs as many times as much."""
     encoder: EncoderSection = EncoderSection()
     """What reads the text."""
 

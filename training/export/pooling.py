@@ -14,12 +14,14 @@ LARGEST = "largest"
 """The state: [batch, hidden]."""
 
 
-def pooled(sign: Signature, numbers: Arithmetic, stack: Stack, run: Run, rows: Rows) -> Factor:
+def pooled(
+    sign: Signature, numbers: Arithmetic, stack: Stack, run: Run, rows: Rows, largest_name: str = LARGEST
+) -> Factor:
     """[batch, directions * hidden]."""
     graph, outputs = sign.graph, run.outputs.floats(sign.graph)
     masked = graph.op("Where", rows.real, outputs, graph.constant(MASKED, np.float32))
     largest = graph.op("ReduceMax", masked, graph.constant([0], np.int64), keepdims=0)
     if stack.directions == 1:
-        largest = graph.op("Max", largest, sign.state(LARGEST, stack.size, initial=MASKED))
-        sign.output(LARGEST, largest, ("batch", stack.size), role="state", initial=MASKED)
+        largest = graph.op("Max", largest, sign.state(largest_name, stack.size, initial=MASKED))
+        sign.output(largest_name, largest, ("batch", stack.size), role="state", initial=MASKED)
     return numbers.bounded(graph, largest) if run.outputs.bounded else numbers.factor(graph, largest)

@@ -102,6 +102,15 @@ def test_what_words_tell_by_themselves_equals_pytorch_too(two_way: bool) -> None
     equal_to_pytorch(model, section)
 
 
+@pytest.mark.parametrize(("two_way", "pooling"), [(False, "max"), (False, "last"), (True, "max")])
+def test_the_mean_of_several_members_equals_pytorch_too(two_way: bool, pooling: str) -> None:
+    encoder = {"hidden": 20, "bidirectional": two_way}
+    table = {"embedding": 9, "members": 3, "pooling": pooling, "encoder": encoder}
+    section = ClassifierSection.model_validate(table)
+    torch.manual_seed(0)
+    equal_to_pytorch(Classifier(section, 60, 3).eval(), section)
+
+
 def equal_to_pytorch(model: Classifier, section: ClassifierSection) -> None:
     for name, numbers in ARITHMETICS.items():
         graphs = ClassifierGraphs(model, section, numbers()).graphs()

@@ -3,8 +3,11 @@ from typing import Literal
 
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 
 from training.config import Cell, ClassifierSection, EncoderSection
+from training.data.batches import Batch
+from training.fit.tasks.classify import ClassificationObjective
 from training.models.classifier import Classifier
 
 KINDS = list(itertools.product(("rnn", "lstm", "gru", "mingru"), ("last", "max"), (False, True)))
@@ -30,5 +33,21 @@ def test_a_text_in_training_does_not_tell_itself_its_label() -> None:
     source, lengths = torch.tensor([ids]), torch.tensor([len(ids)])
     before = model(source, lengths)
     model.counts.count([(ids, 0)])
-    assert torch.equal(model(source, lengths, torch.tensor([0])), before)
+    assert torch.equal(model.every(source, lengths, left_out=torch.tensor([0]))[0], before)
     assert not torch.equal(model(source, lengths), before)
+
+
+def test_an_answer_is_the_mean_of_all_members_and_each_has_its_own_loss() -> None:
+    section = ClassifierSection(embedding=8, members=3, dropout=0.0, encoder=EncoderSection(hidden=8))
+    model = Classifier(section, 20, 3)
+    source, lengths, labels = (
+        torch.tensor([[4, 5, 6], [7, 8, 9]]),
+        torch.tensor([3, 3]),
+        torch.tensor([[0], [2]]),
+    )
+    alone = torch.stack([member.scores(source, lengths) for member in model.members])
+    torch.testing.assert_close(model(source, lengths), alone.mean(0))
+    assert not torch.allclose(alone[0], alone[1])
+    objective = ClassificationObjective(model, smoothing=0.1)
+    losses = [cross_entropy(logits, labels[:, 0], label_smoothing=0.1, reduction="sum") for logits in alone]
+    torch.testing.assert_close(objective(Batch(source, lengths, labels)), torch.stack(losses).mean())

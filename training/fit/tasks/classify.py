@@ -18,17 +18,21 @@ from training.models.classifier import Classifier
 
 
 class ClassificationObjective(Objective[Classifier]):
-    """Summed loss of the labels; smoothed while training only."""
+    """Summed loss of the labels; while training, each member's own, and smoothed."""
 
     def __init__(self, model: Classifier, smoothing: float) -> None:
         super().__init__(model)
         self.smoothing = smoothing
 
     def forward(self, batch: Batch) -> Tensor:
-        known = batch.target[:, 0] if self.training else None
-        logits = self.model(batch.source, batch.lengths, known).float()
-        smoothing = self.smoothing if self.training else 0.0
-        return cross_entropy(logits, batch.target[:, 0], label_smoothing=smoothing, reduction="sum")
+        labels = batch.target[:, 0]
+        if not self.training:
+            logits = self.model(batch.source, batch.lengths).float()
+            return cross_entropy(logits, labels, reduction="sum")
+        every = self.model.every(batch.source, batch.lengths, left_out=labels).float()
+        each = labels.repeat(len(every))
+        loss = cross_entropy(every.flatten(0, 1), each, label_smoothing=self.smoothing, reduction="sum")
+        return loss / len(every)
 
     def count(self, batch: Batch) -> int:
         """Texts."""
