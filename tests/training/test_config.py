@@ -70,6 +70,14 @@ def test_a_dot_product_of_two_sizes_is_refused_with_both() -> None:
         parse_recipe(GOOD | {"model": model})
 
 
+def test_words_that_are_cut_another_way_each_time_are_not_counted() -> None:
+    table = {"task": "classify", "model": {"word_counts": True}}
+    labelled = {key: value for key, value in GOOD.items() if key != "target"} | table
+    parse_recipe(labelled)
+    with pytest.raises(RecipeError, match=r"word_counts wants texts that are always cut the same way"):
+        parse_recipe(labelled | {"tokenizer": {"dropout": 0.1}})
+
+
 def test_an_unknown_task_is_answered_with_the_valid_ones() -> None:
     with pytest.raises(RecipeError, match="task is 'sing'; valid tasks: translate, classify"):
         parse_recipe(GOOD | {"task": "sing"})

@@ -1,6 +1,8 @@
 """Recipes of classifiers: labelled texts, an encoder and a pooling."""
 
-from typing import Literal
+from typing import Literal, Self
+
+from pydantic import model_validator
 
 from training.config.recipe import TextRecipe
 from training.config.sections import DataSection, EncoderSection, Fraction, Positive, Section
@@ -51,3 +53,9 @@ class ClassificationRecipe(TextRecipe):
     """What to learn from."""
     model: ClassifierSection = ClassifierSection()
     """What to train."""
+
+    @model_validator(mode="after")
+    def _counts_what_it_reads(self) -> Self:
+        if self.model.word_counts and self.tokenizer.dropout:
+            raise ValueError("word_counts wants texts that are always cut the same way: no tokenizer.dropout")
+        return self
