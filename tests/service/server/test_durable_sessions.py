@@ -163,6 +163,7 @@ async def test_an_owner_with_too_many_cold_sessions_is_told_to_come_back(tmp_pat
         for _ in range(3):
             async with talking(toys, durability=EVERY_STEP) as (talk, _):
                 await talk.feed("uno ")
+                await talk.leave()  # else the next one may come before the server knows that he has left
         opening = session_pb2.Open(model=model(), durability=EVERY_STEP)
         answer = await refused(Talk(toys.sequence.Session()).say(open=opening))
         assert (answer.code, answer.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
