@@ -178,6 +178,7 @@ class Scheduler:
                 self._meter.bug("scheduler_broke", error)
                 self._fail_all(StepFailed("a fault in the server's scheduler; the request was not finished"))
                 self._post.flush()
+        self._post.flush()  # what those were told who came to their end as it was closed
 
     def _cycle(self) -> None:
         self._admit()

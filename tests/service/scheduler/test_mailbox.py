@@ -9,7 +9,7 @@ from service.scheduler import Mailbox
 from service.scheduler.mailbox import Post
 from tests.fakes.jobs import Adding, alone
 from tests.fakes.running_sum import POISON
-from tests.fakes.waiting import until
+from tests.fakes.waiting import until, wait_until
 from tests.service.scheduler.conftest import Bench
 
 MakeBench = Callable[..., Bench]
@@ -98,6 +98,23 @@ async def test_a_mailbox_is_ended_by_a_close_of_the_scheduler(bench: MakeBench) 
     await closing
     with pytest.raises(Draining):
         await read(mailbox)
+
+
+async def test_what_a_job_is_told_at_its_end_arrives_though_the_scheduler_is_closed_in_that_moment(
+    bench: MakeBench,
+) -> None:
+    b = bench()
+    mailbox: Mailbox[int] = b.scheduler.mailbox(asyncio.get_running_loop())
+    closing = threading.Thread(target=b.scheduler.close)
+
+    def close() -> None:
+        """On the scheduler's thread, before the job ends."""
+        closing.start()
+        wait_until(lambda: b.scheduler._closing)
+
+    b.scheduler.submit(Adding([1], [], mailbox=mailbox, on_advance=close))
+    assert await asyncio.wait_for(read(mailbox), 30) == [1]
+    await asyncio.to_thread(closing.join)
 
 
 async def test_what_comes_after_the_end_is_dropped(bench: MakeBench) -> None:
