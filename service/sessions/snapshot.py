@@ -53,9 +53,7 @@ _CHECKSUM_BYTES = 32
 _NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 _NAMES = {np.dtype(code): name for name, code in DTYPES.items()}
 """Asking numpy for the name of a dtype takes ten times as long."""
-_to_json = json.JSONEncoder(
-    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-).encode
+_to_json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 """`json.dumps` would make an encoder for each snapshot."""
 
 

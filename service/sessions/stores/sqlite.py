@@ -4,13 +4,9 @@ A commit is in the file's log before it is answered, which a crash of the proces
 synchronous=NORMAL the log is not forced to the disk at each commit, so a crash of the machine may lose the last ones.
 """
 
-import asyncio
-import os
 import sqlite3
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,6 +14,7 @@ from service.errors import Fenced, StoreAway
 from service.sessions.stores.base import REMEMBER_S, Claimed, Health, Page, Stored, too_many
 from service.sessions.stores.paging import from_cursor, not_found, to_cursor
 from service.sessions.stores.shield import Shield
+from service.sessions.stores.sqlite_file import SqliteFile, transaction
 from service.sessions.stores.steady import SteadyClock
 
 T = TypeVar("T")
@@ -59,26 +56,21 @@ END""",
 
 SWEPT_AT_ONCE = 500
 """Sessions removed in one transaction."""
-AGAIN_AFTER_S = 0.005
-"""How soon a connection to a new file looks again whether another has set it up."""
 
 _STORED = "session_id, epoch, revision, length(coalesce(data, x'')), created_ms, expires_at, summary"
 _MINE = "session_id = ? AND owner = ? AND NOT deleted AND expires_at > ?"
 
 
 class SqliteStore:
-    """One connection on one thread; other processes may use the same file, each write is a transaction of its own."""
+    """Each operation is all or nothing; other processes may use the same file."""
 
     kind = "sqlite"
 
     def __init__(self, path: Path, timeout_s: float = 1.0, clock: Callable[[], float] | None = None) -> None:
         """Without a clock of one's own, time goes by the machine's steady clock."""
-        self._path = path
-        self._timeout_s = timeout_s
         self._steady = SteadyClock()
         self._clock = clock or self._steady
-        self._connection: sqlite3.Connection | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-store")
+        self._file = SqliteFile(path, timeout_s, lambda db: _build(db, self._steady))
         self._shield = Shield(self.kind, 2 * timeout_s)  # a file that is locked says so itself, and sooner
 
     async def create(
@@ -140,14 +132,12 @@ class SqliteStore:
         summary: str = "",
     ) -> int:
         def work(db: sqlite3.Connection, now: float) -> int:
-            stored = _touch(db, session_id, owner, epoch, ttl_s, now)
-            if revision < stored:
-                return stored
-            db.execute(
-                "UPDATE sessions SET revision = ?, data = ?, summary = ? WHERE session_id = ?",
-                (revision, data, summary, session_id),
+            written = db.execute(
+                "UPDATE sessions SET revision = ?, data = ?, summary = ?, ttl_s = ?, expires_at = ? "
+                f"WHERE {_MINE} AND epoch = ? AND revision <= ?",
+                (revision, data, summary, ttl_s, now + ttl_s, session_id, owner, now, epoch, revision),
             )
-            return revision
+            return revision if written.rowcount else _touch(db, session_id, owner, epoch, ttl_s, now)
 
         return await self._write(work)
 
@@ -211,79 +201,20 @@ class SqliteStore:
 
     async def close(self) -> None:
         await self._shield.settle()
-        with suppress(RuntimeError, StoreAway):  # closed before, or stuck
-            await self._shield.run(asyncio.wrap_future(self._thread.submit(self._disconnect)))
-        self._thread.shutdown(wait=False)
+        with suppress(StoreAway):  # it is stuck
+            await self._shield.run(self._file.disconnect())
+        self._file.close()
 
     async def _read(self, work: Callable[[sqlite3.Connection, float], T]) -> T:
-        return await self._run(work, "BEGIN")
+        return await self._shield.run(self._file.run(lambda db: work(db, self._clock()), writes=False))
 
     async def _write(self, work: Callable[[sqlite3.Connection, float], T]) -> T:
-        # The lock at once: a reader that becomes a writer half way may find that it has read what is over.
-        return await self._run(work, "BEGIN IMMEDIATE")
-
-    async def _run(self, work: Callable[[sqlite3.Connection, float], T], begin: str) -> T:
-        try:
-            future = self._thread.submit(self._in_transaction, work, begin)
-        except RuntimeError:
-            raise StoreAway("the sqlite store is closed") from None
-        return await self._shield.run(asyncio.wrap_future(future))
-
-    def _in_transaction(self, work: Callable[[sqlite3.Connection, float], T], begin: str) -> T:
-        """On the thread. After a fault of the file the connection is made anew: the file may have been replaced."""
-        try:
-            db = self._connected()
-            with _transaction(db, begin):
-                return work(db, self._clock())
-        except (sqlite3.Error, OSError) as error:
-            self._disconnect()
-            raise StoreAway(f"the sqlite store {self._path} does not work: {error}") from None
-
-    def _connected(self) -> sqlite3.Connection:
-        if self._connection is None:
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))  # sessions are nobody else's to read
-            db = sqlite3.connect(self._path, timeout=self._timeout_s, isolation_level=None)
-            self._connection = db
-            _write_ahead(db, self._timeout_s)
-            db.execute("PRAGMA synchronous = NORMAL")
-            _build(db, self._steady)
-        return self._connection
-
-    def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection:
-            with suppress(sqlite3.Error):
-                connection.close()
-
-
-@contextmanager
-def _transaction(db: sqlite3.Connection, begin: str) -> Iterator[None]:
-    db.execute(begin)
-    try:
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
-
-
-def _write_ahead(db: sqlite3.Connection, timeout_s: float) -> None:
-    """Keep a log of changes beside the file. SQLite itself does not wait for another who is about to do the same."""
-    end = time.monotonic() + timeout_s
-    while True:
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= end:
-                raise
-        time.sleep(AGAIN_AFTER_S)
+        return await self._shield.run(self._file.run(lambda db: work(db, self._clock())))
 
 
 def _build(db: sqlite3.Connection, clock: SteadyClock) -> None:
     """Make the tables in a new file, and learn what time it is there; several processes may try at once."""
-    with _transaction(db, "BEGIN IMMEDIATE"):
+    with transaction(db):
         (version,) = db.execute("PRAGMA user_version").fetchone()
         if version > SCHEMA_VERSION:
             raise sqlite3.DatabaseError(f"a newer seqserve made it (schema {version}): upgrade this one")

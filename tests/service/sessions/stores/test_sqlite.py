@@ -174,13 +174,7 @@ async def test_a_folder_that_is_not_there_is_away_until_it_is(tmp_path: Path) ->
 
 async def test_a_full_disk_is_away_and_loses_nothing(store: SqliteStore) -> None:
     await store.create("s", "ann", 60, data=b"before")
-    connection = store._connection
-    assert connection is not None
-
-    def limit(pages: int) -> None:
-        connection.execute(f"PRAGMA max_page_count = {pages}")
-
-    await asyncio.wrap_future(store._thread.submit(limit, 10))
+    await store._file.run(lambda db: db.execute("PRAGMA max_page_count = 10"))
     with pytest.raises(StoreAway, match="full"):
         await store.save("s", "ann", 1, 1, bytes(1_000_000), 60)
     assert (await store.claim("s", "ann")).data == b"before"
