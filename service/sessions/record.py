@@ -15,7 +15,7 @@ from service.sessions.durability import Durability, Mode
 from service.sessions.plain import Plain, under, within
 from service.sessions.reading import Reading, ragged_contexts
 from service.sessions.session import Session, Standing, Unfinished
-from service.sessions.snapshot import Snapshot, check_fits
+from service.sessions.snapshot import Snapshot, Written, check_fits
 from service.sessions.turns import Turn, TurnLog
 from service.step import Array, Arrays
 
@@ -38,7 +38,7 @@ def to_snapshot(session: Session, settings: SessionSettings, now: float) -> Snap
             [turn.number, _standing_to(turn.standing, arrays)] for turn in reversed(kept) if turn.standing
         ],
         "next_turn": session.log.next_turn,
-        "turns": [[turn.number, turn.digest, turn.answer, turn.num_outputs] for turn in session.log],
+        "turns": Written.list_of([turn_to(turn, session.durability) for turn in session.log]),
         "unfinished": [session.unfinished.digest, unfinished.facts]
         if session.unfinished and unfinished
         else None,
@@ -110,6 +110,16 @@ def _session_from(snapshot: Snapshot, served: Served, settings: SessionSettings)
     )
     session.durable_turn = session.log.next_turn
     return session
+
+
+def turn_to(turn: Turn, durability: Durability) -> Written:
+    """The turn, written; kept beside it where the session is about to be written again and again."""
+    if turn.written is not None:
+        return turn.written
+    written = Written.of([turn.number, turn.digest, turn.answer, turn.num_outputs])
+    if durability.mode is not Mode.NONE:
+        turn.written = written
+    return written
 
 
 def _unfinished_from(facts: Any, arrays: Arrays) -> Unfinished | None:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +57,38 @@ _to_json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=
 """`json.dumps` would make an encoder for each snapshot."""
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A JSON value that is written already: what goes into many snapshots need not be written for each."""
+
+    text: str
+    """In canonical form."""
+    depth: int
+    """Of lists and objects within each other."""
+
+    @classmethod
+    def of(cls, value: Any) -> "Written":
+        """ValueError where JSON has no place for it."""
+        text = _to_json(value)
+        return cls(text, _depth_of(text.encode("utf-8")) if isinstance(value, list | dict | tuple) else 0)
+
+    @classmethod
+    def list_of(cls, values: Sequence["Written"]) -> "Written":
+        """Those that are written, as a list."""
+        depth = 1 + max((value.depth for value in values), default=0)
+        return cls(f"[{','.join(value.text for value in values)}]", depth)
+
+    @classmethod
+    def object_of(cls, values: Mapping[str, Any]) -> "Written":
+        """An object, some of whose values may be written."""
+        ordered = [
+            (key, value if isinstance(value, Written) else cls.of(value))
+            for key, value in sorted(values.items())
+        ]
+        depth = 1 + max((value.depth for _, value in ordered), default=0)
+        return cls(f"{{{','.join(f'{_to_json(key)}:{value.text}' for key, value in ordered)}}}", depth)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
     """All that a session is. A value: whoever takes it up gets arrays of his own."""
@@ -74,15 +106,17 @@ class Snapshot:
     """Wall clock, in seconds."""
     expires_at: float
     facts: Mapping[str, Any]
-    """Positions, turns, options and so on: JSON values; keys are strings, floats are finite (others go to `arrays`)."""
+    """Positions, turns, options and so on: JSON values; keys are strings, floats are finite (others go to `arrays`).
+    Where it is to be encoded, some may be `Written`."""
     arrays: Arrays
     """By name; nested ones are flattened, as in `reading/state/h`."""
 
 
 def encode(snapshot: Snapshot) -> bytes:
     """The snapshot as bytes; ValueError when it holds what the format has no place for."""
-    header = _header_of(snapshot)
-    if len(snapshot.arrays) > MAX_ARRAYS or len(header) > MAX_HEADER_BYTES or _depth_of(header) > MAX_DEPTH:
+    written = _header_of(snapshot)
+    header = written.text.encode("utf-8")
+    if len(snapshot.arrays) > MAX_ARRAYS or len(header) > MAX_HEADER_BYTES or written.depth > MAX_DEPTH:
         raise ValueError(
             "a snapshot has too many arrays, too many facts, or facts that are nested too deeply"
         )
@@ -130,8 +164,8 @@ def check_fits(
         )
 
 
-def _header_of(snapshot: Snapshot) -> bytes:
-    return _canonical(
+def _header_of(snapshot: Snapshot) -> Written:
+    return Written.object_of(
         {
             "session_id": snapshot.session_id,
             "owner": snapshot.owner,
@@ -139,14 +173,10 @@ def _header_of(snapshot: Snapshot) -> bytes:
             "epoch": snapshot.epoch,
             "created_at": float(snapshot.created_at),
             "expires_at": float(snapshot.expires_at),
-            "facts": snapshot.facts,
+            "facts": Written.object_of(snapshot.facts),
             "arrays": [[name, _dtype_of(name, a), list(a.shape)] for name, a in snapshot.arrays.items()],
         }
     )
-
-
-def _canonical(value: Any) -> bytes:
-    return _to_json(value).encode("utf-8")
 
 
 def _dtype_of(name: str, array: Array) -> str:
@@ -195,7 +225,7 @@ def _parsed(header: bytes) -> dict[str, Any]:
         raise SnapshotRefused("the snapshot's header is nested too deeply")
     try:
         parsed = json.loads(header)
-        canonical = _canonical(parsed)
+        canonical = _to_json(parsed).encode("utf-8")
     except ValueError:
         raise SnapshotRefused("the snapshot's header is not JSON") from None
     if canonical != header or not isinstance(parsed, dict):

@@ -2,11 +2,12 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 from service.config import SessionSettings
 from service.errors import OutOfRange, TurnConflict
+from service.sessions.snapshot import Written
 
 if TYPE_CHECKING:
     from service.sessions.session import Standing
@@ -25,6 +26,8 @@ class Turn:
     """Outputs emitted by it."""
     standing: "Standing | None"
     """Where the session stood after it, while it can be gone back to."""
+    written: Written | None = None
+    """Itself without its standing, as it goes into one snapshot after the other; None before the first."""
 
 
 class TurnLog:
@@ -104,7 +107,7 @@ class TurnLog:
 
     def copy(self) -> Self:
         """A log that goes on by itself; what is in it is shared."""
-        turns = (Turn(t.number, t.digest, t.answer, t.num_outputs, t.standing) for t in self._turns)
+        turns = (replace(t) for t in self._turns)
         return type(self).of(self._bounds, self.next_turn, turns)
 
     def _turn(self, number: int) -> Turn | None:

@@ -4,6 +4,7 @@ The constants are measured (CPython 3.11); `tests/service/sessions/test_weight.p
 allocated.
 """
 
+from service.sessions.durability import Mode
 from service.sessions.reading import NOTHING_READ, Reading
 from service.sessions.session import Session
 
@@ -11,8 +12,12 @@ SESSION_BYTES = 1300
 """Of a session without turns: itself, its place in the table, its id."""
 TURN_BYTES = 320
 """Of a turn in the log, without its answer and its standing."""
+WRITTEN_BYTES = 200
+"""Of a turn as it stands in snapshots, without its answer: its digest, and the objects around it."""
 READING_BYTES = 650
 """Of a standing with its reading, without arrays."""
+QUOTED = 1.25
+"""How much longer an answer is as a text within a text."""
 PIECE_BYTES = 300
 """Of a piece of a context, without its data."""
 ARRAY_BYTES = 160
@@ -24,8 +29,11 @@ def weight_of(session: Session) -> int:
 
     The cost grows with the standings that are kept, not with the length of what was read.
     """
-    total = SESSION_BYTES + len(session.log) * TURN_BYTES + session.log.answer_bytes
-    readings = [turn.standing.reading for turn in session.log if turn.standing is not None]
+    log = session.log
+    total = SESSION_BYTES + len(log) * TURN_BYTES + log.answer_bytes
+    if session.durability.mode is not Mode.NONE:
+        total += len(log) * WRITTEN_BYTES + int(log.answer_bytes * QUOTED)
+    readings = [turn.standing.reading for turn in log if turn.standing is not None]
     total += _bytes_of_all([*readings, session.standing.reading])
     search = session.unfinished and session.unfinished.search
     if search:

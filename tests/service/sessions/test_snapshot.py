@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from service.errors import SnapshotRefused
-from service.sessions.snapshot import DTYPES, MAX_DEPTH, Snapshot, check_fits, decode, encode
+from service.sessions.snapshot import DTYPES, MAX_DEPTH, Snapshot, Written, check_fits, decode, encode
 
 LSTM = {f"state/{name}{layer}": np.full(512, 0.5, np.float32) for name in "hc" for layer in (0, 1)}
 ONE = Snapshot(
@@ -203,6 +203,24 @@ def test_what_is_encoded_can_be_decoded_and_what_cannot_is_refused_when_encoding
             encode(replace(ONE, facts=facts))
     with pytest.raises(ValueError, match="cannot hold"):
         encode(replace(ONE, arrays={"o": np.array([object()])}))
+
+
+@given(snapshots, st.data())
+def test_facts_that_are_written_already_give_the_same_bytes(snapshot: Snapshot, data: st.DataObject) -> None:
+    written = {
+        name: Written.of(fact) if data.draw(st.booleans()) else fact for name, fact in snapshot.facts.items()
+    }
+    assert encode(replace(snapshot, facts=written)) == encode(snapshot)
+    listed = Written.list_of([Written.of(fact) for fact in snapshot.facts.values()])
+    assert listed == Written.of(list(snapshot.facts.values()))
+
+
+def test_what_is_written_already_is_refused_as_well_when_it_is_too_deep() -> None:
+    deep: Written = Written.of(1)
+    for _ in range(MAX_DEPTH):
+        deep = Written.list_of([deep])
+    with pytest.raises(ValueError, match="nested"):
+        encode(replace(ONE, facts={"deep": deep}))
 
 
 def test_a_snapshot_fits_its_own_session_and_model_version_only() -> None:

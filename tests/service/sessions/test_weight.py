@@ -1,6 +1,7 @@
 """What the account says of a session's memory, beside what is really allocated."""
 
 import gc
+import json
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,7 +12,9 @@ import pytest
 from service.config import SessionSettings
 from service.registry import Served
 from service.sessions import NEW, NOTHING_READ, Session, SessionTable, Standing, Turn, Unfinished
+from service.sessions.durability import NEVER, Durability, Mode
 from service.sessions.plain import Plain
+from service.sessions.record import turn_to
 from service.sessions.weight import weight_of
 from service.step import Result
 
@@ -31,15 +34,19 @@ def fed(session: Session, size: int = FLOATS) -> None:
     standing = replace(
         session.standing, reading=reading, pending={"pending": f"{number}"}, input_position=number
     )
-    session.accept(f"{number:032x}", f"answer {number} " + "x" * 200, standing)
+    session.accept(f"{number:032x}", json.dumps([number, ["xxx", "yyyyyyyy"] * 12]), standing)
 
 
+@pytest.mark.parametrize("durability", [NEVER, Durability(Mode.EVERY_STEP)], ids=["memory", "store"])
 @pytest.mark.parametrize(("num_turns", "size"), [(0, FLOATS), (1, FLOATS), (8, FLOATS), (40, 16)])
-def test_the_account_is_close_to_what_is_allocated(num_turns: int, size: int) -> None:
+def test_the_account_is_close_to_what_is_allocated(num_turns: int, size: int, durability: Durability) -> None:
     def talked(table: SessionTable) -> None:
         session = table.open("", None)  # type: ignore[arg-type]  # nobody asks for its model
+        session.durability = durability
         for _ in range(num_turns):
             fed(session, size)
+        for turn in session.log:
+            turn_to(turn, durability)
 
     talked(SessionTable(SETTINGS))  # what is imported, or made, only once
     table = SessionTable(SETTINGS)
