@@ -52,12 +52,19 @@ def arrivals(client: AsyncClient, model: str, texts: Sequence[Text], per_s: floa
     return arrive
 
 
-def feeds(client: AsyncClient, model: str, requests: Sequence[Sequence[int]], number: int) -> list[Client]:
+def feeds(
+    client: AsyncClient,
+    model: str,
+    requests: Sequence[Sequence[int]],
+    number: int,
+    *,
+    durability: str = "none",
+) -> list[Client]:
     """Each holds one session and feeds it one subword after the other, each as soon as the last one is answered."""
 
     def feeding(start: int) -> Client:
         async def feed_on(window: Window) -> None:
-            async with client.session(model=model) as session:
+            async with client.session(model=model, durability=durability) as session:
                 for ids in spread(requests, start, number):
                     for at, token in enumerate(ids, 1):
                         if window.over:

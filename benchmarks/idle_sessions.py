@@ -29,6 +29,7 @@ import typer
 from benchmarks.crowd import opened, resumed, streamed
 from benchmarks.processes import free_port, wait_until_listening
 from benchmarks.sentences import SENTENCES
+from benchmarks.stores import ended, has_redis, redis
 from tests.bundles import write_classifier
 
 MODEL = "idle-lstm"
@@ -94,7 +95,7 @@ def main(
     with tempfile.TemporaryDirectory() as folder:
         repository = _repository(Path(folder), models / model)
         for tier in tiers.split(","):
-            if tier == "redis" and not shutil.which("redis-server"):
+            if tier == "redis" and not has_redis():
                 print("no redis-server here: left out", file=sys.stderr)
                 continue
             number = sessions if tier == "memory" else cold
@@ -191,7 +192,7 @@ def server(folder: Path, repository: Path, tier: str) -> Iterator[Running]:
         if tier != "memory":
             settings |= {"STORE__KIND": tier, "STORE__PATH": str(folder / "sessions.sqlite")}
         if tier == "redis":
-            settings["STORE__URL"] = stack.enter_context(redis(folder))
+            settings["STORE__URL"] = stack.enter_context(redis(folder))[0]
         command = [sys.executable, "-m", "service", "serve", "--models", str(repository), "--port", str(port)]
         command += ["--metrics-port", str(metrics), "--log-level", "warning"]
         environment = os.environ | {f"SEQSERVE_{name}": value for name, value in settings.items()}
@@ -200,25 +201,6 @@ def server(folder: Path, repository: Path, tier: str) -> Iterator[Running]:
         )
         wait_until_listening(port, process)
         yield Running(f"127.0.0.1:{port}", f"http://127.0.0.1:{metrics}/metrics", process.pid)
-
-
-@contextmanager
-def redis(folder: Path) -> Iterator[str]:
-    """A Redis of its own, which forgets all when it ends; gives its address."""
-    port = free_port()
-    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
-    with ended(subprocess.Popen(command, stdout=subprocess.DEVNULL)):
-        yield f"redis://127.0.0.1:{port}/0"
-
-
-@contextmanager
-def ended(process: "subprocess.Popen[bytes]") -> Iterator["subprocess.Popen[bytes]"]:
-    """The process, ended on the way out."""
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(60)
 
 
 def _repository(folder: Path, translator: Path) -> Path:

@@ -8,7 +8,6 @@ import asyncio
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,11 +18,11 @@ from typing import Annotated
 import typer
 
 from benchmarks import options
-from benchmarks.idle_sessions import ended
 from benchmarks.machine import describe
-from benchmarks.processes import Running, free_port, running_server, wait_until_listening
+from benchmarks.processes import Running, running_server
 from benchmarks.soak_samples import BOUNDS, Sample, grown, left_over, sample, trends
-from benchmarks.soak_uses import Users, has_redis
+from benchmarks.soak_uses import Users
+from benchmarks.stores import has_redis, redis
 
 SETTINGS = {
     "SERVER__ADMIN": "true",
@@ -108,16 +107,6 @@ def serving(models: Path, translator: str, classifier: str) -> Iterator[tuple[Ru
             stack.enter_context(running_server(folder / "models", arguments=["--log-level", "error"])),
             store,
         )
-
-
-@contextmanager
-def redis(folder: Path) -> Iterator[tuple[str, int]]:
-    """A Redis of its own: its address and its process."""
-    port = free_port()
-    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
-    with ended(subprocess.Popen(command, stdout=subprocess.DEVNULL)) as process:
-        wait_until_listening(port, process)
-        yield f"redis://127.0.0.1:{port}/0", process.pid
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import random
-import shutil
 import signal
 import socket
 import struct
@@ -234,10 +233,6 @@ class Users:
 
 def _word(error: Exception) -> str:
     return error.code().name if isinstance(error, grpc.aio.AioRpcError) else type(error).__name__
-
-
-def has_redis() -> bool:
-    return shutil.which("redis-server") is not None
 
 
 async def _stream_for_ever(address: str, model: str) -> None:

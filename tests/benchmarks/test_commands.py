@@ -5,7 +5,18 @@ from typing import Any
 
 import pytest
 
-from benchmarks import bursts, cold_start, feeds, files, latency, mixed, precision, streams, workers
+from benchmarks import (
+    bursts,
+    cold_start,
+    durability,
+    feeds,
+    files,
+    latency,
+    mixed,
+    precision,
+    streams,
+    workers,
+)
 from tests.conftest import Missing
 
 pytestmark = pytest.mark.slow
@@ -23,6 +34,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
     "cold_start": (cold_start.main, {}),
     "precision": (precision.main, {}),
     "workers": (workers.main, {}),
+    "durability": (durability.main, {"only": "sqlite"}),
 }
 
 
