@@ -10,13 +10,14 @@ DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION =
 END_STREAM, END_HEADERS = 1, 4
 INITIAL_WINDOW = 4
 ENHANCE_YOUR_CALM = 11
+PATIENCE_S = 60.0
 
 
 class Peer:
     """A connection on which one says what one likes. Blocks: use it in a thread where a server shares the loop."""
 
     def __init__(self, port: int, settings: dict[int, int] | None = None, *, greets: bool = True) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
         self._rest = b""
         if greets:
             pairs = b"".join(struct.pack(">HI", *pair) for pair in (settings or {}).items())

@@ -18,7 +18,7 @@ from tests.fakes.by_rows import ByRows
 
 POISON = -666
 """A number that makes the batch with it fail."""
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 def _tensor(name: str, role: str, *axes: str | int, of: str | None = None) -> TensorSpec:

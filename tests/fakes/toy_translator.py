@@ -27,6 +27,8 @@ OFFSET = 10
 POISON = 13
 """diez: a text that holds it cannot be read."""
 FIRST_ENGLISH = 14
+PATIENCE_S = 250.0
+"""How long a batch is held at most; it is less than what a test may take."""
 
 
 class ToyEngine:
@@ -65,7 +67,7 @@ class ToyEngine:
         if self._held:
             may_run = self._may_run
             self.running.set()
-            assert may_run.acquire(timeout=30)
+            assert may_run.acquire(timeout=PATIENCE_S)
         if self._interrupted:
             self._interrupted = False
             raise StepFailed("interrupted")

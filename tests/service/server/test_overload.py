@@ -33,7 +33,7 @@ async def test_calls_that_nobody_can_look_at_are_turned_away_by_grpc_itself(tmp_
         stands_still, goes_on = threading.Event(), threading.Event()
 
         def crowd() -> None:
-            stands_still.wait(20)
+            stands_still.wait(http2.PATIENCE_S)
             with Peer(toys.server.port) as peer:
                 for number in range(NUM_CALLS):
                     peer.call(2 * number + 1, TRANSLATE)
@@ -51,7 +51,7 @@ async def test_calls_that_nobody_can_look_at_are_turned_away_by_grpc_itself(tmp_
 
         crowding = asyncio.get_running_loop().run_in_executor(None, crowd)
         stands_still.set()
-        goes_on.wait(20)
+        goes_on.wait(http2.PATIENCE_S)
         assert len(set(at_once)) == NUM_CALLS - 6
         await crowding
         assert answered
@@ -144,7 +144,7 @@ async def test_who_has_left_before_he_is_looked_at_is_no_fault_of_the_server(tmp
         stands_still, goes_on = threading.Event(), threading.Event()
 
         def leave() -> None:
-            stands_still.wait(20)
+            stands_still.wait(http2.PATIENCE_S)
             for _ in range(10):
                 with Peer(toys.server.port) as peer:
                     peer.call(1, "/seqserve.v1.SequenceService/Session")
@@ -153,7 +153,7 @@ async def test_who_has_left_before_he_is_looked_at_is_no_fault_of_the_server(tmp
 
         leaving = asyncio.get_running_loop().run_in_executor(None, leave)
         stands_still.set()
-        goes_on.wait(20)
+        goes_on.wait(http2.PATIENCE_S)
         await leaving
         answer = await toys.sequence.Translate(pb.TranslateRequest(model=model(), texts=["dos"]))
         assert answer.translations[0].hypotheses[0].text == "two"
