@@ -14,9 +14,9 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from service.api.callers import MAX_OWNER_CHARS, Caller, roles_of
 from service.errors import ConfigRefused, Unauthenticated
@@ -29,8 +29,19 @@ _KEY = re.compile(rf"{PREFIX}([a-z2-7]{{8}})_([A-Za-z0-9_-]{{43}})")
 _ID_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 
 
+def _in_utc(moment: datetime) -> datetime:
+    """Times without a zone, as somebody may have written them by hand, are taken for UTC."""
+    try:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except OverflowError:
+        raise ValueError("a time that is in no year of the calendar, in UTC") from None
+
+
+Moment = Annotated[datetime, AfterValidator(_in_utc)]
+
+
 class AccessKey(BaseModel):
-    """One key, as the file knows it."""
+    """One key, as the file knows it; times are in UTC."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -38,8 +49,8 @@ class AccessKey(BaseModel):
     owner: str = Field(min_length=1, max_length=MAX_OWNER_CHARS)
     roles: tuple[Literal["use", "admin"], ...] = ("use",)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", repr=False)
-    created: datetime
-    expires: datetime | None = None
+    created: Moment
+    expires: Moment | None = None
 
 
 class AccessKeys:
@@ -94,7 +105,7 @@ def read_keys(path: Path) -> list[AccessKey]:
     ids = [key.id for key in keys]
     if tree or len(set(ids)) < len(ids) or len(ids) > MAX_KEYS:
         raise ConfigRefused(f"{path}: holds something else than up to {MAX_KEYS:,} keys, each id once")
-    return [key.model_copy(update=_with_zone(key)) for key in keys]
+    return keys
 
 
 def to_toml(keys: Iterable[AccessKey]) -> str:
@@ -121,12 +132,4 @@ def _quoted(text: str) -> str:
 
 
 def _moment(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _with_zone(key: AccessKey) -> dict[str, datetime | None]:
-    """Times without a zone, as somebody may have written them by hand, are taken for UTC."""
-    return {
-        "created": key.created if key.created.tzinfo else key.created.replace(tzinfo=UTC),
-        "expires": key.expires if not key.expires or key.expires.tzinfo else key.expires.replace(tzinfo=UTC),
-    }
+    return f"{moment.replace(tzinfo=None).isoformat()}Z"

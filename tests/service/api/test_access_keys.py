@@ -1,3 +1,4 @@
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -88,6 +89,15 @@ def test_a_time_without_a_zone_is_taken_for_utc(tmp_path: Path) -> None:
     assert read.expires == NOW + HOUR
 
 
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00Z", "2026-01-01T01:02:03.000004+05:30"])
+def test_times_that_somebody_wrote_by_hand_are_kept_as_they_are(tmp_path: Path, moment: str) -> None:
+    _, known = made()
+    text = re.sub("created = .*", f"created = {moment}\nexpires = {moment}", to_toml([known]))
+    [read] = read_keys(written(tmp_path / "k", text))
+    assert read.created == read.expires == datetime.fromisoformat(moment)
+    assert read_keys(written(tmp_path / "again", to_toml([read]))) == [read]
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -100,6 +110,8 @@ def test_a_time_without_a_zone_is_taken_for_utc(tmp_path: Path) -> None:
         lambda text: "key = 3",
         lambda text: "key = [3]",
         lambda text: text.replace('sha256 = "', 'sha256 = "zz'),
+        lambda text: re.sub("created = .*", "created = 9999-12-31T23:59:59-23:59", text),
+        lambda text: re.sub("created = .*", "created = 0001-01-01T00:00:00+23:59", text),
     ],
 )
 def test_a_file_that_is_not_as_it_should_be_is_refused_without_a_hash_in_the_message(
