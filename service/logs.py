@@ -62,7 +62,8 @@ def _json() -> list[structlog.typing.Processor]:
 def _console() -> list[structlog.typing.Processor]:
     # Plain: the colourful tracebacks show local variables, and with them what a user wrote.
     plain = structlog.dev.plain_traceback
-    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
+    colors = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    return [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]
 
 
 class _Stderr:

@@ -216,12 +216,14 @@ class _Asked:
             return f"no model is called {self.name!r}; {_there_are(m.name for m in manifests)}"
         if not able:
             there = _there_are(f"{m.name} ({m.task})" for m in manifests)
-            return f"{self.name or 'no model'} does not serve the task {self.task}; {there}"
+            if not self.name:
+                return f"no model serves the task {self.task}; {there}"
+            return f"{self.name} does not serve the task {self.task}; {there}"
         versions = [m for m in able if self.version in ("", m.version)]
         if not versions:
             return f"no version {self.version!r}; {_there_are(f'{m.name}/{m.version}' for m in able)}"
         there = _there_are(f"{m.source_language}→{m.target_language}" for m in versions if m.target_language)
-        return f"{self.name or 'no model'} does not translate {self.pair}; {there}"
+        return f"{self.name or 'what is served here'} does not translate {self.pair}; {there}"
 
 
 def _sorted(served: list[Served]) -> list[Served]:

@@ -26,7 +26,7 @@ class Columns:
         if len(found) == len(names) and all(map(is_number, found)):
             return cls(names, range(len(names)), len(names)), False
         raise InvalidInput(
-            f"the first line is {line!r}; expected the names of the columns, {', '.join(names)} among them, or a "
+            f"the first line is {line[:200]!r}; expected the names of the columns, {', '.join(names)} among them, or a "
             "number for each of these"
         )
 
@@ -48,8 +48,11 @@ class Columns:
 
 
 def cells(line: str) -> list[str]:
-    """The cells of a line, without quotes and white space around them."""
-    return [cell.strip() for row in csv.reader([line], skipinitialspace=True) for cell in row]
+    """The cells of a line, without quotes and white space around them; InvalidInput where it is no line of CSV."""
+    try:
+        return [cell.strip() for row in csv.reader([line], skipinitialspace=True) for cell in row]
+    except csv.Error:
+        raise InvalidInput(f"{line[:40]!r} is not a line of CSV") from None
 
 
 def is_number(text: str) -> bool:

@@ -7,6 +7,7 @@ from service.client.errors import InvalidRequest
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 DEFAULT_PORT = 50051
+MAX_PORT = 65535
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 MAX_ATTEMPTS = 5
 """gRPC makes no more than five."""
@@ -30,7 +31,12 @@ def target(address: str) -> str:
     if not address:
         return DEFAULT_ADDRESS
     has_port = ":" in address.rpartition("]")[2]
-    return address if has_port else f"{address}:{DEFAULT_PORT}"
+    if not has_port:
+        return f"{address}:{DEFAULT_PORT}"
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > MAX_PORT:
+        raise InvalidRequest(f"address {address!r}: expected HOST:PORT, such as {DEFAULT_ADDRESS}")
+    return address
 
 
 def options(addresses: Sequence[str], max_attempts: int, connections: int = 1) -> Options:

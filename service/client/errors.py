@@ -213,6 +213,8 @@ TURNED_AWAY = "CANCELLED"
 
 def _transport_error(code: grpc.StatusCode, message: str, details: Details, address: str) -> ClientError:
     if code is grpc.StatusCode.UNAVAILABLE:
+        if "errors resolving" in message:
+            return Unreachable(f"no machine is known by the address {address}; is it spelt right?", details)
         if "connect" in message.lower() and "reset" not in message.lower():
             return Unreachable(f"no server answers at {address}; start one with: seqserve serve", details)
         return Unavailable(f"the connection to {address} broke ({message})", details)

@@ -80,12 +80,12 @@ class Keeper:
 
     def notice(self, session: Session) -> None:
         """A session has moved on: begin to save it if it is time."""
-        if session.durability.is_due(session.steps - session.saved_steps):
+        if session.lost is None and session.durability.is_due(session.steps - session.saved_steps):
             self._save(session)
 
     def finish(self, session: Session) -> None:
         """Nobody holds the session any more: save what is unsaved, and let its time to live begin again."""
-        if session.durability.mode is Mode.NONE:
+        if session.durability.mode is Mode.NONE or session.lost is not None:
             return
         if session.steps > session.saved_steps or not session.epoch:
             self._save(session)
@@ -94,7 +94,8 @@ class Keeper:
 
     def touch(self, session: Session) -> None:
         """Let the session's time to live begin again in the store."""
-        if session.durability.mode is not Mode.NONE and session.id not in self._writing:
+        may_be = session.durability.mode is not Mode.NONE and session.lost is None
+        if may_be and session.id not in self._writing:
             self._start(session, self._touched(session))
 
     async def upkeep(self, held: Iterable[Session]) -> None:
@@ -165,7 +166,9 @@ class Keeper:
         await self.store.close()
 
     def _save(self, session: Session) -> asyncio.Task[None]:
-        """The save that is under way, or a new one."""
+        """The save that is under way, or a new one; none of a session that was lost, as another one may have its id."""
+        if session.lost is not None:
+            raise session.lost("this session is no longer this server's")
         return self._writing.get(session.id) or self._start(session, self._saved(session))
 
     def _lag_s(self) -> float:
@@ -198,8 +201,10 @@ class Keeper:
             session.stored_at = time.monotonic()
             self.notice(session)
         elif isinstance(error, Fenced):
+            session.lost = Fenced
             self.lose(session, Why.CLAIMED, "another server has claimed this session; it goes on there")
         elif isinstance(error, SessionNotFound):
+            session.lost = SessionNotFound
             self.lose(session, Why.CLOSED, "the session was closed")
         elif not isinstance(error, Overloaded):  # which is told to whoever wanted to open it
             log.error("a session could not be saved", session=logs.tail_of(session.id), error=repr(error))

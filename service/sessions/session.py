@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from service.errors import TurnConflict
+from service.errors import Fenced, SessionNotFound, TurnConflict
 from service.registry import Served
 from service.sessions.durability import NEVER, Durability
 from service.sessions.plain import HasPlain
@@ -108,6 +108,8 @@ class Session:
     """Every turn below this one is in the store."""
     stored_at: float = 0.0
     """When its time to live began last in the store, by the monotonic clock."""
+    lost: type[Fenced | SessionNotFound] | None = None
+    """By what it was found out that it is no longer this server's: nothing of it is written any more."""
 
     @property
     def is_stored(self) -> bool:

@@ -7,7 +7,6 @@ held by a stream ── idle in memory ── cold, in the store only
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -33,6 +32,7 @@ from service.sessions.snapshot import Snapshot
 from service.sessions.stores.base import Claimed
 from service.sessions.table import SessionTable
 from service.sessions.tickets import Tickets
+from service.sessions.turnstiles import Turnstiles
 
 EVICTED_AT_ONCE = 100
 EXPIRED_AT_ONCE = 100
@@ -53,14 +53,6 @@ class Source(StrEnum):
     MEMORY = "memory"
     STORE = "store"
     TICKET = "ticket"
-
-
-@dataclass(slots=True)
-class _Turnstile:
-    """Lets one resume of a session through at a time."""
-
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    num_waiting: int = 0
 
 
 class Sessions:
@@ -87,8 +79,7 @@ class Sessions:
         self._find_model = find_model
         self._serves_on = serves_on
         self.metrics = metrics or Metrics()
-        self._turnstiles: dict[tuple[str, str], _Turnstile] = {}
-        """By owner and id: who has got hold of another owner's id keeps nobody waiting."""
+        self._resuming = Turnstiles()
         if keeper is not None:
             keeper.lose = self._lose
 
@@ -138,7 +129,7 @@ class Sessions:
 
         `resumed_by` is by what a stream resumes it, which is counted; empty where none does.
         """
-        async with self._resuming(owner, session_id):
+        async with self._resuming.through(owner, session_id):
             found_in = await self._fetch(owner, session_id)
             holding = await self._table.take(owner, session_id)
         if resumed_by:
@@ -158,7 +149,7 @@ class Sessions:
         """
         snapshot = self.tickets.take(ticket, owner)
         session_id = snapshot.session_id
-        async with self._resuming(owner, session_id):
+        async with self._resuming.through(owner, session_id):
             await self._check_not_older(owner, snapshot)
             known = await self._known(owner, session_id)
             if known is not None:
@@ -308,18 +299,6 @@ class Sessions:
         if lost:
             log.error("sessions could not be saved", sessions=lost)
         await self._keeper.close()
-
-    @asynccontextmanager
-    async def _resuming(self, owner: str, session_id: str) -> AsyncIterator[None]:
-        turnstile = self._turnstiles.setdefault((owner, session_id), _Turnstile())
-        turnstile.num_waiting += 1
-        try:
-            async with turnstile.lock:
-                yield
-        finally:
-            turnstile.num_waiting -= 1
-            if not turnstile.num_waiting:
-                del self._turnstiles[owner, session_id]
 
     async def _fetch(self, owner: str, session_id: str) -> Source:
         """See that the session is in memory, and that it is this server's; where it was."""

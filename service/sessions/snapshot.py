@@ -68,7 +68,7 @@ class Written:
 
     @classmethod
     def of(cls, value: Any) -> "Written":
-        """ValueError where JSON has no place for it."""
+        """A JSON value; ValueError where there is a number in it that is not finite."""
         text = _to_json(value)
         return cls(text, _depth_of(text.encode("utf-8")) if isinstance(value, list | dict | tuple) else 0)
 
@@ -224,7 +224,7 @@ def _parsed(header: bytes) -> dict[str, Any]:
     if _depth_of(header) > MAX_DEPTH:
         raise SnapshotRefused("the snapshot's header is nested too deeply")
     try:
-        parsed = json.loads(header)
+        parsed = json.loads(header.decode("utf-8"))  # of bytes it would guess the encoding
         canonical = _to_json(parsed).encode("utf-8")
     except ValueError:
         raise SnapshotRefused("the snapshot's header is not JSON") from None

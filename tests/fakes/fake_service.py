@@ -58,6 +58,11 @@ class FakeService(
         self.failures: list[Failure] = []
         self.gate = threading.Event()
         self.gate.set()
+        self.ends = threading.Event()
+        """While it is not set, streams of closed sessions do not end."""
+        self.ends.set()
+        self.lingering = 0
+        """Such streams."""
         self.sessions = FakeSessions()
         self.under_way = 0
         self.most_under_way = 0
@@ -112,6 +117,9 @@ class FakeService(
             elif kind == "close":
                 del self.sessions[key]
                 yield talk.closed()
+                self.lingering += 1
+                self.ends.wait(20)
+                self.lingering -= 1
                 return
             else:
                 yield from self._cut(self.sessions.answers(talk, request, context), context)
@@ -257,4 +265,5 @@ def served(fake: FakeService) -> Iterator[str]:
         yield f"127.0.0.1:{port}"
     finally:
         fake.gate.set()
+        fake.ends.set()
         server.stop(0).wait()

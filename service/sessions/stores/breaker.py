@@ -25,7 +25,8 @@ class Breaker:
 
     Then one operation goes through as a probe (half open): if it succeeds all do again, if it fails the store is left
     alone for twice as long. The first time is short, since most stores are back soon, and none is longer than `open_s`
-    seconds. That a session is not found or fenced is an answer, and no failure.
+    seconds. That a session is not found or fenced is an answer, and no failure. Counting and sweeping prove nothing,
+    since some stores do them without a word to anybody: they wait until all do again.
     """
 
     def __init__(
@@ -111,10 +112,10 @@ class Breaker:
         return await self._through("list", lambda: self._store.list(owner, limit, after))
 
     async def count(self) -> int | None:
-        return await self._through("count", self._store.count)
+        return await self._through("count", self._store.count, proves=False)
 
     async def sweep(self) -> int:
-        return await self._through("sweep", self._store.sweep)
+        return await self._through("sweep", self._store.sweep, proves=False)
 
     async def health(self) -> Health:
         """Ask the store, unless it is being left alone; so whoever asks for health also finds out that it is back."""
@@ -132,8 +133,9 @@ class Breaker:
         if not health.serving:
             raise StoreAway(health.detail)
 
-    async def _through(self, operation: str, call: Callable[[], Awaitable[T]]) -> T:
-        probes = self._admit(operation)
+    async def _through(self, operation: str, call: Callable[[], Awaitable[T]], *, proves: bool = True) -> T:
+        """`proves`: whether the store must be there for the operation to succeed."""
+        probes = self._admit(operation, proves)
         began = self._clock()
         outcome = "left"
         try:
@@ -150,15 +152,16 @@ class Breaker:
             self._failed(error, probes)
             raise StoreAway(f"the {self.kind} store failed: {error!r}") from error
         finally:
-            self._settle(outcome, probes)
+            if proves:
+                self._settle(outcome, probes)
             self._count(operation, outcome, self._clock() - began)
 
-    def _admit(self, operation: str) -> bool:
+    def _admit(self, operation: str, proves: bool) -> bool:
         """Let an operation through, or refuse it at once; whether it is the probe."""
         if self._state == "closed":
             return False
         wait_s = self._retry_at - self._clock()
-        if self._state == "half_open" or wait_s > 0:
+        if self._state == "half_open" or wait_s > 0 or not proves:
             self._metrics.store_operations.labels(self.kind, operation, "not_tried").inc()
             raise StoreAway(
                 f"the {self.kind} store is away, and is left alone for a moment: {self._reason}",

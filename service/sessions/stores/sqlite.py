@@ -202,8 +202,7 @@ class SqliteStore:
     async def close(self) -> None:
         await self._shield.settle()
         with suppress(StoreAway):  # it is stuck
-            await self._shield.run(self._file.disconnect())
-        self._file.close()
+            await self._shield.run(self._file.close())
 
     async def _read(self, work: Callable[[sqlite3.Connection, float], T]) -> T:
         return await self._shield.run(self._file.run(lambda db: work(db, self._clock()), writes=False))

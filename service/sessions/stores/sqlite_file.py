@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,7 +37,7 @@ class _Asked:
     writes: bool
     asker: "asyncio.Future[Any]"
     value: Any = None
-    error: Exception | None = field(default=None)
+    error: Exception | None = None
 
     def answer(self) -> None:
         """Tell who waits, unless he has left."""
@@ -73,14 +73,12 @@ class SqliteFile:
         result: T = await asked.asker
         return result
 
-    async def disconnect(self) -> None:
-        """Close the connection, when all before it has ended, and let nothing more begin."""
+    async def close(self) -> None:
+        """Let what is under way end, and the thread after it; what waits, or comes later, is refused with StoreAway."""
         with suppress(RuntimeError):  # closed before
-            await asyncio.wrap_future(self._thread.submit(self._disconnect))
-
-    def close(self) -> None:
-        """Let the thread end."""
-        self._thread.shutdown(wait=False)
+            disconnected = self._thread.submit(self._disconnect)
+            self._thread.shutdown(wait=False)
+            await asyncio.wrap_future(disconnected)
 
     def _hand_over(self) -> None:
         """Give the thread what waits, unless it is at work: then it gets that, and what comes meanwhile, afterwards."""
@@ -90,9 +88,10 @@ class SqliteFile:
         try:
             self._thread.submit(self._work_off, together, asyncio.get_running_loop())
         except RuntimeError:
-            for asked in together:
+            for asked in (*together, *self._waiting):
                 asked.error = StoreAway("the sqlite store is closed")
                 asked.answer()
+            self._waiting.clear()
             return
         self._is_at_work = True
 
@@ -111,32 +110,34 @@ class SqliteFile:
             loop.call_soon_threadsafe(self._done, together)
 
     def _try(self, together: Sequence[_Asked]) -> bool:
-        """Work in one transaction. False where one of several failed: then each needs one of its own.
+        """Work in one transaction. False where one of several may have failed it: then each needs one of its own.
 
         After a fault of the file the connection is made anew: the file may have been replaced.
         """
         # The lock at once: a reader that becomes a writer half way may find that it has read what is over.
         begin = "BEGIN IMMEDIATE" if any(asked.writes for asked in together) else "BEGIN"
-        under_way = None
+        has_begun = False
         try:
             db = self._connected()
             with transaction(db, begin):
-                for under_way in together:
-                    _do(db, under_way)
-                under_way = None
+                has_begun = True
+                for asked in together:
+                    _do(db, asked)
             return True
-        except Exception as error:
+        except BaseException as error:  # whatever got out of here would leave them without an answer
             self._disconnect()
-            if under_way is not None and len(together) > 1:
+            if has_begun and len(together) > 1 and not _is_locked(error):  # for which each would wait
                 return False
             for asked in together:
                 asked.error = self._told(error)
             return True
 
-    def _told(self, error: Exception) -> Exception:
+    def _told(self, error: BaseException) -> Exception:
         if isinstance(error, sqlite3.Error | OSError):
             return StoreAway(f"the sqlite store {self._path} does not work: {error}")
-        return error
+        if isinstance(error, Exception) and not isinstance(error, StopIteration):
+            return error
+        return RuntimeError(f"a work on {self._path} raised {error!r}")  # no future takes that itself
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -188,6 +189,11 @@ def _write_ahead(db: sqlite3.Connection, timeout_s: float) -> None:
             db.execute("PRAGMA journal_mode = WAL")
             return
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= end:
+            if not _is_locked(error) or time.monotonic() >= end:
                 raise
         time.sleep(AGAIN_AFTER_S)
+
+
+def _is_locked(error: BaseException) -> bool:
+    """Whether another process had the file for longer than it may."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY

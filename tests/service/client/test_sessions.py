@@ -2,7 +2,7 @@ import grpc
 import pytest
 
 from seqserve.v1.session_pb2 import SessionRequest
-from service.client import Client, DeadlineExceeded, InvalidRequest, NotPossible, SessionNotFound
+from service.client import Client, DeadlineExceeded, InvalidRequest, NotPossible, SessionNotFound, exchange
 from tests.fakes.failures import REFUSED, Failure, because, not_found
 from tests.fakes.fake_service import FakeService
 from tests.service.client.conftest import MULTIPLEXED, Connect
@@ -65,6 +65,17 @@ def test_leaving_the_block_closes_the_session_on_the_server(client: Client, fake
         assert fake.sessions
     assert not fake.sessions
     assert kinds(fake) == ["open", "close"]
+
+
+def test_a_session_is_closed_though_its_server_does_not_end_the_stream(
+    client: Client, fake: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "LAST_WORD_S", 0.1)
+    fake.ends.clear()
+    with client.session() as session:
+        pass
+    assert session.closed
+    assert fake.lingering == 1
 
 
 def test_a_closed_session_says_so(client: Client) -> None:

@@ -1,6 +1,7 @@
 """Sessions that outlive the memory they were in: another server, or the next one, goes on with them."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -189,6 +190,32 @@ async def test_a_save_that_is_under_way_when_another_server_claims_is_refused(tr
         assert claimed.epoch == 3
     async with second.talk(session_id) as talk:
         assert talk.session.log.next_turn == 0
+
+
+async def test_a_stream_that_lets_go_late_of_a_session_it_has_lost_does_not_take_it_from_who_has_it_now(
+    translator: Served,
+) -> None:
+    """It went to another server and came back, while its first stream was still in the middle of something."""
+    store = SlowStore()
+    first, second = Replica(store, translator), Replica(store, translator)
+    session_id = await first.open(translator, Durability(Mode.EVERY_N_STEPS, 1000))
+    async with AsyncExitStack() as late:
+        lost = await late.enter_async_context(first.talk(session_id))
+        await lost.feed("uno ")
+        async with second.talk(session_id) as elsewhere:
+            await elsewhere.feed("dos ")
+        with pytest.raises(Parted):
+            await first.sessions.save(lost.session)
+        async with first.talk(session_id) as back:
+            await back.feed("tres ")
+            store.may_go.clear()
+            await late.aclose()
+            saving = asyncio.create_task(first.sessions.save(back.session))
+            await asyncio.sleep(0)
+            store.may_go.set()
+            await saving
+            assert await back.generate() == "two three"
+    await first.settled()
 
 
 async def test_an_output_goes_on_elsewhere_in_the_middle(translator: Served) -> None:

@@ -181,9 +181,19 @@ def test_a_missing_entry_is_refused() -> None:
             decode(with_header({key: value for key, value in HEADER.items() if key != name}))
 
 
-def test_nesting_without_end_is_refused_before_it_is_parsed() -> None:
-    deep = b'{"facts":' + b"[" * 100_000
+@pytest.mark.parametrize("before", ["", "\\", '"', '\\"', '"\\', "\\\\"])
+def test_nesting_without_end_is_refused_before_it_is_parsed(before: str) -> None:
+    """Whatever text stands before it: its quotes and backslashes do not hide what comes after."""
+    deep = b'{"before":%s,"facts":' % json.dumps(before).encode() + b"[" * 100_000
     with pytest.raises(SnapshotRefused, match="nested"):
+        decode(with_checksum(struct.pack("<4sHI", b"SQSN", 1, len(deep)) + deep))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le"])
+def test_nesting_is_not_hidden_by_another_encoding(encoding: str) -> None:
+    """Of U+2201 one byte is a quote in ASCII, after which brackets would be taken for text."""
+    deep = ('["\u2201",' + "[" * 100_000).encode(encoding)
+    with pytest.raises(SnapshotRefused, match="not JSON"):
         decode(with_checksum(struct.pack("<4sHI", b"SQSN", 1, len(deep)) + deep))
 
 

@@ -155,6 +155,7 @@ def test_a_terminal_hears_files_and_a_microphone(seqserve: Seqserve, recording: 
     raw = samples_of(spoken)
     for stdin in (raw, recording.read_bytes(), raw + b"\0"):
         assert seqserve("transcribe", "--live", stdin=stdin).out == "zero two one\n"
+    assert seqserve("transcribe", "--live", recording).out == "zero two one\n"
     told = seqserve("transcribe", "--live", "--json", stdin=raw).out.splitlines()
     assert "".join(json.loads(line)["piece"] for line in told) == "zero two one"
 
@@ -177,6 +178,7 @@ def test_a_terminal_reads_series(seqserve: Seqserve, data: Path) -> None:
     whole = seqserve("predict", "--model", "toy-waves", file).out
     live = seqserve("predict", "--live", "--model", "toy-waves", stdin=file.read_bytes()).out
     assert live == whole
+    assert seqserve("predict", "--live", "--model", "toy-waves", file).out == whole
     ahead = seqserve("predict", "--model", "toy-waves", "--horizon", "3", file).out
     assert ahead.splitlines()[0] == "level"
     assert len(ahead.splitlines()) == 4

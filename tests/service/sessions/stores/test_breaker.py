@@ -153,6 +153,28 @@ async def test_a_refusal_as_the_probes_answer_closes_it(bench: Bench) -> None:
     assert bench.breaker.state == "closed"
 
 
+async def test_what_a_store_does_without_being_there_does_not_bring_it_back(bench: Bench) -> None:
+    await bench.fail(3)
+    bench.clock.now += 10.0
+    with capture_logs() as logs:
+        for chore in (bench.breaker.sweep, bench.breaker.count):
+            with pytest.raises(StoreAway, match="gone"):
+                await chore()
+            assert bench.breaker.state == "open"
+    assert not logs
+    bench.store.fault = None
+    assert await bench.ask() == "answered"
+    assert await bench.breaker.sweep() == 0
+
+
+async def test_what_a_store_does_without_being_there_is_no_answer_between_failures(bench: Bench) -> None:
+    await bench.fail(2)
+    await bench.breaker.sweep()
+    await bench.breaker.count()
+    await bench.fail(1)
+    assert bench.breaker.state == "open"
+
+
 async def test_only_one_probe_goes_through_at_a_time(bench: Bench) -> None:
     await bench.fail(3)
     bench.clock.now += 2.1

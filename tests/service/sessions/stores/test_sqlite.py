@@ -4,14 +4,21 @@
 import asyncio
 import sqlite3
 import stat
-from collections.abc import AsyncIterator
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from service.errors import Fenced, StoreAway
+from service.sessions.stores.base import Store
+from service.sessions.stores.memory import MemoryStore
 from service.sessions.stores.sqlite import SqliteStore
-from tests.service.sessions.stores.conftest import python
+from tests.service.sessions.stores.conftest import Clock, python
 
 WRITER = """
 import asyncio, sys
@@ -233,3 +240,67 @@ async def test_a_closed_store_is_away_and_may_be_closed_again(store: SqliteStore
     with pytest.raises(StoreAway):
         await store.claim("s", "ann")
     await store.close()
+
+
+Operation = Callable[[Store], Awaitable[Any]]
+IDS, OWNERS, FEW = st.sampled_from("st"), st.sampled_from(("ann", "ann", "bob")), st.integers(1, 3)
+FAULTS = st.builds(ValueError, st.sampled_from(("a fault of ours", "another")))
+OPERATIONS: st.SearchStrategy[Operation] = st.one_of(
+    st.builds(
+        lambda i, o, most: lambda store: store.create(i, o, 60, data=b"0", max_of_owner=most),
+        IDS,
+        OWNERS,
+        FEW,
+    ),
+    st.builds(lambda i, o: lambda store: store.claim(i, o), IDS, OWNERS),
+    st.builds(lambda i, o, e, r: lambda store: store.save(i, o, e, r, b"%d" % r, 60), IDS, OWNERS, FEW, FEW),
+    st.builds(lambda i, o, e: lambda store: store.touch(i, o, e, 60), IDS, OWNERS, FEW),
+    st.builds(lambda i, o: lambda store: store.delete(i, o), IDS, OWNERS),
+    st.builds(lambda i, o: lambda store: store.describe(i, o), IDS, OWNERS),
+)
+
+
+async def done(store: Store, operation: Operation) -> Any:
+    try:
+        return await operation(store)
+    except Exception as error:
+        return repr(error)
+
+
+async def done_together(
+    store: SqliteStore, operations: list[Operation], fault: Exception | None
+) -> list[Any]:
+    """Asked for while the thread is at work on something else; a fault of ours among them hurts nobody."""
+
+    def breaks(db: sqlite3.Connection) -> None:
+        db.execute("DELETE FROM sessions")
+        if fault:
+            raise fault
+
+    held = threading.Event()
+    first = asyncio.create_task(store._file.run(lambda db: held.wait(10)))
+    await asyncio.sleep(0)
+    tasks = [asyncio.create_task(done(store, operation)) for operation in operations]
+    if fault:
+        tasks.append(asyncio.create_task(done(store, lambda _: store._file.run(breaks))))
+    for _ in range(3):  # through the shield
+        await asyncio.sleep(0)
+    held.set()
+    await first
+    return (await asyncio.gather(*tasks))[: len(operations)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(OPERATIONS, max_size=8), max_size=4), st.none() | FAULTS)
+def test_what_is_asked_together_is_answered_as_if_one_had_come_after_the_other(
+    groups: list[list[Operation]], fault: Exception | None
+) -> None:
+    async def both() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            store, model = SqliteStore(Path(folder) / "file", 10.0, Clock()), MemoryStore(Clock())
+            for group in groups:
+                expected = [await done(model, operation) for operation in group]
+                assert await done_together(store, group, fault) == expected
+            await store.close()
+
+    asyncio.run(both())
