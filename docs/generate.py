@@ -36,7 +36,7 @@ ROOMS = (
     ("service/registry.py", "service/scheduler", "service/engine", "service/bundle"),
     (
         "service/parts.py",
-        "service/config.py",
+        "service/config",
         "service/keyfiles.py",
         "service/metrics.py",
         "service/logs.py",

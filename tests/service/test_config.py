@@ -91,9 +91,12 @@ def test_settings_are_frozen() -> None:
 
 
 def test_every_setting_says_what_it_is() -> None:
-    tree = ast.parse(Path(__file__).parents[2].joinpath("service/config.py").read_text())
-    pieces = {type(piece.default).__name__ for piece in Settings.model_fields.values()}
-    for piece in (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name in pieces):
+    files = Path(__file__).parents[2].joinpath("service/config").glob("*.py")
+    nodes = [node for file in files for node in ast.parse(file.read_text()).body]
+    wanted = {type(piece.default).__name__ for piece in Settings.model_fields.values()}
+    pieces = [node for node in nodes if isinstance(node, ast.ClassDef) and node.name in wanted]
+    assert len(pieces) == len(wanted) == len(Settings.model_fields)
+    for piece in pieces:
         for field, after in pairwise([*piece.body, None]):
             if isinstance(field, ast.AnnAssign):
                 assert isinstance(after, ast.Expr), f"{piece.name}: {ast.unparse(field)} is not described"
