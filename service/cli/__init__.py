@@ -5,6 +5,12 @@ import sys
 
 def main() -> None:
     """Run the command line of this process, and exit with its code."""
-    from service.cli.run import run  # so that importing the package costs nothing
+    try:
+        from service.cli.run import run  # so that importing the package costs nothing
+        from service.cli.streams import complete
 
-    sys.exit(run(sys.argv[1:]))
+        complete()
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # before there was anything to interrupt
+        code = 130
+    sys.exit(code)

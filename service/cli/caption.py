@@ -17,11 +17,11 @@ def caption(
     file: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[FILE]", help="A vector a line: numbers, a JSON list, or an object with `vector`."
+            metavar="FILE", help="A vector a line: numbers, a JSON list, or an object with `vector`."
         ),
     ] = None,
     beam: Annotated[
-        int | None, typer.Option(metavar="N", help="Hypotheses kept side by side. [default: the model's]")
+        int | None, typer.Option(metavar="N", help="Hypotheses kept side by side. \\[default: the model's]")
     ] = None,
     model: Model = "",
     json: Json = False,

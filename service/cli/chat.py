@@ -1,5 +1,6 @@
 """`seqserve chat`."""
 
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -53,7 +54,7 @@ def chat(
         finally:
             if keep or resume or source.from_prompt():
                 session.detach()
-                _tell(session)
+                _tell(session, address)
             else:
                 session.close()
 
@@ -78,8 +79,10 @@ def _talk(session: "Session", errors: Errors, decoding: "Decoding") -> None:
                 answer(line)
 
 
-def _tell(session: "Session") -> None:
+def _tell(session: "Session", address: str) -> None:
     """Where it stands, and how to go on."""
+    known = os.environ.get("SEQSERVE_ADDRESS") or DEFAULT_ADDRESS
+    there = "" if address == known else f" --address {address}"
     counts = f"{session.input_position} tokens read, {session.output_position} written"
-    again = f"go on: seqserve chat --resume {session.session_id}"
+    again = f"go on: seqserve chat{there} --resume {session.session_id}"
     typer.echo(f"session {session.session_id}: {counts}; {again}", err=True)

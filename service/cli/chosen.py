@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from service.cli.sole import sole_model
+from service.cli.sole import check_task, sole_model
 from service.cli.stop import Stop
 
 if TYPE_CHECKING:
@@ -17,7 +17,9 @@ def streaming(client: "Client", task: str, name: str) -> "Model":
 def only(client: "Client", task: str, name: str) -> "Model":
     """The model that is named, or the only one of the task."""
     if name:
-        return client.model(name)
+        model = client.model(name)
+        check_task(model, task)
+        return model
     newest = {model.name: model for model in reversed(client.models(task))}
     if len(newest) == 1:
         return next(iter(newest.values()))

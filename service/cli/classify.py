@@ -55,11 +55,11 @@ def classify(
     """
     with connect(address, timeout) as client:
         if as_you_type:
-            _live(client, model, text, file, errors, json)
+            _live(client, model, text, file, errors, json, top)
             return
         options: ClassifyOptions = {"model": model, "num_labels": top, "truncate": truncate}
         if text:
-            words = source.from_arguments(text, errors)
+            words = source.from_arguments(text, errors, file)
             _print(words, client.classify(words, **options), json)
         elif file is None and source.from_prompt():
             ask_again("text> ", errors, partial(_answer, client, options))
@@ -69,16 +69,22 @@ def classify(
 
 
 def _live(
-    client: "Client", model: str, text: list[str] | None, file: Path | None, errors: Errors, json: bool
+    client: "Client",
+    model: str,
+    text: list[str] | None,
+    file: Path | None,
+    errors: Errors,
+    json: bool,
+    top: int,
 ) -> None:
     if not text and file is None and source.from_prompt() and not json:
         live.as_typed(client, model)
         return
     if text:
-        live.word_by_word(client, model, [source.from_arguments(text, errors)], json)
+        live.word_by_word(client, model, [source.from_arguments(text, errors, file)], json, top)
     else:
         with source.opened(file) as descriptor:
-            live.word_by_word(client, model, source.lines(descriptor, errors), json)
+            live.word_by_word(client, model, source.lines(descriptor, errors), json, top)
 
 
 def _answer(client: "Client", options: "ClassifyOptions", text: str) -> None:

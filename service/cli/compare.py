@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.cli import output
+from service.cli import measuring, output
 from service.cli.evaluate import measured
 from service.cli.measures import Asked, Measured
 from service.cli.options import DEFAULT_ADDRESS, Address, Json, Timeout, connect
@@ -26,15 +26,11 @@ def compare(
             "--models", "-m", metavar="A,B", help="Served models; the others are compared with the first."
         ),
     ],
-    columns: Annotated[
-        str, typer.Option(metavar="A,B", help="What the TSV columns hold: languages, or label and text.")
-    ] = "",
-    text: Annotated[str, typer.Option(metavar="NAME", help="Field, or column, of the text.")] = "",
-    label: Annotated[str, typer.Option(metavar="NAME", help="Field, or column, of the label.")] = "",
-    beam: Annotated[
-        int | None, typer.Option(metavar="N", help="Hypotheses kept side by side. [default: the model's]")
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Only the first N.")] = None,
+    columns: measuring.Columns = "",
+    text: measuring.Text = "",
+    label: measuring.Label = "",
+    beam: measuring.Beam = None,
+    limit: measuring.Limit = None,
     samples: Annotated[int, typer.Option(min=100, metavar="N", help="Test sets that are drawn.")] = 1000,
     json: Json = False,
     address: Address = DEFAULT_ADDRESS,

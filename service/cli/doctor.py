@@ -12,7 +12,7 @@ import typer
 
 from service.cli import output
 from service.cli.options import Json
-from service.cli.serve import store_flags
+from service.cli.settings import ConfigFile, store_flags
 from service.cli.stop import FAILURE
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ def doctor(
     host: Annotated[str | None, typer.Option(help="Address that would be listened on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port that would be listened on.")] = None,
     models: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder with the models. [default: models]")
+        Path | None, typer.Option(metavar="DIR", help="Folder with the models. \\[default: models]")
     ] = None,
-    config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings in a TOML file.")] = None,
+    config: ConfigFile = None,
     store: Annotated[
         str | None, typer.Option(metavar="STORE", help="The store, as `serve` takes it.")
     ] = None,

@@ -3,12 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from service.cli import output
-from service.cli.completion import model_names
+from service.cli import measuring, output
 from service.cli.measures import MEASURES, OTHERS, Asked, Measure, Measured, Report
 from service.cli.measures.simultaneous import WHOLE, measure_waits
 from service.cli.options import DEFAULT_ADDRESS, Address, Json, Timeout, connect
@@ -20,52 +17,19 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    test_file: Annotated[
-        Path, typer.Argument(help="TSV of sentence pairs, or TSV or JSONL of labelled texts.")
-    ],
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="NAME",
-            help="The served model to measure.",
-            autocompletion=model_names,
-        ),
-    ],
-    columns: Annotated[
-        str, typer.Option(metavar="A,B", help="What the TSV columns hold: languages, or label and text.")
-    ] = "",
-    text: Annotated[str, typer.Option(metavar="NAME", help="Field, or column, of the text.")] = "",
-    label: Annotated[str, typer.Option(metavar="NAME", help="Field, or column, of the label.")] = "",
-    beam: Annotated[
-        int | None, typer.Option(metavar="N", help="Hypotheses kept side by side. [default: the model's]")
-    ] = None,
-    simultaneous: Annotated[
-        bool,
-        typer.Option("--simultaneous", help="Feed word by word: BLEU and lag for each --wait."),
-    ] = False,
-    waits: Annotated[
-        str, typer.Option("--wait", metavar="K,K", help="With --simultaneous: how many words to be behind.")
-    ] = "1,3,5,7,inf",
-    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Only the first N.")] = None,
-    window: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Let a language model's state begin anew every N characters."),
-    ] = None,
-    measure: Annotated[
-        str,
-        typer.Option(metavar="NAME", help="exact: whole outputs that are wrong. [default: the model's own]"),
-    ] = "",
-    recipe: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Read the file as this recipe says. [default: of the model's name]"
-        ),
-    ] = None,
-    save: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Save the model's answers, one a line.")
-    ] = None,
+    test_file: measuring.TestFile,
+    model: measuring.Measured,
+    columns: measuring.Columns = "",
+    text: measuring.Text = "",
+    label: measuring.Label = "",
+    beam: measuring.Beam = None,
+    simultaneous: measuring.Simultaneous = False,
+    waits: measuring.Waits = "1,3,5,7,inf",
+    limit: measuring.Limit = None,
+    window: measuring.Window = None,
+    measure: measuring.Measure = "",
+    recipe: measuring.Recipe = None,
+    save: measuring.Save = None,
     json: Json = False,
     address: Address = DEFAULT_ADDRESS,
     timeout: Timeout = 300.0,

@@ -45,14 +45,14 @@ def generate(
     The text that follows is written as the model makes it; on a terminal, after what it goes on with.
 
     \b
-    seqserve generate "ROMEO:" --temperature 0.8 --seed 1
-    seqserve generate --max-length 500 < beginning.txt
-    seqserve generate --json --hypotheses 3 --beam 3 "To be, or not to be"
+    seqserve generate --model tinyshakespeare "ROMEO:" --temperature 0.8 --seed 1
+    seqserve generate --model tinyshakespeare --max-length 500 < beginning.txt
+    seqserve generate --model tinyshakespeare --json --hypotheses 3 --beam 3 "To be, or not to be"
     """
     options = cast("GenerateOptions", {"model": model, "truncate": truncate} | decoding)
     with connect(address, timeout) as client:
         if text:
-            _one(client, source.from_arguments(text, errors), options, json)
+            _one(client, source.from_arguments(text, errors, file), options, json)
         elif file is None and source.from_prompt():
             ask_again("text> ", errors, lambda prompt: _one(client, prompt, options, json))
         else:

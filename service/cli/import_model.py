@@ -37,7 +37,7 @@ Tolerance = Annotated[
 
 def import_model(
     model: Annotated[Path, typer.Argument(metavar="MODEL.ONNX", help="The file.")],
-    name: Annotated[str | None, typer.Option(help="What it is called. [default: as the file]")] = None,
+    name: Annotated[str | None, typer.Option(help="What it is called. \\[default: as the file]")] = None,
     version: Annotated[str, typer.Option(help="Its version.")] = "1",
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder with the models.")] = Path("models"),
     state: Pairs = None,

@@ -63,6 +63,8 @@ def inspect(
             raise Stop("a picture is drawn of what happens with a text; give one", USAGE)
         _show(bundle, json)
         return
+    if bundle.manifest.task in ("transcribe", "predict", "caption", "tensors"):
+        raise Stop(f"{bundle.manifest.name} reads no text: its task is {bundle.manifest.task}", USAGE)
     matrices = _inside(bundle, " ".join(text), look_at or [], chosen)
     if units == TELLING:
         from service.cli.looking.telling import telling
@@ -119,7 +121,7 @@ def _draw(matrices: "list[Matrix]") -> None:
 
     width = shutil.get_terminal_size((output.WIDE, 0)).columns
     for matrix in matrices:
-        for line in lines(matrix, width, output.on_terminal()):
+        for line in lines(matrix, width, output.in_colour()):
             output.line(line)
 
 
@@ -131,6 +133,9 @@ def _units(text: str) -> list[int]:
         return list(range(MAX_UNIT + 1))
     try:
         parts = [part.partition("-") for part in text.split(",")]
-        return [unit for low, _, high in parts for unit in range(int(low), int(high or low) + 1)]
+        ranges = [range(int(low), int(high or low) + 1) for low, _, high in parts]
+        if not all(ranges):
+            raise ValueError
+        return [unit for each in ranges for unit in each]
     except ValueError:
         raise Stop(f"--units takes numbers and ranges such as 0-15,40, not {text!r}", USAGE) from None

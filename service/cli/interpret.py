@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from service.cli import output
 from service.cli.live import BACKSPACE, keys
+from service.cli.sole import check_task
 from service.cli.source import Errors
 from service.cli.stop import USAGE, Stop
 
 if TYPE_CHECKING:
-    from service.client import Client, Session
+    from service.client import Client, Model, Session
 
 CHUNK_BYTES = 4096
 DEFAULT_WAIT = 3
@@ -22,6 +23,7 @@ DEFAULT_WAIT = 3
 def chosen(client: "Client", model: str, source: str, target: str) -> str:
     """The model asked for, or the only one that writes while it reads and fits the languages."""
     if model:
+        _check(client.model(model))
         return model
     names = sorted(
         {
@@ -37,6 +39,14 @@ def chosen(client: "Client", model: str, source: str, target: str) -> str:
     if names:
         raise Stop(f"several models can do this; choose one with --model: {', '.join(names)}")
     raise Stop("no model that translates while the text comes in is served there; see: seqserve models")
+
+
+def _check(model: "Model") -> None:
+    check_task(model, "translate")
+    if not model.streams:
+        raise Stop(f"{model.name} cannot be fed in a session: {model.why_not_streaming}")
+    if not model.simultaneous:
+        raise Stop(f"{model.name} was not trained to write while the text comes in; leave --live out")
 
 
 def as_it_comes(session: "Session", descriptor: int, errors: Errors, json: bool) -> None:

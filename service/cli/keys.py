@@ -45,7 +45,7 @@ def add(
     file: KeysFile = DEFAULT_FILE,
     admin: Annotated[bool, typer.Option("--admin", help="May load and unload models, too.")] = False,
     days: Annotated[
-        float | None, typer.Option(min=0.0001, help="Days it is good for. [default: always]")
+        float | None, typer.Option(min=0.0001, help="Days it is good for. \\[default: always]")
     ] = None,
 ) -> None:
     """Make a key and print it: this is the only time that it is shown. The file keeps a hash of it.

@@ -23,8 +23,8 @@ END = "\x04"
 LABEL_WIDTH = 28
 
 
-def word_by_word(client: "Client", model: str, lines: Iterable[str], json: bool) -> None:
-    """Feed each line a word at a time, and print the label of the line so far after each."""
+def word_by_word(client: "Client", model: str, lines: Iterable[str], json: bool, top: int = 1) -> None:
+    """Feed each line a word at a time, and print the likeliest labels of the line so far after each."""
     with client.session(model=sole_model(client, "classify", model)) as session:
         for line in lines:
             so_far = ""
@@ -32,9 +32,12 @@ def word_by_word(client: "Client", model: str, lines: Iterable[str], json: bool)
             for index, word in enumerate(words, 1):
                 so_far += word
                 end = index == len(words)
-                _print(
-                    so_far.strip(), session.feed(word if end else _closed(word), end_of_input=end), end, json
-                )
+                answer = session.feed(word if end else _closed(word), end_of_input=end)
+                if json:
+                    _print_json(so_far.strip(), answer, end)
+                elif answer.label:
+                    best = "\t".join(f"{one.label}\t{one.probability:.4f}" for one in answer.labels[:top])
+                    output.line(f"{best}\t{so_far.strip()}")
 
 
 def as_typed(client: "Client", model: str) -> None:
@@ -133,17 +136,14 @@ def _closed(word: str) -> str:
     return word if word[-1].isspace() else word + " "
 
 
-def _print(text: str, answer: "Output", end: bool, json: bool) -> None:
-    if json:
-        output.json_line(
-            {
-                "text": text,
-                "label": answer.label,
-                "probability": answer.probability,
-                "labels": [asdict(one) for one in answer.labels],
-                "input_position": answer.input_position,
-                "end_of_input": end,
-            }
-        )
-    elif answer.label:
-        output.line(f"{answer.label}\t{answer.probability:.4f}\t{text}")
+def _print_json(text: str, answer: "Output", end: bool) -> None:
+    output.json_line(
+        {
+            "text": text,
+            "label": answer.label,
+            "probability": answer.probability,
+            "labels": [asdict(one) for one in answer.labels],
+            "input_position": answer.input_position,
+            "end_of_input": end,
+        }
+    )

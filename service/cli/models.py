@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from service.client import Model
 
 
+SPARE = ("precision", "parameters", "size", "session", "languages", "version", "task")
+"""Columns that a narrow terminal does without: `seqserve models NAME` has them all."""
 WRITES = {"translate", "summarize", "generate", "chat", "caption"}
 """Tasks whose models write text, but for those that summarize by leaving words out."""
 
 
 def models(
     name: Annotated[
-        str, typer.Argument(metavar="[NAME]", help="Tell all about this model.", autocompletion=model_names)
+        str, typer.Argument(metavar="NAME", help="Tell all about this model.", autocompletion=model_names)
     ] = "",
     task: Annotated[str, typer.Option(metavar="TASK", help="Only models that translate, classify, …")] = "",
     json: Json = False,
@@ -41,7 +43,7 @@ def models(
         for model in found:
             output.json_line(asdict(model))
     else:
-        output.table(details(found[0]) if name else overview(found))
+        output.table(details(found[0]) if name else overview(found), SPARE)
 
 
 def overview(found: "list[Model]") -> "Table":
@@ -49,7 +51,11 @@ def overview(found: "list[Model]") -> "Table":
 
     rows = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("model", "version", "task", "languages", "parameters", "size", "precision", "session"):
-        rows.add_column(title, justify="right" if title in ("parameters", "size") else "left")
+        rows.add_column(
+            title,
+            justify="right" if title in ("parameters", "size") else "left",
+            overflow="fold",  # a name is shown whole, since it is what other commands want
+        )
     for model in found:
         rows.add_row(
             model.name,

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,11 @@ WIDE = 200
 def on_terminal() -> bool:
     """Whether a person reads along."""
     return sys.stdout.isatty()
+
+
+def in_colour() -> bool:
+    """Whether a person reads along who has not said NO_COLOR (https://no-color.org)."""
+    return on_terminal() and not os.environ.get("NO_COLOR")
 
 
 def line(text: str) -> None:
@@ -47,14 +52,27 @@ def size(num_bytes: int) -> str:
     return f"{num_bytes} B"
 
 
-def table(rows: "Table") -> None:
-    """Write a table as wide as the terminal; as wide as it wants to be where there is none."""
+def table(rows: "Table", spare: Sequence[str] = ()) -> None:
+    """Write a table as wide as the terminal; as wide as it wants to be where there is none.
+
+    The columns `spare` are left out one after the other where the terminal is too narrow for all.
+    """
     from rich.console import Console
 
     console = Console(width=None if on_terminal() else WIDE)
+    for title in spare:
+        if rows.__rich_measure__(console, console.options.update(max_width=WIDE)).maximum <= console.width:
+            break
+        _leave_out(rows, title)
     with console.capture() as capture:
         console.print(rows)
     piece("".join(f"{row.rstrip()}\n" for row in capture.get().splitlines()))
+
+
+def _leave_out(rows: "Table", title: str) -> None:
+    rows.columns = [column for column in rows.columns if column.header != title]
+    for index, column in enumerate(rows.columns):
+        column._index = index
 
 
 @contextmanager

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def predict(
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE]", help="CSV whose first line names the columns; - or none is stdin."),
+        typer.Argument(metavar="FILE", help="CSV whose first line names the columns; - or none is stdin."),
     ] = None,
     live: Annotated[
         bool, typer.Option("--live", help="Answer each line as it comes, through a session.")
@@ -39,15 +39,15 @@ def predict(
     found by the names that the model knows (seqserve models NAME); others are left out.
 
     \b
-    seqserve predict readings.csv
-    seqserve predict --horizon 24 readings.csv
-    sensor | seqserve predict --live
+    seqserve predict --model occupancy room.csv
+    seqserve predict --model nab --horizon 24 traffic.csv
+    sensor | seqserve predict --model nab --live
     """
     if live and horizon:
         raise Stop("--horizon is for whole series; with --live each line gives the next reading", USAGE)
     with connect(address, timeout) as client:
         if live:
-            _live(client, streaming(client, "predict", model), json)
+            _live(client, streaming(client, "predict", model), file, json)
         else:
             _whole(client, only(client, "predict", model), file, horizon, json)
 
@@ -72,9 +72,12 @@ def _whole(client: "Client", model: "Model", file: Path | None, horizon: int, js
             output.line(",".join(f"{number:g}" for number in reading))
 
 
-def _live(client: "Client", model: "Model", json: bool) -> None:
-    with client.session(model=model.name, version=model.version) as session:
-        for reading in _readings(source.lines(0, Errors.REPLACE), model):
+def _live(client: "Client", model: "Model", file: Path | None, json: bool) -> None:
+    with (
+        source.opened(file) as descriptor,
+        client.session(model=model.name, version=model.version) as session,
+    ):
+        for reading in _readings(source.lines(descriptor, Errors.REPLACE), model):
             for step in session.feed_features([reading]).steps:
                 _print(step, json)
 

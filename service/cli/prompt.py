@@ -2,15 +2,20 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import typer
 
 from service.cli import source
 from service.cli.stop import Stop, complain
+from service.cli.wording import in_words
+
+if TYPE_CHECKING:
+    from service.client.errors import ClientError
 
 
 def ask_again(prompt: str, errors: source.Errors, answer: Callable[[str], None]) -> None:
-    from service.client.errors import ClientError, Unavailable
+    from service.client.errors import ClientError
 
     _edit_lines()
     typer.echo("Type a line and press Enter; Ctrl-D ends.", err=True)
@@ -19,10 +24,19 @@ def ask_again(prompt: str, errors: source.Errors, answer: Callable[[str], None])
             continue
         try:
             answer(text)
-        except Unavailable:
-            raise
         except ClientError as error:
-            complain(str(error), 0)
+            if _is_for_good(error):
+                raise
+            complain(in_words(error, "the text"), 0)
+
+
+def _is_for_good(error: "ClientError") -> bool:
+    """Whether no other text would fare better: no server, no such model, not let in, a wrong option."""
+    from service.client.errors import InvalidRequest, NotAllowed, NotFound, NotSupported, Unavailable
+
+    if isinstance(error, InvalidRequest):
+        return error.field.startswith(("model", "options"))
+    return isinstance(error, Unavailable | NotFound | NotAllowed | NotSupported)
 
 
 def _asked(prompt: str, errors: source.Errors) -> str | None:

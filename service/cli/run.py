@@ -3,13 +3,18 @@
 0: done. 1: it could not be done. 2: the command line, or the text it was given, is wrong. 130: interrupted.
 """
 
+import errno
+import os
 import sys
 from collections.abc import Sequence
 
 import typer
 
-from service.cli.source import in_words
-from service.cli.stop import FAILURE, INTERRUPTED, Stop, complain
+from service.cli.stop import BROKEN_PIPE, FAILURE, INTERRUPTED, USAGE, Stop, complain
+from service.cli.wording import in_words
+
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+"""Why what a command says cannot be written, with nothing wrong in the command."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -22,6 +27,17 @@ def run(arguments: Sequence[str]) -> int:
         return INTERRUPTED
     except Stop as stop:
         return complain(str(stop), stop.code)
+    except SystemExit as ended:  # what the parser makes of a reader who leaves while it writes its help
+        if isinstance(ended.__context__, BrokenPipeError):
+            return BROKEN_PIPE
+        raise
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # what is left would fail again at exit
+        return complain(f"what there is to say cannot be written: {error.strerror}", FAILURE)
     except Exception as error:
         return _explained(error)
 
@@ -42,8 +58,14 @@ def _explained(error: Exception) -> int:
         command = getattr(getattr(error, "ctx", None), "command_path", "seqserve")
         return complain(f"{error.format_message()}\nHelp: {command} --help", getattr(error, "exit_code", 2))
     if isinstance(error, _expected()):
-        return complain(in_words(error, "the text"), FAILURE)
+        return complain(in_words(error, "the text"), _code(error))
     raise error
+
+
+def _code(error: Exception) -> int:
+    from service.client.errors import InvalidRequest
+
+    return USAGE if isinstance(error, InvalidRequest) else FAILURE
 
 
 def _expected() -> tuple[type[Exception], ...]:

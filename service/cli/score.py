@@ -66,7 +66,7 @@ def score(
     options: ScoreOptions = {**choice}  # type: ignore[typeddict-item]
     with connect(address, timeout) as client:
         if text:
-            _one(client, (given, source.from_arguments(text, errors)), options, json)
+            _one(client, (given, source.from_arguments(text, errors, file)), options, json)
         elif file is None and source.from_prompt():
             raise Stop(
                 "which output? seqserve score --source SOURCE OUTPUT, or a file of pairs: --file", USAGE
@@ -91,7 +91,7 @@ def _one(client: "Client", pair: Pair, options: "ScoreOptions", json: bool) -> N
     if json:
         output.json_line(_as_json(pair, found))
         return
-    if output.on_terminal():
+    if output.in_colour():
         output.line(heat_line(found.tokens))
     each = found.log_prob / len(found.tokens)
     output.line(

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from service.client import SessionInfo
 
 
+SPARE = ("durability", "durable", "turns", "state", "written", "read", "where", "left", "model")
+"""Columns that a narrow terminal does without; --json has them all."""
+
+
 def sessions(
     close: Annotated[
         list[str] | None, typer.Option("--close", metavar="ID", help="End this session; may be repeated.")
@@ -39,7 +43,7 @@ def sessions(
         for one in found:
             output.json_line(_as_json(one))
     else:
-        output.table(overview(found, datetime.now(UTC)))
+        output.table(overview(found, datetime.now(UTC)), SPARE)
 
 
 def overview(found: "list[SessionInfo]", now: datetime) -> "Table":
@@ -59,7 +63,9 @@ def overview(found: "list[SessionInfo]", now: datetime) -> "Table":
         "state",
     ):
         rows.add_column(
-            title, justify="right" if title in ("read", "written", "turns", "durable") else "left"
+            title,
+            justify="right" if title in ("read", "written", "turns", "durable") else "left",
+            overflow="fold",  # an id is shown whole, since --close wants it
         )
     for one in found:
         left_s = max(0, round((one.expires - now).total_seconds()))

@@ -1,16 +1,23 @@
-"""Which model a session is opened with where none was named: a session knows no tasks to choose by."""
+"""Which model a session is opened with: a session knows no tasks to choose by, so the command looks first."""
 
 from typing import TYPE_CHECKING
 
 from service.cli.stop import Stop
 
 if TYPE_CHECKING:
-    from service.client import Client
+    from service.client import Client, Model
+
+ALSO = {"chat": "generate"}
+"""Task → another one whose models can do what its command wants."""
 
 
 def sole_model(client: "Client", task: str, model: str = "") -> str:
-    """The model asked for, or the only one of the task that can be fed piece by piece."""
+    """The model asked for, or the only one of the task; Stop where it cannot do that piece by piece."""
     if model:
+        asked = client.model(model)
+        check_task(asked, task)
+        if not asked.streams:
+            raise Stop(f"{asked.name} cannot be fed in a session: {asked.why_not_streaming}")
         return model
     names = sorted({one.name for one in client.models(task) if one.streams})
     if len(names) == 1:
@@ -20,3 +27,12 @@ def sole_model(client: "Client", task: str, model: str = "") -> str:
     raise Stop(
         f"no model of task {task} that can be fed piece by piece is served there; see: seqserve models"
     )
+
+
+def check_task(model: "Model", task: str) -> None:
+    """Stop where the model is for something else."""
+    if model.task not in (task, ALSO.get(task)):
+        raise Stop(
+            f"{model.name} is a model of task {model.task}; this command wants task {task}: "
+            f"seqserve models --task {task}"
+        )

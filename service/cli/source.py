@@ -1,7 +1,6 @@
 """Where the commands' text comes from: arguments, a file, a pipe, or a person at the prompt."""
 
 import os
-import re
 import sys
 import unicodedata
 from collections import deque
@@ -13,10 +12,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from service.cli.stop import USAGE, Stop
+from service.cli.wording import in_words
 
 R = TypeVar("R")
 
-_TEXT_FIELD = re.compile(r"\btexts?(\[\d+\])? (?=is|has|holds)")
 CHUNK_BYTES = 64 * 1024
 
 
@@ -27,8 +26,10 @@ class Errors(StrEnum):
     REPLACE = "replace"
 
 
-def from_arguments(words: list[str], errors: Errors) -> str:
-    """The words of one text, as a shell would echo them."""
+def from_arguments(words: list[str], errors: Errors, file: Path | None = None) -> str:
+    """The words of one text, as a shell would echo them; Stop where there is a file to read, too."""
+    if file is not None:
+        raise Stop(f"a text and --file {file} cannot be read at once; give one of them", USAGE)
     return decoded(os.fsencode(" ".join(words)), "the text", errors)
 
 
@@ -122,12 +123,6 @@ def naming(field: str, name: str) -> Iterator[None]:
         yield
     except InvalidRequest as error:
         raise Stop(str(error).replace(field, name).replace(field.partition(".")[0], name), USAGE) from None
-
-
-def in_words(error: Exception, text: str) -> str:
-    """The server's message, without the names of the wire."""
-    message = _TEXT_FIELD.sub(f"{text} ", str(error))
-    return message.replace("ask for TOO_LONG_TRUNCATE", "cut it: --truncate")
 
 
 def _num_blank(texts: Iterable[str]) -> int:

@@ -68,7 +68,7 @@ def summarize(
     }
     with connect(address, timeout) as client:
         if text:
-            given = source.from_arguments(text, errors)
+            given = source.from_arguments(text, errors, file)
             if output.on_terminal() and not json:
                 _streamed(client, options, given)
             else:

@@ -62,7 +62,7 @@ def tag(
         if as_it_comes:
             _live(client, model, text, file, errors, json)
         elif text:
-            given = source.from_arguments(text, errors)
+            given = source.from_arguments(text, errors, file)
             _print(given, client.tag(given, **options), words, json)
         elif file is None and source.from_prompt():
             ask_again("text> ", errors, partial(_answer, client, options, words))
@@ -86,7 +86,7 @@ def _live(
 ) -> None:
     with client.session(model=sole_model(client, "tag", model)) as session:
         if text:
-            lines: Iterable[str] = [source.from_arguments(text, errors)]
+            lines: Iterable[str] = [source.from_arguments(text, errors, file)]
             _feed_all(lines, session.feed, json)
             return
         with source.opened(file) as descriptor:

@@ -32,7 +32,7 @@ def transcribe(
     beam: Annotated[
         int | None,
         typer.Option(
-            metavar="N", help="Texts kept side by side. [default: the likeliest label of each step]"
+            metavar="N", help="Texts kept side by side. \\[default: the likeliest label of each step]"
         ),
     ] = None,
     hypotheses: Annotated[
@@ -56,7 +56,7 @@ def transcribe(
         if live:
             if beam or hypotheses:
                 raise Stop(NOT_LIVE, USAGE)
-            _live(client, model, json)
+            _live(client, model, files or [], json)
         elif files or not source.from_prompt():
             options: TranscribeOptions = {
                 "model": model,
@@ -70,7 +70,7 @@ def transcribe(
 
 def _all(client: "Client", files: list[Path], options: "TranscribeOptions", json: bool) -> None:
     for file in files:
-        with source.naming("recordings[0].wav", str(file)):
+        with source.naming("recordings[0].wav", "stdin" if str(file) == "-" else str(file)):
             found = client.transcribe(_content(file), **options)
         if json:
             output.json_line(_as_json(file, found))
@@ -86,17 +86,21 @@ def _content(file: Path) -> bytes:
         return stream.read()
 
 
-def _live(client: "Client", name: str, json: bool) -> None:
+def _live(client: "Client", name: str, files: list[Path], json: bool) -> None:
+    if len(files) > 1:
+        raise Stop("--live hears one file at a time, or what is piped to it", USAGE)
     model = streaming(client, "transcribe", name)
-    if source.from_prompt():
+    if not files and source.from_prompt():
         raise Stop(
             "--live hears what is piped to it, such as: arecord -q -f S16_LE -c 1 "
             f"-r {model.sample_rate} -t raw | seqserve transcribe --live",
             USAGE,
         )
-    with client.session(model=model.name, version=model.version) as session:
-        chunks = Microphone(0, model.sample_rate).chunks()
-        for answer in heard(session, chunks):
+    with (
+        source.opened(files[0] if files else None) as descriptor,
+        client.session(model=model.name, version=model.version) as session,
+    ):
+        for answer in heard(session, Microphone(descriptor, model.sample_rate).chunks()):
             _print(answer, json)
     if not json:
         output.line("")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from service.cli import hypotheses, interpret, output, source
-from service.cli.decoding import wants_table, with_decoding
+from service.cli.decoding import given_flags, wants_table, with_decoding
 from service.cli.options import (
     DEFAULT_ADDRESS,
     Address,
@@ -23,6 +23,7 @@ from service.cli.options import (
 )
 from service.cli.prompt import ask_again
 from service.cli.source import Errors
+from service.cli.stop import USAGE, Stop
 
 if TYPE_CHECKING:
     from service.client import Client, Translation, Translations
@@ -44,8 +45,11 @@ def translate(
         bool, typer.Option("--live", help="Write while the text still comes in, through a session.")
     ] = False,
     wait: Annotated[
-        int, typer.Option(min=1, max=100, metavar="K", help="With --live: how many words to be behind.")
-    ] = interpret.DEFAULT_WAIT,
+        int | None,
+        typer.Option(
+            min=1, max=100, metavar="K", help="With --live: how many words to be behind. \\[default: 3]"
+        ),
+    ] = None,
     model: Model = "",
     truncate: Truncate = False,
     json: Json = False,
@@ -75,20 +79,31 @@ def translate(
         "truncate": truncate,
     }
     options = cast("TranslateOptions", chosen | decoding)
+    _check(as_you_type, wait, "," in target_language, decoding)
     with connect(address, timeout) as client:
         if "," in target_language:
-            given = source.from_arguments(text, errors) if text else None
+            given = source.from_arguments(text, errors, file) if text else None
             _into(client, target_language, options, given, file, errors, json)
         elif as_you_type:
             name = interpret.chosen(client, model, source_language, target_language)
-            _live(client, name, wait, text, file, errors, json)
+            _live(client, name, wait or interpret.DEFAULT_WAIT, text, file, errors, json)
         elif text:
-            _one(client, source.from_arguments(text, errors), options, json)
+            _one(client, source.from_arguments(text, errors, file), options, json)
         elif file is None and source.from_prompt():
             ask_again(f"{source_language or 'text'}> ", errors, partial(_streamed, client, options))
         else:
             with source.opened(file) as descriptor:
                 _all(client, source.lines(descriptor, errors), options, json)
+
+
+def _check(live: bool, wait: int | None, into_several: bool, asked: "Decoding") -> None:
+    """Stop where options are given that do not go together."""
+    if not live and wait is not None:
+        raise Stop("--wait says how many words to be behind with --live; add --live, or leave it out", USAGE)
+    if live and into_several:
+        raise Stop("--live writes one language; name one with --to", USAGE)
+    if live and (flags := given_flags(asked)):
+        raise Stop(f"--live takes the likeliest word each time; leave out {', '.join(flags)}", USAGE)
 
 
 def _into(
@@ -132,7 +147,7 @@ def _live(
 ) -> None:
     with client.session(model=model, wait_k=wait) as session:
         if text:
-            interpret.at_once(session, source.from_arguments(text, errors), json)
+            interpret.at_once(session, source.from_arguments(text, errors, file), json)
         elif file is None and source.from_prompt() and not json:
             interpret.as_typed(session)
         else:

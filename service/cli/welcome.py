@@ -40,7 +40,7 @@ def welcome(server: "Server") -> None:
     output.line(
         f"\nseqserve {version.number()} serves {len(served)} models on {server.address} as {_process(server)}\n"
     )
-    output.table(rows)
+    output.table(rows, ("size", "languages", "version"))
     output.line("\n" + "\n".join(_next_lines(server.address, served)) + "\nCtrl-C ends.\n")
 
 

@@ -75,7 +75,7 @@ def _lines(bundle: Bundle) -> Iterator[tuple[str, str]]:
     kept = f", and {output.size(each)} for each input read" if each else ""
     yield "model", f"{manifest.name} {manifest.version}: {manifest.task} {languages}".rstrip()
     yield "description", " ".join(manifest.description.split())
-    yield "parameters", f"{manifest.num_parameters / 1e6:.1f} M, {manifest.precision}"
+    yield "parameters", f"{manifest.num_parameters:,}, {manifest.precision}"
     yield "on disk", output.size(bundle.size_bytes)
     yield "vocabulary", f"{bundle.vocabulary_size:,} tokens" if bundle.vocabulary_size else ""
     yield "labels", ", ".join(bundle.labels)

@@ -44,6 +44,7 @@ def _named(model: str, repository: Path) -> Path:
     if not found:
         there = ", ".join(f"{n}/{v}" for n, v, _ in bundles_in(repository)) or "none"
         raise Stop(
-            f"{model} is neither a bundle's folder nor a model of {repository}; there are: {there}", USAGE
+            f"{model} is neither a bundle's folder nor a model in the folder {repository}; there are: {there}",
+            USAGE,
         )
     return found[max(found, key=natural_order)]

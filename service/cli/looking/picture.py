@@ -40,7 +40,9 @@ def save(path: Path, matrices: Sequence[Matrix]) -> None:
         axes.spines[:].set_visible(False)
     try:
         figure.savefig(path)
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise Stop(f"{path}: cannot be written: {error.strerror}", USAGE) from None
+    except ValueError as error:
         raise Stop(f"{path}: cannot be written: {error}", USAGE) from None
 
 

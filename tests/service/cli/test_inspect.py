@@ -5,6 +5,7 @@ import pytest
 
 from tests.bundles import write_classifier, write_language_model, write_translator
 from tests.service.cli.conftest import Seqserve
+from tests.service.cli.process import ROOT, Process
 
 TRACED = {"traces": True}
 
@@ -115,3 +116,22 @@ def test_what_cannot_be_done_says_what_could(
     ran = inspect("inspect", *arguments)
     assert ran.code == 2
     assert says in ran.err
+
+
+def test_no_color_is_heeded_at_a_terminal(models: Path) -> None:
+    process = Process()
+    asked = ("inspect", "translator", "the cat", "--models", str(models))
+    without = process.at_terminal(*asked)
+    del process.environment["NO_COLOR"]
+    assert (without.code, "\x1b[48" in without.out) == (0, False)
+    assert "\x1b[48" in process.at_terminal(*asked).out
+
+
+def test_a_model_that_reads_no_text_is_not_given_one(bare: Seqserve) -> None:
+    ran = bare("inspect", "nab", "hello", "--models", str(ROOT / "models"))
+    assert (ran.code, ran.err) == (2, "seqserve: nab reads no text: its task is predict\n")
+
+
+def test_units_that_are_none_are_refused(inspect: Seqserve) -> None:
+    ran = inspect("inspect", "verse", "the cat", "--units", "3-1")
+    assert (ran.code, "such as 0-15,40, not '3-1'" in ran.err) == (2, True)

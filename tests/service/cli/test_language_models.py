@@ -107,7 +107,10 @@ def test_a_text_is_scored_and_its_tokens_stand_on_colours(run: Seqserve, real: s
     assert found["perplexity"] == pytest.approx(math.exp(-score.log_prob / 8))
     [told] = run(*asked).lines
     assert told.startswith(f"log-probability {score.log_prob:.3f}, ")
-    shown = Process(real).at_terminal(*asked).out.replace("\r\n", "\n")
+    process = Process(real)
+    assert "48;2;" not in process.at_terminal(*asked).out, "NO_COLOR is set"
+    del process.environment["NO_COLOR"]
+    shown = process.at_terminal(*asked).out.replace("\r\n", "\n")
     letters = re.sub(r"\x1b\[[0-9;]*m", "", shown)
     assert letters.startswith("cat sits\nlog-probability")
     assert len(set(re.findall(r"48;2;[0-9;]*m", shown))) > 1, "tokens are not all as likely"

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from service.cli import serve
+from service.cli import settings as flags
 from service.client import Client
 from tests.fakes.fake_service import FakeService
 from tests.service.cli.conftest import Seqserve
@@ -50,4 +50,4 @@ def test_live_goes_on_when_its_server_has_been_away(seqserve: Seqserve, fake: Fa
     ],
 )
 def test_the_store_of_a_server(store: str | None, settings: dict[str, str]) -> None:
-    assert serve.store_flags(store) == settings
+    assert flags.store_flags(store) == settings

@@ -142,4 +142,4 @@ def test_at_a_terminal_with_nothing_given_it_asks(process: Process) -> None:
     assert ran.code == 0
     assert "Ctrl-D ends" in ran.out
     assert "\nUNO DOS\n" in ran.out
-    assert "seqserve: text is refused\n" in ran.out
+    assert "seqserve: the text is refused\n" in ran.out
