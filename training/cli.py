@@ -7,7 +7,12 @@ import typer
 
 from service.errors import SeqserveError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train and export models.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Train and export models.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 
 @app.callback()
@@ -30,7 +35,7 @@ def train(
     try:
         finished = run(recipe, data, out, max_minutes)
     except SeqserveError as error:
-        typer.echo(str(error), err=True)
+        typer.echo(f"seqserve: {error}", err=True)
         raise typer.Exit(1) from None
     typer.echo(f"{'finished' if finished else 'stopped; the same command goes on'}: {out}", err=True)
 
@@ -52,7 +57,7 @@ def export(
     try:
         bundle.export(run, models, recipe, data, tell=lambda line: typer.echo(line, err=True))
     except SeqserveError as error:
-        typer.echo(str(error), err=True)
+        typer.echo(f"seqserve: {error}", err=True)
         raise typer.Exit(1) from None
 
 

@@ -78,6 +78,18 @@ def test_words_that_are_cut_another_way_each_time_are_not_counted() -> None:
         parse_recipe(labelled | {"tokenizer": {"dropout": 0.1}})
 
 
+@pytest.mark.parametrize(
+    ("training", "told"),
+    [
+        ({"select": "rouge_2"}, r"'rouge_2'; this recipe has loss, bleu$"),
+        ({"select": "bleu", "score_examples": 0}, r"'bleu', which wants score_examples above 0$"),
+    ],
+)
+def test_a_score_that_is_not_told_is_not_selected_by(training: dict[str, Any], told: str) -> None:
+    with pytest.raises(RecipeError, match=r"training\.select is " + told):
+        parse_recipe(GOOD | {"training": training})
+
+
 def test_an_unknown_task_is_answered_with_the_valid_ones() -> None:
     with pytest.raises(RecipeError, match="task is 'sing'; valid tasks: translate, classify"):
         parse_recipe(GOOD | {"task": "sing"})

@@ -40,6 +40,8 @@ class CaptionSection(Section):
 class CaptionRecipe(Recipe):
     """A recipe with `task = "caption"`."""
 
+    scores = ("bleu", "exact")
+
     task: Literal["caption"]
     """What the model does."""
     target: str

@@ -47,6 +47,8 @@ class ClassifierSection(Section):
 class ClassificationRecipe(TextRecipe):
     """A recipe with `task = "classify"`."""
 
+    scores = ("accuracy",)
+
     task: Literal["classify"]
     """What the model does."""
     data: LabelledData

@@ -1,5 +1,9 @@
 """What the recipes of all tasks say."""
 
+from typing import ClassVar, Self
+
+from pydantic import model_validator
+
 from training.config.sections import DataSection, ExportSection, Section, TokenizerSection, TrainingSection
 
 
@@ -20,6 +24,19 @@ class Recipe(Section):
     """How to train it."""
     export: ExportSection = ExportSection()
     """What its bundle says."""
+
+    scores: ClassVar[tuple[str, ...]] = ()
+    """Names of what is told after each epoch beside the loss, and is the better the more it is."""
+
+    @model_validator(mode="after")
+    def _selects_by_what_is_told(self) -> Self:
+        select = self.training.select
+        if select not in ("loss", *self.scores):
+            known = ", ".join(("loss", *self.scores))
+            raise ValueError(f"training.select is {select!r}; this recipe has {known}")
+        if select != "loss" and not self.training.score_examples:
+            raise ValueError(f"training.select is {select!r}, which wants score_examples above 0")
+        return self
 
 
 class TextRecipe(Recipe):

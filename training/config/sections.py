@@ -130,11 +130,11 @@ class TrainingSection(Section):
     final_rate: Annotated[float, Field(ge=0, le=1)] = 0.02
     """What is left of the rate at the end of the budget."""
     plateau_patience: Positive = 2
-    """Evaluations without a better dev loss before the rate is cut."""
+    """Evaluations that are no better before the rate is cut."""
     plateau_factor: Annotated[float, Field(gt=0, le=1)] = 0.5
     """What is left of the rate after a cut."""
     patience: Positive = 6
-    """Evaluations without a better dev loss before training stops."""
+    """Evaluations that are no better before training stops."""
     label_smoothing: Fraction = 0.1
     """Probability spread evenly over the vocabulary."""
     ema: Fraction = 0.0
@@ -149,6 +149,9 @@ class TrainingSection(Section):
     """Time between two resumable checkpoints."""
     keep_best: Positive = 4
     """Checkpoints to keep and to average."""
+    select: str = "loss"
+    """What tells which are the best, and when it gets no better: the dev loss, or a score that each epoch's line has
+    (`bleu`, `rouge_2`, `accuracy`, `f1`, …)."""
     bf16: bool = True
     """Compute the forward pass in bfloat16 where that is safe; weights stay float32."""
     threads: Positive = 1

@@ -21,6 +21,8 @@ class SummaryData(PairData):
 class SummaryRecipe(TextRecipe):
     """A recipe with `task = "summarize"`."""
 
+    scores = ("rouge_1", "rouge_2", "rouge_l")
+
     task: Literal["summarize"]
     """What the model does."""
     data: SummaryData

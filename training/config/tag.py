@@ -63,6 +63,8 @@ class TaggerSection(Section):
 class TagRecipe(TextRecipe):
     """A recipe with `task = "tag"`."""
 
+    scores = ("f1",)
+
     task: Literal["tag"]
     """What the model does."""
     data: TaggedData
@@ -73,6 +75,8 @@ class TagRecipe(TextRecipe):
 
 class CompressionRecipe(TextRecipe):
     """A recipe with `task = "compress"`: summaries by deletion (Filippova et al. 2015)."""
+
+    scores = ("f1",)
 
     task: Literal["compress"]
     """What the model does."""

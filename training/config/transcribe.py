@@ -74,6 +74,8 @@ class StepwiseSection(Section):
 class TranscriptionRecipe(Recipe):
     """A recipe with `task = "transcribe"`."""
 
+    scores = ("words_right",)
+
     task: Literal["transcribe"]
     """What the model does."""
     target: str

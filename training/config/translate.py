@@ -99,6 +99,8 @@ class TranslationExportSection(ExportSection):
 class TranslationRecipe(TextRecipe):
     """A recipe with `task = "translate"`."""
 
+    scores = ("bleu",)
+
     task: Literal["translate"]
     """What the model does."""
     target: str

@@ -2,7 +2,7 @@
 
 recipe.toml, and of tokenizer.json, labels.txt, features.json what the task has: what the run is
 last.pt                                     where it stands
-best-{loss}-{epoch}.pt                      the best checkpoints, best first
+best-{cost}-{epoch}.pt                      the best checkpoints, best first
 averaged.pt                                 their mean: what `seqserve export` takes
 log.jsonl  curve.png  tensorboard/          how it went
 """
@@ -52,17 +52,17 @@ class Folder:
         """Where the run stands."""
         checkpoints.save(self.path / "last.pt", state)
 
-    def keep_best(self, epoch: int, loss: float, weights: Weights, keep: int) -> None:
-        """Writes these weights if they are among the `keep` best by dev loss, and removes what then is not."""
-        name = f"best-{loss:09.5f}-{epoch:03d}.pt"
+    def keep_best(self, epoch: int, cost: float, weights: Weights, keep: int) -> None:
+        """Writes these weights if they are among the `keep` of the least cost on dev, and removes what then is not."""
+        name = f"best-{cost:09.5f}-{epoch:03d}.pt"
         better = [path for path in self.best() if path.name < name]
         if len(better) < keep:
-            checkpoints.save(self.path / name, {"model": weights, "loss": loss, "epoch": epoch})
+            checkpoints.save(self.path / name, {"model": weights, "cost": cost, "epoch": epoch})
         for path in self.best()[keep:]:
             path.unlink()
 
     def best(self) -> list[Path]:
-        """The best checkpoints, best first: their names begin with the loss."""
+        """The best checkpoints, best first: their names begin with the cost."""
         return sorted(self.path.glob("best-*.pt"))
 
     def read_average(self) -> Weights:
@@ -77,8 +77,11 @@ class Folder:
         checkpoints.save(self.path / "averaged.pt", {"config": config, "model": weights})
 
     def _refuse_another(self, earlier: Recipe) -> None:
-        for part in type(self._recipe).model_fields:
-            if part not in FREE and getattr(earlier, part, None) != getattr(self._recipe, part):
-                raise RecipeError(
-                    f"{self.path} holds a run with another {part}; give another --out or remove it"
-                )
+        parts = [part for part in type(self._recipe).model_fields if part not in FREE]
+        others = [part for part in parts if getattr(earlier, part, None) != getattr(self._recipe, part)]
+        if earlier.training.select != self._recipe.training.select:
+            others.append("training.select")
+        if others:
+            raise RecipeError(
+                f"{self.path} holds a run with another {others[0]}; give another --out or remove it"
+            )

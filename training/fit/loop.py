@@ -2,7 +2,7 @@
 
 data ─▶ plan of the epoch ─▶ batch ─▶ loss ─▶ gradient ─▶ update ─▶ …
                                                             │ end of an epoch
-                        averaged.pt ◀─ best-*.pt ◀─ dev loss ◀┘        (last.pt every few minutes)
+                        averaged.pt ◀─ best-*.pt ◀─ dev cost ◀┘        (last.pt every few minutes)
 """
 
 import time
@@ -149,22 +149,24 @@ class Fit:
 
     def _end_epoch(self) -> None:
         self._epoch, self._next_batch = self._epoch + 1, 0
-        (loss,) = total(self._place, self._evaluate() if self._place.is_first else 0.0)
-        self._schedule.judge(loss)
+        (cost,) = total(self._place, self._evaluate() if self._place.is_first else 0.0)
+        self._schedule.judge(cost)
         self._budget.tick(self._epoch)
         self._agree(0)
         self._save()
 
     def _evaluate(self) -> float:
-        model, keep = self._objective.model, self._section.keep_best
+        """What dev cost: the loss, or what is missing of the score that is selected by, in percent."""
+        model, keep, select = self._objective.model, self._section.keep_best, self._section.select
         with self._average.applied(), evaluating(self._objective):
             loss = mean_loss(self._objective, [batch.to(self._place.device) for batch in self._dev])
             scores = self._task.scores(model, self._place.device)
-            self._folder.keep_best(self._epoch, loss, model.state_dict(), keep)
+            cost = loss if select == "loss" else 100 - scores[select]
+            self._folder.keep_best(self._epoch, cost, model.state_dict(), keep)
         self._folder.write_average()
         entry = {"epoch": self._epoch, "step": self._step, "minutes": self._budget.minutes, "loss": loss}
         self._reporter.evaluated(entry | scores)
-        return loss
+        return cost
 
     def _save_sometimes(self) -> None:
         if time.monotonic() - self._saved >= self._section.save_minutes * 60:

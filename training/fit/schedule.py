@@ -19,10 +19,10 @@ class Schedule:
         warm = min(1.0, (step + 1) / max(1, self._section.warmup_steps))
         return self._section.learning_rate * warm * self._cut * self._fall(spent)
 
-    def judge(self, dev_loss: float) -> bool:
-        """Takes a dev loss, cuts the rate when it is time, says whether the loss is the best so far."""
-        if dev_loss < self._best:
-            self._best, self._stale = dev_loss, 0
+    def judge(self, cost: float) -> bool:
+        """Takes what dev cost, cuts the rate when it is time, says whether it is the least so far."""
+        if cost < self._best:
+            self._best, self._stale = cost, 0
             return True
         self._stale += 1
         if self._stale % self._section.plateau_patience == 0:

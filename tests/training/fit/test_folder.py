@@ -18,6 +18,7 @@ def open_folder(recipe: Path, out: Path) -> None:
         ("data", 'train = ["train.tsv"]', 'train = ["more.tsv"]'),
         ("tokenizer", "vocab_size = 40", "vocab_size = 50"),
         ("model", "embedding = 16", "embedding = 8"),
+        ("training.select", "[training]", '[training]\nselect = "bleu"'),
     ],
 )
 def test_a_run_goes_on_only_with_what_it_was_begun_with(

@@ -12,11 +12,13 @@ from typer.testing import CliRunner
 
 from tests.training.toy import LABELLED, write_recipe
 from training.cli import app
-from training.config import RecipeError, parse_recipe
+from training.config import RecipeError, load_recipe, parse_recipe
 from training.data.readers import DataError
 from training.data.vocabulary import Vocabulary
 from training.fit import checkpoints
 from training.fit.checkpoints import CheckpointError
+from training.fit.folder import Folder
+from training.fit.tasks.translate import Translation
 from training.fit.train import train
 from training.models.build import build
 
@@ -198,6 +200,20 @@ def test_what_is_kept_is_the_moving_average(tmp_path: Path, toy_data: Path) -> N
     means = zip((name for name, _ in model.named_parameters()), last["average"]["mean"], strict=True)
     assert all(torch.equal(kept[name], mean) for name, mean in means)
     assert not same(kept, last["model"])
+
+
+def test_what_is_kept_is_the_best_by_the_score_that_is_selected_by(
+    tmp_path: Path, toy_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = iter([10.0, 50.0, 30.0, 20.0, 90.0])
+    monkeypatch.setattr(Translation, "scores", lambda *_: {"bleu": next(told)})
+    path = tmp_path / "selected.toml"
+    settings = '[training]\nselect = "bleu"\nkeep_best = 2\npatience = 2'
+    path.write_text(write_recipe(tmp_path, 9).read_text().replace("[training]", settings))
+    assert train(path, toy_data, tmp_path / "out")
+    assert list(told) == [90.0], "two that were no better are enough"
+    best = Folder(tmp_path / "out", load_recipe(path)).best()
+    assert [(kept["epoch"], kept["cost"]) for kept in map(checkpoints.load, best)] == [(2, 50.0), (3, 70.0)]
 
 
 def test_characters_have_no_merges_to_leave_out(tmp_path: Path, toy_data: Path) -> None:
