@@ -1,7 +1,6 @@
 """Reads a bundle from disk; one that does not fit is refused with the file and the reason."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from service.bundle.features import FeatureSpec, ReadingsSpec, SoundSpec, parse_features
 from service.bundle.files import MANIFEST, MAX_MANIFEST_BYTES, read_plain, read_text, read_verified
@@ -122,8 +122,8 @@ def _manifest(path: Path, text: bytes) -> Manifest:
     """Check the format before anything else: a newer one may look quite different."""
     where = path / MANIFEST
     try:
-        tree = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        tree = from_json(text, allow_inf_nan=False)
+    except ValueError as error:
         raise BundleRefused(f"{where}: not JSON: {error}") from None
     found = tree.get("format", FORMAT) if isinstance(tree, dict) else FORMAT
     if isinstance(found, int) and found > FORMAT:

@@ -105,12 +105,38 @@ def test_a_newer_format_says_what_to_upgrade_whatever_else_has_changed(translato
         ("[]", "valid dictionary"),
         ("\xff", "not JSON"),
         ("[" * 100_000, "not JSON"),
+        ('{"format": NaN}', "not JSON"),
         (" " * 2**21, "larger"),
     ],
 )
 def test_a_manifest_that_is_none_is_refused(translator: Path, text: str, reason: str) -> None:
     (translator / "manifest.json").write_bytes(text.encode("latin-1"))
     assert reason in refused(translator)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m.update(description="\ud800"),
+        lambda m: m.update(tokenizer="\ud800"),
+        lambda m: m["files"].update({"\udfff": "0" * 64}),
+        lambda m: m["graphs"].update({"\ud800": m["graphs"]["step"]}),
+        lambda m: m["graphs"]["step"].update({"\ud800": 1}),
+    ],
+)
+def test_half_a_character_in_a_manifest_is_refused_in_words_that_can_be_sent(
+    translator: Path, change: Callable[[dict[str, Any]], object]
+) -> None:
+    """`json` reads a lone surrogate, and nothing can write it: no reply, no file's name, no line of a log."""
+    edit(translator, change)
+    assert "not JSON" in refused(translator).encode("utf-8").decode()
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"], ids=lambda encoding: f"written in {encoding}")
+def test_a_manifest_in_another_encoding_is_refused(translator: Path, encoding: str) -> None:
+    path = translator / "manifest.json"
+    path.write_bytes(path.read_text("utf-8").encode(encoding))
+    assert "not JSON" in refused(translator)
 
 
 @pytest.mark.parametrize(
