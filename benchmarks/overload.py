@@ -60,6 +60,7 @@ def main(
     models: options.Models = Path("models"),
     model: options.Translator = "tatoeba-es-en",
     classifier: options.Classifier = "snips-intents",
+    sentences: Annotated[int, typer.Option(min=1, help="In a call that translates.")] = 1,
     loads: Annotated[str, typer.Option(help="Multiples of the capacity.")] = "0.5,1,2,5,10",
     at_once: Annotated[
         str, typer.Option(help="Callers at once who show the capacity; the most counts.")
@@ -81,7 +82,7 @@ def main(
     multiples = [float(load) for load in loads.split(",")]
     cores = Cores.of_machine(apart=apart)
     with running_on(cores.server), running_server(models, threads, shlex.split(server)) as served:
-        bench = Bench(served, cores, model, classifier, seconds, 0.2 if quick else RAMP_S)
+        bench = Bench(served, cores, model, classifier, sentences, seconds, 0.2 if quick else RAMP_S)
         with running_on(cores.callers):
             report = bench.report(
                 [bench.round(multiples, numbers_of(at_once), seed) for seed in range(rounds)]
@@ -101,6 +102,7 @@ class Bench:
     cores: Cores
     translator: str
     classifier: str
+    sentences: int
     seconds: float
     ramp_s: float
 
@@ -120,6 +122,7 @@ class Bench:
             self.served.address,
             self.translator,
             self.classifier,
+            self.sentences,
             self.ramp_s + self.seconds,
             per_s,
             at_once,
@@ -177,7 +180,7 @@ class Bench:
             for use in uses(self.translator, self.classifier)
         )
         report.notes = [
-            f"calls: {mix}",
+            f"calls: {mix}; sentences in a translation: {self.sentences}",
             f"{self.cores}; busy: with whatever ran there, the kernel too",
             "the first row is the closed loop that shows the capacity; the others come when they come (Poisson)",
             "too late: left at the deadline; refused: RESOURCE_EXHAUSTED, or, by gRPC itself, CANCELLED",

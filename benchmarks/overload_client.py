@@ -18,6 +18,8 @@ class Order:
     address: str
     translator: str
     classifier: str
+    sentences: int
+    """In a translation."""
     seconds: float
     per_s: float = 0.0
     """In an open loop; 0 where `at_once` counts."""
@@ -55,7 +57,8 @@ def heard(process: "subprocess.Popen[str]") -> Heard:
 
 def main() -> None:
     order = Order(**json.loads(sys.stdin.readline()))
-    load = Load(order.address, uses(order.translator, order.classifier), order.seconds, order.seed)
+    kinds = uses(order.translator, order.classifier, order.sentences)
+    load = Load(order.address, kinds, order.seconds, order.seed)
     cpu = time.process_time()
     ended = load.open(order.per_s) if order.per_s else load.closed(order.at_once)
     json.dump({"ended": ended, "cpu_s": time.process_time() - cpu}, sys.stdout)

@@ -31,18 +31,23 @@ class Use:
     """What is said after the first answer, after the second, …, as many as `begins` each; the last ends the call."""
 
 
-def uses(translator: str, classifier: str) -> list[Use]:
-    """A page that is translated, a chat that shows words as they come, somebody who is listened to while he speaks."""
+def uses(translator: str, classifier: str, sentences: int = 1) -> list[Use]:
+    """A page that is translated, a chat that shows words as they come, somebody who is listened to while he speaks.
+
+    `sentences`: in each translation.
+    """
     return [
-        _translation(translator, "translate", 0.3, 0.5),
-        _translation(translator, "translate, patient", 0.3, 2.0),
+        _translation(translator, "translate", 0.3, 0.5, sentences),
+        _translation(translator, "translate, patient", 0.3, 2.0, sentences),
         _stream(translator, "stream", 0.2, 1.0),
         _session(classifier, "session of 4 feeds", 0.2, 1.0),
     ]
 
 
-def _translation(model: str, name: str, share: float, deadline_s: float) -> Use:
-    requests = [TranslateRequest(model=ModelSelector(name=model), texts=[text]) for text in SENTENCES]
+def _translation(model: str, name: str, share: float, deadline_s: float, sentences: int) -> Use:
+    number = len(SENTENCES)
+    pages = [[SENTENCES[(at + n) % number] for n in range(sentences)] for at in range(number)]
+    requests = [TranslateRequest(model=ModelSelector(name=model), texts=page) for page in pages]
     said = tuple(message(request.SerializeToString()) for request in requests)
     return Use(name, share, deadline_s, _head("Translate", deadline_s), said)
 

@@ -12,6 +12,8 @@ from benchmarks import overload
 from benchmarks.overload_cores import Busy, Cores, running_on
 from benchmarks.overload_uses import uses
 from benchmarks.overload_wire import frame, headers, status_of
+from benchmarks.sentences import SENTENCES
+from seqserve.v1.sequence_pb2 import TranslateRequest
 from tests.fakes.http2 import frame as spoken
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,6 +50,14 @@ def test_every_share_is_had_and_every_turn_ends_a_session() -> None:
     [session] = [use for use in kinds if use.turns]
     assert all(len(turn) == len(session.begins) for turn in session.turns)
     assert len(session.turns) == 5
+
+
+def test_a_page_has_as_many_sentences_as_were_asked_for() -> None:
+    for sentences in (1, 3, 20):
+        page = uses("translator", "classifier", sentences)[0]
+        requests = [TranslateRequest.FromString(said[5:]) for said in page.begins]
+        assert {len(request.texts) for request in requests} == {sentences}
+        assert {request.texts[0] for request in requests} == set(SENTENCES)
 
 
 def test_server_and_callers_have_no_core_in_common_where_there_are_two(
