@@ -30,6 +30,7 @@ from training.config.transcribe import (
     SoundSection,
     StepwiseSection,
     TranscriptionRecipe,
+    VoicesSection,
 )
 from training.config.translate import (
     PairData,
@@ -83,6 +84,7 @@ __all__ = [
     "TrainingSection",
     "TranscriptionRecipe",
     "TranslationRecipe",
+    "VoicesSection",
     "load_recipe",
     "parse_recipe",
 ]

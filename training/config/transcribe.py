@@ -15,6 +15,8 @@ from training.config.sections import (
 )
 
 Seconds = Annotated[float, Field(ge=0)]
+Factor = Annotated[float, Field(ge=1, le=2)]
+Decibels = Annotated[float, Field(ge=0, le=60)]
 
 
 class RecordedData(DataSection):
@@ -60,6 +62,27 @@ class SoundSection(Section):
     """Silence added to the end, in which a one-way model says what it heard last."""
 
 
+class VoicesSection(Section):
+    """Changes of recordings while training, drawn anew for each of them in each epoch; as it stands there are none."""
+
+    speed: Factor = 1.0
+    """Played faster by this factor at most, and slower by as much: pitch, formants and tempo (Ko et al. 2015)."""
+    throat: Factor = 1.0
+    """Formants moved up and down by this factor at most (vocal tract length, Jaitly & Hinton 2013)."""
+    gain_db: Decibels = 0.0
+    """Louder and softer by so much at most."""
+    colour_db: Decibels = 0.0
+    """A microphone's curve over the bands: standard deviation of each of its waves."""
+    hum_db: Annotated[float, Field(ge=-110, le=0)] = -110.0
+    """White noise, relative to full scale, at most; -110 is none."""
+    masks: Annotated[int, Field(ge=0)] = 0
+    """How often bands, and stretches of time, are hidden (SpecAugment, Park et al. 2019)."""
+    masked_bands: Annotated[int, Field(ge=0)] = 8
+    """Bands that a mask hides at most."""
+    masked_units: Annotated[int, Field(ge=0)] = 8
+    """Units of time that a mask hides at most."""
+
+
 class StepwiseSection(Section):
     """A recurrent stack over features, and a linear layer on each of its outputs."""
 
@@ -84,6 +107,8 @@ class TranscriptionRecipe(Recipe):
     """What to learn from."""
     sound: SoundSection = SoundSection()
     """How sound becomes features."""
+    voices: VoicesSection = VoicesSection()
+    """How recordings are changed while training."""
     tokenizer: TokenizerSection = TokenizerSection(kind="characters", lowercase=True)
     """How texts become tokens."""
     model: StepwiseSection = StepwiseSection()

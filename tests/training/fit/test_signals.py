@@ -10,7 +10,7 @@ import torch
 from service.bundle import Bundle
 from service.bundle.features import ReadingsSpec
 from tests.training import signals
-from training.config import RecipeError, SeriesData, load_recipe
+from training.config import RecipeError, SeriesData, VoicesSection, load_recipe
 from training.data.batches import Batch
 from training.data.readers import DataError
 from training.data.readers.described import read_described
@@ -209,6 +209,37 @@ def test_strings_differ_from_epoch_to_epoch_and_not_from_run_to_run(data: Path, 
             lengths.append((plan, [len(example.source) for example in task.train]))
     assert lengths[:3] == lengths[3:]
     assert lengths[0] != lengths[1] != lengths[2]
+
+
+@pytest.mark.parametrize("kind", ["digits", "tsv"])
+def test_voices_differ_from_epoch_to_epoch_and_not_from_run_to_run(
+    data: Path, tmp_path: Path, kind: str
+) -> None:
+    """Also where the recordings stay the same; what is selected on is heard as it was recorded."""
+    file = signals.write_recipe(
+        tmp_path, signals.HEARING, unit="words", two_way="false", leave_out="", epochs=1
+    )
+    plain = load_recipe(file)
+    if kind == "tsv":
+        signals.write_wav(tmp_path / "clips" / "one.wav", signals.tone(400))
+        (tmp_path / "clips" / "list.tsv").write_text("one.wav\tone\n")
+        changes = {"format": "tsv", "train": ("clips/list.tsv",), "dev": ("clips/list.tsv",)}
+        plain = plain.model_copy(update={"data": plain.data.model_copy(update=changes)})
+    root = tmp_path if kind == "tsv" else data
+    voices = VoicesSection(speed=1.2, throat=1.2, colour_db=3.0)
+    heard, dev = [], []
+    changed = plain.model_copy(update={"voices": voices})
+    for recipe in (plain, changed, changed):
+        task = open_task(recipe, root)
+        assert isinstance(task, Transcription)
+        for epoch in (0, 1, 2):
+            task.plan(epoch)
+            heard.append([np.asarray(example.source).tobytes() for example in task.train])
+        dev.append([np.asarray(example.source).tobytes() for example in task.dev])
+    assert heard[3:6] == heard[6:]
+    assert len({tuple(each) for each in heard[3:6]}) == 3
+    assert not set(heard[0]) & set(heard[3])
+    assert dev[0] == dev[1] == dev[2]
 
 
 def test_recordings_of_a_list_are_read_with_their_texts(data: Path, tmp_path: Path) -> None:

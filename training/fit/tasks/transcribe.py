@@ -1,6 +1,6 @@
 """Transcription: what is said in sound, as text (connectionist temporal classification, Graves et al. 2006)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +11,13 @@ from torch.nn.functional import ctc_loss
 from service.bundle.best_path import BLANK, best_path
 from service.bundle.features import SoundSpec
 from service.bundle.sound import Framer, LogMel, mel_of
-from training.config import SoundSection, TranscriptionRecipe
+from training.config import SoundSection, TranscriptionRecipe, VoicesSection
 from training.data.batches import Batch, Example, Plan, plan_batches, plan_epoch
 from training.data.readers.recordings import DigitStrings, Utterance, read_digits, read_split, read_utterances
 from training.data.scores import word_error_rate
 from training.data.tokenizers import learn_tokenizer
 from training.data.vocabulary import Vocabulary
+from training.data.voices import Voices
 from training.fit.tasks.base import DEV_TOKENS, Objective, Task
 from training.models.stepwise import Stepwise
 
@@ -46,22 +47,24 @@ class Transcription(Task[TranscriptionRecipe, Stepwise]):
     def __init__(self, recipe: TranscriptionRecipe, root: Path, given: Vocabulary) -> None:
         super().__init__(recipe, root, given)
         self._drawn: DigitStrings | None = None
-        train, self._dev = self._utterances(root)
-        tokenizer = given.subwords or learn_tokenizer((said.text for said in train), recipe.tokenizer)
-        spec = given.features or measured(recipe.sound, [said.samples for said in train])
+        self._said, self._dev = self._utterances(root)
+        tokenizer = given.subwords or learn_tokenizer((said.text for said in self._said), recipe.tokenizer)
+        spec = given.features or measured(recipe.sound, [said.samples for said in self._said])
         self.vocabulary = Vocabulary(tokenizer, features=spec)
-        self.train = self._examples(train)
+        self._voices = None if recipe.voices == VoicesSection() else Voices(recipe.voices, self._spec)
+        self.train = self._changed(self._said, 0)
         self.dev = self._examples(self._dev)
 
     def objective(self) -> TranscriptionObjective:
         return TranscriptionObjective(Stepwise.hearing(self._recipe, self.vocabulary))
 
     def plan(self, epoch: int) -> Plan:
-        """Of digits: other strings every epoch."""
+        """Other voices every epoch, and of digits other strings."""
         recipe = self._recipe
         if self._drawn is not None and epoch:
-            seed = f"{recipe.seed}/{epoch}"
-            self.train = self._examples(self._drawn.drawn(recipe.data.num_strings, seed))
+            self._said = self._drawn.drawn(recipe.data.num_strings, f"{recipe.seed}/{epoch}")
+        if epoch and (self._drawn or self._voices):
+            self.train = self._changed(self._said, epoch)
         return plan_epoch(self.train, recipe.training.batch_tokens, recipe.seed, epoch, GRAIN)
 
     def dev_batches(self) -> list[Batch]:
@@ -89,14 +92,32 @@ class Transcription(Task[TranscriptionRecipe, Stepwise]):
         self._drawn = DigitStrings(read_digits(root, data.train, rate), data, "train", rate)
         return self._drawn.drawn(data.num_strings, f"{seed}/0"), dev
 
-    def _examples(self, utterances: Sequence[Utterance]) -> list[Example]:
+    @property
+    def _spec(self) -> SoundSpec:
         spec = self.vocabulary.spec
         assert isinstance(spec, SoundSpec)
-        mel, encode = mel_of(spec), self.vocabulary.tokenizer.encode
-        longest = self._recipe.data.max_seconds * spec.sample_rate
+        return spec
+
+    def _examples(self, utterances: Sequence[Utterance]) -> list[Example]:
+        """As they were recorded."""
+        mel = mel_of(self._spec)
+        return self._made_of(utterances, lambda said, _: Framer.whole(self._spec, said.samples, mel))
+
+    def _changed(self, utterances: Sequence[Utterance], epoch: int) -> list[Example]:
+        """In the voices of this epoch."""
+        voices, seed = self._voices, self._recipe.seed
+        if voices is None:
+            return self._examples(utterances)
+        return self._made_of(utterances, lambda said, index: voices.units(said.samples, (seed, epoch, index)))
+
+    def _made_of(
+        self, utterances: Sequence[Utterance], units_of: Callable[[Utterance, int], np.ndarray]
+    ) -> list[Example]:
+        longest = self._recipe.data.max_seconds * self._spec.sample_rate
+        encode = self.vocabulary.tokenizer.encode
         return [
-            Example(Framer.whole(spec, said.samples, mel), encode(said.text))
-            for said in utterances
+            Example(units_of(said, index), encode(said.text))
+            for index, said in enumerate(utterances)
             if len(said.samples) <= longest
         ]
 
