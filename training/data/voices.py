@@ -18,6 +18,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 WAVES = 3
 """Half waves that a microphone's curve over the bands is made of."""
+LONGEST = 1 << 26
+"""Samples in a recording, at most."""
 SILENT_DB = -110.0
 """Hum of full scale that no 16-bit sample shows."""
 
@@ -79,14 +81,31 @@ class Voices:
 
 
 def resampled(samples: Array, factor: float) -> Array:
-    """`samples` [time] played `factor` times as fast, float64: pitch, formants and tempo (Ko et al. 2015 §2)."""
-    length = round(len(samples) / factor)
-    if not length:
+    """`samples` [time] played `factor` times as fast, float64: pitch, formants and tempo (Ko et al. 2015 §2).
+
+    The factor is met to within some percent: lengths are those whose Fourier transform is fast.
+    """
+    if not len(samples):
         return np.zeros(0)
-    spectrum = np.fft.rfft(samples)[: length // 2 + 1]
-    sound: Array = np.fft.irfft(spectrum, length) * (length / len(samples))
-    return sound
+    length = _FAST[np.searchsorted(_FAST, len(samples))]
+    wanted = _FAST[np.abs(_FAST - length / factor).argmin()]
+    spectrum = np.fft.rfft(samples, length)[: wanted // 2 + 1]
+    sound: Array = np.fft.irfft(spectrum, wanted) * (wanted / length)
+    return sound[: max(1, round(len(samples) * wanted / length))]
 
 
 def _factor(largest: float, dice: np.random.Generator) -> float:
     return float(np.exp(dice.uniform(-1, 1) * np.log(largest)))
+
+
+def _smooth(largest: int) -> Array:
+    """All numbers up to this one that have no larger factors than 7."""
+    found = np.ones(1, np.int64)
+    for prime in (2, 3, 5, 7):
+        powers = prime ** np.arange(int(np.log(largest) / np.log(prime)) + 1)
+        found = np.outer(found, powers).ravel()
+        found = found[(found > 0) & (found <= largest)]
+    return np.sort(found)
+
+
+_FAST = _smooth(LONGEST)
