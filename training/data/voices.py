@@ -71,12 +71,8 @@ class Voices:
         """Some bands, and some stretches of time, at their mean (SpecAugment: Park et al. 2019 §2)."""
         section = self._section
         for _ in range(section.masks):
-            width = dice.integers(0, section.masked_bands + 1)
-            first = dice.integers(0, max(1, self._spec.mel_bands - width))
-            units[..., first : first + width] = 0
-            width = dice.integers(0, section.masked_units + 1)
-            first = dice.integers(0, max(1, len(units) - width))
-            units[first : first + width] = 0
+            units[..., _stretch(self._spec.mel_bands, section.masked_bands, dice)] = 0
+            units[_stretch(len(units), section.masked_units, dice)] = 0
         return units
 
 
@@ -92,6 +88,13 @@ def resampled(samples: Array, factor: float) -> Array:
     spectrum = np.fft.rfft(samples, length)[: wanted // 2 + 1]
     sound: Array = np.fft.irfft(spectrum, wanted) * (wanted / length)
     return sound[: max(1, round(len(samples) * wanted / length))]
+
+
+def _stretch(length: int, widest: int, dice: np.random.Generator) -> slice:
+    """Part of what is so long, at most so wide."""
+    width = int(dice.integers(0, widest + 1))
+    first = int(dice.integers(0, max(1, length - width)))
+    return slice(first, first + width)
 
 
 def _factor(largest: float, dice: np.random.Generator) -> float:

@@ -21,7 +21,7 @@ SEEDS = [(1, epoch, index) for epoch in range(3) for index in range(10)]
 
 def tone(hertz: float, seconds: float = 1.0) -> np.ndarray:
     time = np.arange(round(seconds * RATE)) / RATE
-    return np.rint(6000 * np.sin(2 * np.pi * hertz * time)).astype(np.int16)
+    return (6000 * np.sin(2 * np.pi * hertz * time)).round().astype(np.int16)
 
 
 def noise(seconds: float = 1.0) -> np.ndarray:
