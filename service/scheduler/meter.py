@@ -52,7 +52,7 @@ class Meter:
                 run.stages.enter(stage)
             if not run.started:
                 run.started = True
-                self._wait[run.priority].observe(time.monotonic() - run.submitted_at)
+                self._wait[run.priority].observe(time.monotonic() - run.arrival.at)
 
     def ran(self, graph: str, num_rows: int, began: float) -> None:
         """A batch has been run since `began`."""
@@ -65,7 +65,7 @@ class Meter:
         if since_last_s is not None:
             self._between_tokens.observe(since_last_s)
         for run in firsts:
-            self._first_token.observe(time.monotonic() - run.submitted_at)
+            self._first_token.observe(time.monotonic() - run.arrival.at)
 
     def ended(self, run: Run, outcome: str) -> None:
         """A job is over: done, failed or cancelled."""

@@ -1,9 +1,9 @@
 """A job under way."""
 
-import time
 from collections.abc import Sequence
 
 from service.priority import Priority
+from service.scheduler.pace import Arrival
 from service.spans import Stages
 from service.step import Job, Result, Step
 from service.until import FOR_EVER
@@ -15,23 +15,25 @@ class Run:
     __slots__ = (
         "_missing",
         "_results",
+        "arrival",
         "ended",
         "job",
         "priority",
         "stages",
         "started",
-        "submitted_at",
         "until",
     )
 
     def __init__(
         self,
         job: Job,
+        arrival: Arrival,
         stages: Stages | None = None,
         priority: Priority = Priority.NORMAL,
         until: float = FOR_EVER,
     ) -> None:
         self.job = job
+        self.arrival = arrival
         self.priority = priority
         self.until = until
         """When its caller will not wait for it any more."""
@@ -41,7 +43,6 @@ class Run:
         """No call of the job may begin any more."""
         self.started = False
         """A step of it has been in a batch."""
-        self.submitted_at = time.monotonic()
         self._results: list[Result | None] = []
         self._missing = 0
 

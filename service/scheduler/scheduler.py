@@ -93,11 +93,11 @@ class Scheduler:
             self._check_room(len(jobs))
             if any(id(job) in self._active for job in jobs):
                 raise ValueError("this job is under way already")
+            arrival = self._admission.began(len(self._active) + len(jobs))
             for job in jobs:
-                run = Run(job, Stages.begin("wait", model=self._name), PRIORITY.get(), UNTIL.get())
+                run = Run(job, arrival, Stages.begin("wait", model=self._name), PRIORITY.get(), UNTIL.get())
                 self._active[id(job)] = run
                 self._arrivals.append(run)
-                self._admission.began(len(self._active))
             self._changed.notify_all()
 
     def cancel(self, job: Job) -> None:
@@ -356,9 +356,8 @@ class Scheduler:
     def _forget(self, run: Run, outcome: str) -> None:
         """Give a claimed run's place to another."""
         with self._changed:
-            if outcome == "done":
-                self._admission.ended(len(self._active))
             del self._active[id(run.job)]
+            self._admission.ended(run.arrival, len(self._active), done=outcome == "done")
             self._someone_left |= outcome != "done"
             self._meter.ended(run, outcome)
             self._changed.notify_all()

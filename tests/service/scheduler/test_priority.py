@@ -13,6 +13,7 @@ from service.config import SchedulerSettings
 from service.metrics import Metrics
 from service.priority import CURRENT, Priority
 from service.scheduler import Scheduler
+from service.scheduler.pace import Arrival
 from service.scheduler.queues import Queue
 from service.scheduler.run import Run
 from service.scheduler.shares import COST, Shares
@@ -82,7 +83,7 @@ def test_whoever_waits_has_a_turn_within_a_round_whoever_comes_and_goes(there: l
 def queue_of(*waiting: tuple[Priority, int], **limits: int) -> Queue:
     queue = Queue(READ, SchedulerSettings(**limits))
     for priority, length in waiting:
-        run = Run(Adding([1], []), priority=priority)
+        run = Run(Adding([1], []), Arrival(0.0, 0.0), priority=priority)
         queue.put(run, 0, Step("read", {"numbers": np.ones(length, np.int64)}))
     return queue
 
@@ -118,7 +119,9 @@ def test_a_low_one_is_taken_however_many_high_ones_come() -> None:
     waited = 0
     while taken(queue) != [(LOW, 4)]:
         waited += 1
-        queue.put(Run(Adding([1], []), priority=HIGH), 0, Step("read", {"numbers": np.ones(4)}))
+        queue.put(
+            Run(Adding([1], []), Arrival(0.0, 0.0), priority=HIGH), 0, Step("read", {"numbers": np.ones(4)})
+        )
     assert waited == 16
 
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.config import SchedulerSettings
+from service.scheduler.pace import Arrival
 from service.scheduler.queues import Queue, Waiting
 from service.scheduler.run import Run
 from service.scheduler.turns import READING_SHARE, Turns
@@ -30,7 +31,9 @@ def queue_of(lengths: Iterable[int], **limits: int) -> Queue:
 
 
 def put(queue: Queue, length: int) -> None:
-    queue.put(Run(Adding([1], [])), 0, Step("read", {"numbers": np.ones(length, np.int64)}))
+    queue.put(
+        Run(Adding([1], []), Arrival(0.0, 0.0)), 0, Step("read", {"numbers": np.ones(length, np.int64)})
+    )
 
 
 def padded(batch: list[Waiting]) -> int:
@@ -111,7 +114,9 @@ def test_a_bound_on_reading_does_not_bound_other_graphs() -> None:
     queue = Queue(STEP, SchedulerSettings())
     for _ in range(9):
         context = {"list": np.ones(50, np.int64)}
-        queue.put(Run(Adding([1], [])), 0, Step("step", {"number": np.array(1)}, {}, context))
+        queue.put(
+            Run(Adding([1], []), Arrival(0.0, 0.0)), 0, Step("step", {"number": np.array(1)}, {}, context)
+        )
     assert len(queue.take(1.0)) == 9
 
 
