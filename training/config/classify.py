@@ -48,6 +48,7 @@ class ClassificationRecipe(TextRecipe):
     """A recipe with `task = "classify"`."""
 
     scores = ("accuracy",)
+    agrees = True
 
     task: Literal["classify"]
     """What the model does."""

@@ -27,6 +27,8 @@ class Recipe(Section):
 
     scores: ClassVar[tuple[str, ...]] = ()
     """Names of what is told after each epoch beside the loss, and is the better the more it is."""
+    agrees: ClassVar[bool] = False
+    """Whether its loss knows `training.r_drop`."""
 
     @model_validator(mode="after")
     def _selects_by_what_is_told(self) -> Self:
@@ -36,6 +38,12 @@ class Recipe(Section):
             raise ValueError(f"training.select is {select!r}; this recipe has {known}")
         if select != "loss" and not self.training.score_examples:
             raise ValueError(f"training.select is {select!r}, which wants score_examples above 0")
+        return self
+
+    @model_validator(mode="after")
+    def _agrees_where_it_can(self) -> Self:
+        if self.training.r_drop and not self.agrees:
+            raise ValueError(f"training.r_drop is for recipes that classify or summarize, not {self.task}")
         return self
 
 

@@ -137,6 +137,9 @@ class TrainingSection(Section):
     """Evaluations that are no better before training stops."""
     label_smoothing: Fraction = 0.1
     """Probability spread evenly over the vocabulary."""
+    r_drop: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of how much two passes over a batch disagree, each without other units (R-Drop, Liang et al. 2021 §2.1);
+    training takes twice as long. Of recipes that classify or summarize."""
     ema: Fraction = 0.0
     """Decay of a moving average of the weights that is evaluated and kept in their place; 0: none."""
     clip_norm: Annotated[float, Field(gt=0)] = 1.0

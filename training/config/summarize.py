@@ -22,6 +22,7 @@ class SummaryRecipe(TextRecipe):
     """A recipe with `task = "summarize"`."""
 
     scores = ("rouge_1", "rouge_2", "rouge_l")
+    agrees = True
 
     task: Literal["summarize"]
     """What the model does."""

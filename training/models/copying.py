@@ -65,6 +65,12 @@ class CopyingSeq2Seq(nn.Module):
         both = torch.logaddexp(logsigmoid(gate) + written, logsigmoid(-gate) + copied.clamp_min(LEAST).log())
         return -both * (wanted != PAD)
 
+    def log_probs(self, source: Tensor, lengths: Tensor, target: Tensor) -> Tensor:
+        """log P of every token at each place of `target` [batch, 1 + time] after its first: [batch, time, vocab]."""
+        memory, state = self.writer.encode(source, lengths)
+        readouts, _, weights = self.writer.decoder(target[:, :-1], state, memory)
+        return self._both(readouts, weights, source)
+
     def encode(self, source: Tensor, lengths: Tensor) -> tuple[CopyMemory, State]:
         """What stays fixed while the target is written, and the decoder's first state."""
         memory, state = self.writer.encode(source, lengths)
@@ -73,9 +79,14 @@ class CopyingSeq2Seq(nn.Module):
     def step(self, token: Tensor, state: State, memory: CopyMemory) -> tuple[Tensor, State, Tensor]:
         """One `token` [batch] to log P [batch, vocab], the next state, attention weights [batch, source_time]."""
         readouts, state, weights = self.writer.decoder(token[:, None], state, memory.looked_at)
-        gate = self.gate(readouts)[:, 0].float()
-        written = torch.sigmoid(gate) * torch.softmax(self.writer.output(readouts)[:, 0].float(), -1)
-        both = written.scatter_add(1, memory.source, torch.sigmoid(-gate) * weights[:, 0].float())
-        return both.clamp_min(LEAST).log(), state, weights[:, 0]
+        return self._both(readouts, weights, memory.source)[:, 0], state, weights[:, 0]
+
+    def _both(self, readouts: Tensor, weights: Tensor, source: Tensor) -> Tensor:
+        """log P, written or copied: [batch, time, vocab]."""
+        gate = self.gate(readouts).float()
+        written = torch.sigmoid(gate) * torch.softmax(self.writer.output(readouts).float(), -1)
+        places = source[:, None].expand_as(weights)
+        both = written.scatter_add(-1, places, torch.sigmoid(-gate) * weights.float())
+        return both.clamp_min(LEAST).log()
 
     first_token = staticmethod(Seq2Seq.first_token)

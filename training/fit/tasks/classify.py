@@ -12,26 +12,39 @@ from training.data.batches import Batch, Example, Plan
 from training.data.readers import DataError, Labelled, read_both, read_labelled
 from training.data.tokenizers import learn_tokenizer
 from training.data.vocabulary import Vocabulary
+from training.fit.agreement import disagreement, doubled
 from training.fit.tasks.base import Objective, Task
 from training.fit.tasks.cuts import Cuts, kept_within
 from training.models.classifier import Classifier
 
 
 class ClassificationObjective(Objective[Classifier]):
-    """Summed loss of the labels; while training, each member's own, and smoothed."""
+    """Summed loss of the labels; while training, each member's own, smoothed, and `r_drop` times how much two passes
+    of a member disagree.
+    """
 
-    def __init__(self, model: Classifier, smoothing: float) -> None:
+    def __init__(self, model: Classifier, smoothing: float, r_drop: float = 0.0) -> None:
         super().__init__(model)
-        self.smoothing = smoothing
+        self.smoothing, self.r_drop = smoothing, r_drop
 
     def forward(self, batch: Batch) -> Tensor:
-        labels = batch.target[:, 0]
         if not self.training:
             logits = self.model(batch.source, batch.lengths).float()
-            return cross_entropy(logits, labels, reduction="sum")
-        every = self.model.every(batch.source, batch.lengths, left_out=labels).float()
-        each = labels.repeat(len(every))
-        loss = cross_entropy(every.flatten(0, 1), each, label_smoothing=self.smoothing, reduction="sum")
+            return cross_entropy(logits, batch.target[:, 0], reduction="sum")
+        if not self.r_drop:
+            return self._loss(self._every(batch), batch)
+        twice = doubled(batch)
+        every = self._every(twice)
+        apart = disagreement(every.transpose(0, 1).log_softmax(-1)).mean(1)
+        return self._loss(every, twice) / 2 + self.r_drop * apart.sum()
+
+    def _every(self, batch: Batch) -> Tensor:
+        """The logits of each member: [members, batch, labels]."""
+        return self.model.every(batch.source, batch.lengths, left_out=batch.target[:, 0]).float()
+
+    def _loss(self, every: Tensor, batch: Batch) -> Tensor:
+        labels = batch.target[:, 0].repeat(len(every))
+        loss = cross_entropy(every.flatten(0, 1), labels, label_smoothing=self.smoothing, reduction="sum")
         return loss / len(every)
 
     def count(self, batch: Batch) -> int:
@@ -67,7 +80,8 @@ class Classification(Task[ClassificationRecipe, Classifier]):
         model = Classifier.from_recipe(self._recipe, self.vocabulary)
         if model.counts is not None:
             model.counts.count(([*map(int, one.source)], int(one.target[0])) for one in self.train)
-        return ClassificationObjective(model, self._recipe.training.label_smoothing)
+        training = self._recipe.training
+        return ClassificationObjective(model, training.label_smoothing, training.r_drop)
 
     def scores(self, model: Classifier, device: torch.device) -> dict[str, float]:
         """Accuracy on dev."""

@@ -13,17 +13,34 @@ from training.data.readers import Pair, read_both, read_pairs
 from training.data.rouge import score_rouge
 from training.data.tokenizers import learn_tokenizer
 from training.data.vocabulary import Vocabulary
+from training.fit.agreement import disagreement, doubled
 from training.fit.tasks.base import Objective, Task, evenly, within
 from training.models.copying import CopyingSeq2Seq
 from training.models.greedy import translate
 
 
 class SummaryObjective(Objective[CopyingSeq2Seq]):
-    """Summed loss of the target subwords. Nothing is smoothed: a copy has no vocabulary to smooth over."""
+    """Summed loss of the target subwords, and `r_drop` times how much two passes disagree about them while training.
+
+    Nothing is smoothed: a copy has no vocabulary to smooth over.
+    """
+
+    def __init__(self, model: CopyingSeq2Seq, r_drop: float) -> None:
+        super().__init__(model)
+        self.r_drop = r_drop
 
     def forward(self, batch: Batch) -> Tensor:
-        losses: Tensor = self.model.losses(batch.source, batch.lengths, batch.target)
+        if self.training and self.r_drop:
+            return self._agreeing(doubled(batch))
+        losses: Tensor = self.model.losses(*batch)
         return losses.sum()
+
+    def _agreeing(self, twice: Batch) -> Tensor:
+        log_probs, wanted = self.model.log_probs(*twice), twice.target[:, 1:]
+        real = wanted != PAD
+        losses = -log_probs.gather(-1, wanted[..., None])[..., 0]
+        apart = disagreement(log_probs) * real[: len(real) // 2]
+        return (losses * real).sum() / 2 + self.r_drop * apart.sum()
 
     def count(self, batch: Batch) -> int:
         """Target subwords, EOS included."""
@@ -45,7 +62,8 @@ class Summarization(Task[SummaryRecipe, CopyingSeq2Seq]):
         self.dev = self._examples(self._dev)
 
     def objective(self) -> SummaryObjective:
-        return SummaryObjective(CopyingSeq2Seq.from_recipe(self._recipe, self.vocabulary))
+        model = CopyingSeq2Seq.from_recipe(self._recipe, self.vocabulary)
+        return SummaryObjective(model, self._recipe.training.r_drop)
 
     def scores(self, model: CopyingSeq2Seq, device: torch.device) -> dict[str, float]:
         """ROUGE of greedy summaries of evenly spaced dev texts."""
