@@ -29,8 +29,8 @@ class ClassifierSection(Section):
 
     embedding: Positive = 128
     """Size of a subword's vector."""
-    pooling: Literal["last", "max"] = "last"
-    """`last`: the final state; `max`: each unit's maximum over the positions."""
+    pooling: Literal["last", "max", "last-max"] = "last"
+    """`last`: the final state; `max`: each unit's maximum over the positions; `last-max`: both, side by side."""
     dropout: Fraction = 0.3
     """On embeddings, between layers, and on the pooled vector."""
     token_dropout: Fraction = 0.0

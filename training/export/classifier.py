@@ -12,7 +12,7 @@ import numpy as np
 
 from service.bundle.manifest import GraphSpec
 from training.config import ClassifierSection
-from training.export.arithmetic import Arithmetic, Factor, Weights
+from training.export.arithmetic import Arithmetic, Weights
 from training.export.cells import weights_of
 from training.export.graph import Graph, Value
 from training.export.pooling import LARGEST, pooled
@@ -92,13 +92,15 @@ class MemberNodes:
         state = sign.states_in(name, self._encoder) if self.streams else None
         x = Signal(self._numbers, factor=self._numbers.lookup(graph, tokens, self._table))
         run = self._encoder.scan(graph, self._numbers, x, rows, state)
-        logits = self._numbers.linear(graph, self._pool(sign, run, rows), weights_of(self._member.output))
+        text = self._pool(sign, run, rows).factor(graph)
+        logits = self._numbers.linear(graph, text, weights_of(self._member.output))
         if self.streams:
             sign.states_out(name, run.state, self._encoder)
         return logits, run
 
-    def _pool(self, sign: Signature, run: Run, rows: Rows) -> Factor:
-        """One vector per text: [batch, directions * hidden]."""
+    def _pool(self, sign: Signature, run: Run, rows: Rows) -> Signal:
+        """One vector per text: [batch, pooled]."""
         if self._member.pooling == "last":
-            return run.top.factor(sign.graph)
-        return pooled(sign, self._numbers, self._encoder, run, rows, LARGEST + self._ending)
+            return run.top
+        largest = pooled(sign, self._numbers, self._encoder, run, rows, LARGEST + self._ending)
+        return largest if self._member.pooling == "max" else Signal.joined(sign.graph, (run.top, largest))

@@ -5,8 +5,9 @@ It goes on from chunk to chunk: of a one-way encoder the largest outputs so far 
 
 import numpy as np
 
-from training.export.arithmetic import Arithmetic, Factor
+from training.export.arithmetic import Arithmetic
 from training.export.recurrence import Rows, Run, Stack
+from training.export.signal import Signal
 from training.export.tensors import Signature
 from training.modules.attention import MASKED
 
@@ -16,7 +17,7 @@ LARGEST = "largest"
 
 def pooled(
     sign: Signature, numbers: Arithmetic, stack: Stack, run: Run, rows: Rows, largest_name: str = LARGEST
-) -> Factor:
+) -> Signal:
     """[batch, directions * hidden]."""
     graph, outputs = sign.graph, run.outputs.floats(sign.graph)
     masked = graph.op("Where", rows.real, outputs, graph.constant(MASKED, np.float32))
@@ -24,4 +25,6 @@ def pooled(
     if stack.directions == 1:
         largest = graph.op("Max", largest, sign.state(largest_name, stack.size, initial=MASKED))
         sign.output(largest_name, largest, ("batch", stack.size), role="state", initial=MASKED)
-    return numbers.bounded(graph, largest) if run.outputs.bounded else numbers.factor(graph, largest)
+    if run.outputs.bounded:
+        return Signal(numbers, factor=numbers.bounded(graph, largest))
+    return Signal(numbers, floats=largest)

@@ -46,6 +46,8 @@ class Signal:
 
     @classmethod
     def joined(cls, graph: Graph, parts: "Sequence[Signal]") -> "Signal":
-        """Side by side; all of them bounded, or none."""
-        assert len({part.bounded for part in parts}) == 1
-        return parts[0].moved(lambda _: graph.op("Concat", *(part._value for part in parts), axis=-1))
+        """Side by side: bounded if all of them are."""
+        if all(part.bounded for part in parts):
+            return parts[0].moved(lambda _: graph.op("Concat", *(part._value for part in parts), axis=-1))
+        floats = graph.op("Concat", *(part.floats(graph) for part in parts), axis=-1)
+        return cls(parts[0]._numbers, floats=floats)

@@ -54,7 +54,8 @@ class TaggerGraphs:
         log_probs = graph.op("Transpose", by_time, perm=[1, 0, 2])
         sign.output("log_probs", log_probs, ("batch", "time", self._model.output.out_features))
         if (output := self._model.text_output) is not None:
-            text = self._log_probs(graph, pooled(sign, numbers, self._encoder, run, rows), output)
+            largest = pooled(sign, numbers, self._encoder, run, rows)
+            text = self._log_probs(graph, largest.factor(graph), output)
             sign.output("text_log_probs", text, ("batch", output.out_features))
         if self.streams:
             sign.states_out("encoder", run.state, self._encoder)

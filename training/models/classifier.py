@@ -15,7 +15,8 @@ from training.modules.word_counts import WordCounts
 class Member(nn.Module):
     """Encoder, pooling over time, linear layer.
 
-    Weights: `encoder.*` as in its class; `output.weight` [labels, directions * hidden], `output.bias` [labels].
+    Weights: `encoder.*` as in its class; `output.weight` [labels, pooled], `output.bias` [labels], pooled being
+    directions * hidden, or twice that for "last-max".
     """
 
     def __init__(self, section: ClassifierSection, vocab_size: int, num_labels: int) -> None:
@@ -24,7 +25,8 @@ class Member(nn.Module):
         self.pooling = section.pooling
         self.encoder = Encoder(section.encoder, embedding, section.dropout, section.token_dropout)
         self.dropout = nn.Dropout(section.dropout)
-        self.output = nn.Linear(self.encoder.size, num_labels)
+        sides = 2 if section.pooling == "last-max" else 1
+        self.output = nn.Linear(sides * self.encoder.size, num_labels)
 
     def scores(self, source: Tensor, lengths: Tensor) -> Tensor:
         """`source` [batch, time] to [batch, labels]."""
@@ -32,12 +34,14 @@ class Member(nn.Module):
         return scores
 
     def pool(self, source: Tensor, lengths: Tensor) -> Tensor:
-        """One vector per text: [batch, directions * hidden]."""
+        """One vector per text: [batch, pooled]."""
         outputs, final = self.encoder(source, lengths)
+        last = self.encoder.top(final)
         if self.pooling == "last":
-            return self.encoder.top(final)
+            return last
         mask = position_mask(lengths, source.shape[1], source.device)
-        return torch.amax(outputs.masked_fill(~mask[:, :, None], MASKED), dim=1)
+        largest = torch.amax(outputs.masked_fill(~mask[:, :, None], MASKED), dim=1)
+        return largest if self.pooling == "max" else torch.cat([last, largest], -1)
 
 
 class Classifier(Member):

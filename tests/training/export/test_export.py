@@ -80,7 +80,7 @@ def test_tied_and_untied_matrices_are_told_apart(tied: str) -> None:
 
 @pytest.mark.parametrize(
     ("cell", "two_way", "pooling"),
-    list(itertools.product(("rnn", "lstm", "gru", "mingru"), (False, True), ("last", "max"))),
+    list(itertools.product(("rnn", "lstm", "gru", "mingru"), (False, True), ("last", "max", "last-max"))),
 )
 def test_classifiers_equal_pytorch_alone_in_batches_and_in_chunks(
     cell: str, two_way: bool, pooling: str
@@ -89,6 +89,14 @@ def test_classifiers_equal_pytorch_alone_in_batches_and_in_chunks(
     section = ClassifierSection.model_validate({"embedding": 33, "pooling": pooling, "encoder": encoder})
     torch.manual_seed(0)
     equal_to_pytorch(Classifier(section, 120, 7).eval(), section)
+
+
+@pytest.mark.parametrize("two_way", [False, True])
+def test_a_bounded_last_state_beside_a_largest_output_of_any_size_equals_pytorch(two_way: bool) -> None:
+    encoder = {"layers": 2, "hidden": 20, "residual": True, "bidirectional": two_way}
+    section = ClassifierSection.model_validate({"embedding": 20, "pooling": "last-max", "encoder": encoder})
+    torch.manual_seed(0)
+    equal_to_pytorch(Classifier(section, 60, 3).eval(), section)
 
 
 @pytest.mark.parametrize("two_way", [False, True])
@@ -102,7 +110,9 @@ def test_what_words_tell_by_themselves_equals_pytorch_too(two_way: bool) -> None
     equal_to_pytorch(model, section)
 
 
-@pytest.mark.parametrize(("two_way", "pooling"), [(False, "max"), (False, "last"), (True, "max")])
+@pytest.mark.parametrize(
+    ("two_way", "pooling"), [(False, "max"), (False, "last"), (True, "max"), (False, "last-max")]
+)
 def test_the_mean_of_several_members_equals_pytorch_too(two_way: bool, pooling: str) -> None:
     encoder = {"hidden": 20, "bidirectional": two_way}
     table = {"embedding": 9, "members": 3, "pooling": pooling, "encoder": encoder}

@@ -73,7 +73,7 @@ def test_a_run_leaves_all_that_an_export_needs(tmp_path: Path, toy_data: Path) -
     assert list((tmp_path / "out" / "tensorboard").iterdir())
 
 
-@pytest.mark.parametrize("pooling", ["last", "max"])
+@pytest.mark.parametrize("pooling", ["last", "max", "last-max"])
 def test_a_classifier_learns_its_labels(tmp_path: Path, toy_data: Path, pooling: str) -> None:
     recipe = tmp_path / "labels.toml"
     recipe.write_text(LABELLED.format(pooling=pooling))

@@ -10,11 +10,12 @@ from training.data.batches import Batch
 from training.fit.tasks.classify import ClassificationObjective
 from training.models.classifier import Classifier
 
-KINDS = list(itertools.product(("rnn", "lstm", "gru", "mingru"), ("last", "max"), (False, True)))
+Pooling = Literal["last", "max", "last-max"]
+KINDS = list(itertools.product(("rnn", "lstm", "gru", "mingru"), ("last", "max", "last-max"), (False, True)))
 
 
 @pytest.mark.parametrize(("cell", "pooling", "both_ways"), KINDS)
-def test_padding_changes_nothing(cell: Cell, pooling: Literal["last", "max"], both_ways: bool) -> None:
+def test_padding_changes_nothing(cell: Cell, pooling: Pooling, both_ways: bool) -> None:
     encoder = EncoderSection(cell=cell, layers=2, hidden=8, bidirectional=both_ways)
     model = Classifier(ClassifierSection(embedding=8, pooling=pooling, encoder=encoder), 20, 3).eval()
     source, lengths = torch.randint(4, 20, (3, 6)), torch.tensor([6, 1, 3])
@@ -51,3 +52,15 @@ def test_an_answer_is_the_mean_of_all_members_and_each_has_its_own_loss() -> Non
     objective = ClassificationObjective(model, smoothing=0.1)
     losses = [cross_entropy(logits, labels[:, 0], label_smoothing=0.1, reduction="sum") for logits in alone]
     torch.testing.assert_close(objective(Batch(source, lengths, labels)), torch.stack(losses).mean())
+
+
+def test_last_and_largest_stand_side_by_side() -> None:
+    """Each half is what the same encoder gives with that pooling alone."""
+    section = ClassifierSection(embedding=8, pooling="last-max", encoder=EncoderSection(hidden=8))
+    model = Classifier(section, 20, 3).eval()
+    source, lengths = torch.randint(4, 20, (3, 6)), torch.tensor([6, 1, 3])
+    both = model.pool(source, lengths)
+    halves: tuple[Pooling, Pooling] = ("last", "max")
+    for half, pooling in zip(both.chunk(2, dim=-1), halves, strict=True):
+        model.pooling = pooling
+        assert torch.equal(half, model.pool(source, lengths))
