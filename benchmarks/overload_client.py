@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 
 from benchmarks.overload_load import Ended, Load
 from benchmarks.overload_uses import uses
+from service.client import HoldingBack
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Order:
     """In an open loop; 0 where `at_once` counts."""
     at_once: int = 0
     seed: int = 0
+    holding_back: HoldingBack | None = None
+    """None: every call is sent."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +59,11 @@ def heard(process: "subprocess.Popen[str]") -> Heard:
 
 
 def main() -> None:
-    order = Order(**json.loads(sys.stdin.readline()))
+    told = json.loads(sys.stdin.readline())
+    held = told.pop("holding_back")
+    order = Order(**told, holding_back=HoldingBack(**held) if held else None)
     kinds = uses(order.translator, order.classifier, order.sentences)
-    load = Load(order.address, kinds, order.seconds, order.seed)
+    load = Load(order.address, kinds, order.seconds, order.seed, holding_back=order.holding_back)
     cpu = time.process_time()
     ended = load.open(order.per_s) if order.per_s else load.closed(order.at_once)
     json.dump({"ended": ended, "cpu_s": time.process_time() - cpu}, sys.stdout)

@@ -16,12 +16,14 @@ from typing import NamedTuple
 
 from benchmarks.overload_uses import Use
 from benchmarks.overload_wire import DATA, HEADERS, Connection, Frame, status_of
+from service.client import HoldingBack
+from service.client.throttle import Slot, Throttle
 
 OK, TURNED_AWAY, EXHAUSTED = 0, 1, 8
 """Codes of gRPC; CANCELLED, where nobody of ours has looked at the call."""
-REFUSALS = TURNED_AWAY, EXHAUSTED
-LEFT, CUT = -1, -2
-"""The caller's time was over; the connection, or the call, was cut without a status."""
+LEFT, CUT, HELD = -1, -2, -3
+"""The caller's time was over; the connection, or the call, was cut without a status; the caller held it back."""
+REFUSALS = TURNED_AWAY, EXHAUSTED, HELD
 LONGEST_NAP_S = 0.005
 
 
@@ -48,6 +50,8 @@ class Call:
     sent: float
     connection: Connection
     stream: int
+    slot: Slot | None = None
+    """Where it counts, of a caller who holds back."""
     first: float = 0.0
     num_turns: int = 0
     rest: bytes = b""
@@ -64,6 +68,8 @@ class Load:
     """How long calls are begun."""
     seed: int = 0
     num_connections: int = 32
+    holding_back: HoldingBack | None = None
+    """What each connection holds back, as a client of ours that has one connection; None: nothing."""
     ended: list[Ended] = field(default_factory=list)
 
     def open(self, per_s: float) -> list[Ended]:
@@ -112,6 +118,8 @@ class Load:
         for handle in self._by_handle:
             self._poll.register(handle, select.EPOLLIN)
         self._turn = cycle(self._connections)
+        held = self.holding_back
+        self._throttles = {each: Throttle(held) for each in self._by_handle} if held else {}
         self._calls: dict[tuple[int, int], Call] = {}
         """By handle of the connection, and stream."""
         self._leaving: list[deque[Call]] = [deque() for _ in self.uses]
@@ -130,10 +138,14 @@ class Load:
         if connection is None:
             self.ended.append(Ended(use, due, self._now(), 0.0, self._now(), CUT))
             return
+        throttle, slot = self._throttles.get(connection.socket.fileno()), None
+        if throttle is not None and (slot := throttle.ask()) is None:
+            self.ended.append(Ended(use, due, self._now(), 0.0, self._now(), HELD))
+            return
         what = self.uses[use]
         text = self._chance.randrange(len(what.begins))
         stream = connection.call(what.head, what.begins[text], ends=not what.turns)
-        call = Call(use, text, due, self._now(), connection, stream)
+        call = Call(use, text, due, self._now(), connection, stream, slot)
         self._calls[connection.socket.fileno(), stream] = call
         self._leaving[use].append(call)
 
@@ -185,6 +197,13 @@ class Load:
             self._end(call, CUT)
 
     def _end(self, call: Call, code: int) -> None:
+        if call.slot is not None and is_for_load(code, self.uses[call.use]):
+            self._throttles[call.connection.socket.fileno()].refused(call.slot)
         del self._calls[call.connection.socket.fileno(), call.stream]
         call.stream = 0
         self.ended.append(Ended(call.use, call.due, call.sent, call.first, self._now(), code))
+
+
+def is_for_load(code: int, use: Use) -> bool:
+    """Whether our client holds back for such an end: a session's opening computes nothing."""
+    return code == TURNED_AWAY or (code == EXHAUSTED and not use.turns)

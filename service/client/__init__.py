@@ -64,6 +64,7 @@ from service.client.session import Session
 from service.client.signals import Caption, HeardHypothesis, Pcm, Prediction, Transcription
 from service.client.streams import AsyncTokenStream, TokenStream
 from service.client.sync import Client
+from service.client.throttle import HoldingBack
 
 __all__ = [
     "Alternative",
@@ -79,6 +80,7 @@ __all__ = [
     "Generation",
     "HeardHypothesis",
     "HeardToken",
+    "HoldingBack",
     "Hypothesis",
     "InvalidRequest",
     "KeptWord",

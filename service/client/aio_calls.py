@@ -10,6 +10,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from seqserve.v1.model_pb2_grpc import ModelServiceStub
 from seqserve.v1.sequence_pb2_grpc import SequenceServiceStub
 from seqserve.v1.session_pb2_grpc import SessionServiceStub
+from service.client.aio_patience import AsyncPatientChannel
 from service.client.aio_pipeline import AsyncPipeline
 from service.client.base import MAX_WAITS, ClientBase, complete, counted_from, wait_s, wrong_text
 from service.client.errors import ClientError, Overloaded, Unavailable, as_client_errors
@@ -65,7 +66,9 @@ class AsyncCalls(ClientBase):
 
     @property
     def _sequences(self) -> "SequenceServiceAsyncStub":
-        return SequenceServiceStub(self._channel())
+        patient: Any = AsyncPatientChannel(self._channel(), self._gates[self.address])
+        stub: SequenceServiceAsyncStub = SequenceServiceStub(patient)
+        return stub
 
     @property
     def _models(self) -> "ModelServiceAsyncStub":

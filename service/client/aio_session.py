@@ -186,9 +186,11 @@ class AsyncSession(Talk):
         self, request: SessionRequest, timeout: float | None, elsewhere: bool
     ) -> SessionResponse:
         self._leave()
-        self._exchange = AsyncExchange(*self._ways.next(elsewhere))
-        await self._exchange.send(request)
-        return await self._receive(timeout)
+        stub, address, affinity = self._ways.next(elsewhere)
+        with self._manner.gates[address].opening(is_new=self._is_new(request)):
+            self._exchange = AsyncExchange(stub, address, affinity)
+            await self._exchange.send(request)
+            return await self._receive(timeout)
 
     async def _receive(self, timeout: float | None) -> SessionResponse:
         exchange = self._held()

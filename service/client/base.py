@@ -1,5 +1,6 @@
 """What the sync and the async client have in common: settings, and what many texts in several requests need."""
 
+import random
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -18,13 +19,17 @@ from service.client.errors import (
     Overloaded,
     ServerFailed,
 )
+from service.client.gate import Gate
 from service.client.headers import Headers, with_headers
 from service.client.reconnecting import Watch
 from service.client.talk import Manner
+from service.client.throttle import USUAL, HoldingBack
 
 MAX_WAITS = 8
 """How often one request of a long list waits for room on an overloaded server."""
 MAX_WAIT_S = 5.0
+JITTER = 0.5
+"""Waits are longer by up to this share."""
 
 Priority = Literal["high", "normal", "low"]
 PRIORITY_HEADER = "seqserve-priority"
@@ -53,6 +58,7 @@ class ClientBase:
         priority: Priority = "normal",
         multiplex: bool = False,
         connections: int = 1,
+        holding_back: HoldingBack | None = USUAL,
     ) -> None:
         """Set up a client; nothing is sent yet.
 
@@ -69,6 +75,8 @@ class ClientBase:
             there are many at once; a proxy sees one long call then, and cannot spread what is in it.
         connections: how many connections to each address requests and sessions take in turn. A server of several
             workers answers all that comes by one connection in one of them; which one is left to chance.
+        holding_back: when calls that a server with too much to do would refuse are not sent to it; None sends them all.
+            Sessions that were opened go on in any case.
         priority: who goes first where the server cannot do all at once; answers are the same. It may allow less.
         """
         self.addresses = targets(address)
@@ -82,7 +90,8 @@ class ClientBase:
         self._options = channel.options(self.addresses, max_attempts, connections)
         self._num_connections, self._turns = connections, count()
         self._max_attempts = max_attempts
-        self._manner = Manner(patience, max_attempts, len(self.addresses), watch or (lambda event: None))
+        self._gates = {one: Gate(one, holding_back, max_attempts) for one in self.addresses}
+        self._manner = Manner(patience, max_attempts, self._gates, watch or (lambda event: None))
         self._multiplex = multiplex
         self._closed = False
         self._connect()
@@ -139,7 +148,8 @@ def complete(answers: list[R], texts: Sequence[str]) -> list[R]:
 
 
 def wait_s(error: Overloaded) -> float:
-    return min(error.retry_after_s, MAX_WAIT_S)
+    """How long a request of a long list waits: not all that were refused together come again together."""
+    return min(error.retry_after_s, MAX_WAIT_S) * random.uniform(1.0, 1.0 + JITTER)
 
 
 def wrong_text(error: ClientError) -> int | None:

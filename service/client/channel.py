@@ -1,9 +1,12 @@
 """Addresses and channel options: what the sync and the async channel have in common."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
-from service.client.errors import InvalidRequest
+import grpc.aio
+
+from service.client.errors import InvalidRequest, NotPossible
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 DEFAULT_PORT = 50051
@@ -14,7 +17,8 @@ MAX_ATTEMPTS = 5
 
 MAX_CONNECTIONS = 256
 
-SESSION = {"service": "seqserve.v1.SequenceService", "method": "Session"}
+SEQUENCES = {"service": "seqserve.v1.SequenceService"}
+SESSION = SEQUENCES | {"method": "Session"}
 
 Options = list[tuple[str, str | int]]
 
@@ -62,8 +66,9 @@ def options(addresses: Sequence[str], max_attempts: int, connections: int = 1) -
 def service_config(max_attempts: int) -> str:
     """gRPC's own retries: of UNAVAILABLE and of CANCELLED, and only as long as the server has answered nothing at all.
 
-    CANCELLED is what a server's core says to a call that nobody has looked at (`server.max_pending_calls`). A call of
-    which the first byte of an answer has come is never made again. A session looks for its server itself.
+    CANCELLED is what a server's core says to a call that nobody has looked at (`server.max_pending_calls`). Calls that
+    give models work are then made again by the client itself, which may hold them back (`service.client.gate`). A call
+    of which the first byte of an answer has come is never made again. A session looks for its server itself.
     """
     if not 1 <= max_attempts <= MAX_ATTEMPTS:
         raise InvalidRequest(f"max_attempts is {max_attempts}; 1 (never retry) to {MAX_ATTEMPTS} is possible")
@@ -76,7 +81,25 @@ def service_config(max_attempts: int) -> str:
         "backoffMultiplier": 2.5,
         "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
     }
-    return json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": policy}, {"name": [SESSION]}]})
+    of_work = policy | {"retryableStatusCodes": ["UNAVAILABLE"]}
+    return json.dumps(
+        {
+            "methodConfig": [
+                {"name": [{}], "retryPolicy": policy},
+                {"name": [SEQUENCES], "retryPolicy": of_work},
+                {"name": [SESSION]},
+            ]
+        }
+    )
+
+
+@contextmanager
+def open_channel() -> Iterator[None]:
+    """Raise what gRPC says of a channel that has been closed as the client's own error."""
+    try:
+        yield
+    except (ValueError, grpc.aio.UsageError):
+        raise NotPossible("this client is closed") from None
 
 
 def is_local(address: str) -> bool:

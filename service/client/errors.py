@@ -35,7 +35,7 @@ class Details:
     code: str = ""
     """The gRPC status, such as `INVALID_ARGUMENT`; empty when the client found the fault itself."""
     reason: str = ""
-    """A constant for machines, such as `MODEL_NOT_FOUND`."""
+    """A constant for machines, such as `MODEL_NOT_FOUND`; `HELD_BACK` for a call that this client did not send."""
     field: str = ""
     """The part of the request that is wrong, as a path such as `texts[3]`."""
     name: str = ""
@@ -52,7 +52,9 @@ class ClientError(Exception):
 
     @property
     def reason(self) -> str:
-        """A constant for machines, such as `MODEL_NOT_FOUND`; empty when the client found the fault itself."""
+        """A constant for machines, such as `MODEL_NOT_FOUND`; empty when the client found the fault itself, but for
+        `HELD_BACK` of a call that it did not send.
+        """
         return self.details.reason
 
 
@@ -106,7 +108,10 @@ class NotSupported(ClientError):
 
 
 class Overloaded(ClientError):
-    """A limit of the server is reached; nothing was begun."""
+    """A limit of the server is reached; nothing was begun.
+
+    With the `reason` HELD_BACK nothing was sent either: the server has refused much of late.
+    """
 
     @property
     def retry_after_s(self) -> float:
@@ -159,6 +164,9 @@ REASONS: dict[str, type[ClientError]] = {
     "SESSION_NOT_FOUND": SessionNotFound,
 }
 
+HELD_BACK = "HELD_BACK"
+"""The reason of an Overloaded for a call that was not sent."""
+
 BROKEN = (Cancelled, ServerFailed)
 """What a connection that breaks in the middle of a stream may look like, besides Unavailable."""
 
@@ -177,8 +185,20 @@ def is_break(error: ClientError) -> bool:
 
 
 def is_turned_away(error: ClientError) -> bool:
-    """Whether the server's core has said it, before anybody looked at the call: nothing was begun."""
-    return isinstance(error, Overloaded) and bool(error.details.code) and not error.reason
+    """Whether nobody has looked at the call: not the service has refused it, but what stands before it."""
+    return is_held_back(error) or (
+        isinstance(error, Overloaded) and bool(error.details.code) and not error.reason
+    )
+
+
+def is_held_back(error: ClientError) -> bool:
+    """Whether the call was not even sent."""
+    return error.reason == HELD_BACK
+
+
+def is_from_core(error: ClientError) -> bool:
+    """Whether the server's core has refused the call, as it does with more calls than it can look at."""
+    return is_turned_away(error) and error.details.code == grpc.StatusCode.CANCELLED.name
 
 
 class _Failed(Protocol):

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import grpc.aio
 
 from seqserve.v1.session_pb2 import SessionRequest, SessionResponse
+from service.client.channel import open_channel
 from service.client.errors import (
     Cancelled,
     ClientError,
     DeadlineExceeded,
     Details,
-    NotPossible,
     Unavailable,
     as_client_errors,
 )
@@ -35,7 +35,7 @@ class Exchange:
     def __init__(self, stub: "SequenceServiceStub", address: str, affinity: str = "") -> None:
         self._address = address
         self._requests: SimpleQueue[SessionRequest | None] = SimpleQueue()
-        with _open_channel():
+        with open_channel():
             self._call = stub.Session(iter(self._requests.get, None), metadata=_metadata(affinity))
 
     def send(self, request: SessionRequest) -> None:
@@ -90,7 +90,7 @@ class AsyncExchange:
 
     def __init__(self, stub: "SequenceServiceAsyncStub", address: str, affinity: str = "") -> None:
         self._address = address
-        with _open_channel():
+        with open_channel():
             self._call = stub.Session(metadata=_metadata(affinity))
 
     async def send(self, request: SessionRequest) -> None:
@@ -126,15 +126,6 @@ class AsyncExchange:
 
     def leave(self) -> None:
         self._call.cancel()
-
-
-@contextmanager
-def _open_channel() -> Iterator[None]:
-    """Raise what gRPC says of a channel that has been closed as the client's own error."""
-    try:
-        yield
-    except (ValueError, grpc.aio.UsageError):
-        raise NotPossible("this client is closed") from None
 
 
 def _is_cancelling() -> bool:

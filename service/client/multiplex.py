@@ -5,6 +5,7 @@ stub ─▶ MultiplexedChannel ─┬ streams ─▶ Line ─▶ one Multiplex c
 """
 
 import asyncio
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -13,11 +14,13 @@ import grpc.aio
 from seqserve.v1.multiplex_pb2 import Begin, MultiplexRequest
 from seqserve.v1.multiplex_pb2_grpc import MultiplexServiceStub
 from service.client.carried import Carried, CarriedCall, Serialize, status_error
+from service.client.errors import TURNED_AWAY
 from service.multiplex import Outbox, headers_of
 
 Code = grpc.StatusCode
 AGAIN = Code.UNAVAILABLE, Code.CANCELLED
-"""As `service.client.channel` has gRPC do for calls of their own."""
+"""As `service.client.channel` has gRPC do for calls of their own. Where a server has too much to do for the common
+stream, each call in it is made again as one that came by itself (`service.client.aio_patience`)."""
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.2, 2.0
 """Before a call is sent again."""
 NOT_THERE = "the server does not carry many calls in one stream; make the client without multiplex=True"
@@ -71,7 +74,7 @@ class MultiplexedChannel:
         """A line has broken: what was asked and not answered at all is asked again, as gRPC itself does."""
         if not carried.can_go_again or carried.attempts >= self._max_attempts:
             return False
-        wait_s = min(FIRST_WAIT_S * 2 ** (carried.attempts - 1), LONGEST_WAIT_S)
+        wait_s = min(FIRST_WAIT_S * 2 ** (carried.attempts - 1), LONGEST_WAIT_S) * random.uniform(0.75, 1.25)
         asyncio.get_running_loop().call_later(wait_s, self._send_again, carried)
         return True
 
@@ -131,7 +134,11 @@ class Line:
         self.is_broken = True
         self._outbox.end()
         self._stream.cancel()
-        may_go = isinstance(error, grpc.aio.AioRpcError) and error.code() in AGAIN
+        may_go = (
+            isinstance(error, grpc.aio.AioRpcError)
+            and error.code() in AGAIN
+            and error.details() != TURNED_AWAY
+        )
         for carried in list(self._carried.values()):
             if not (may_go and self._goes_again(carried)):
                 carried.end(error)

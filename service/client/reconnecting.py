@@ -73,4 +73,4 @@ class Outage:
             raise error
         longest = min(FIRST_WAIT_S * GROWTH ** (self.attempts - 1), MAX_WAIT_S)
         asked = error.details.retry_after_s or 0.0
-        return max(min(asked, MAX_WAIT_S), longest * random.uniform(0.5, 1.0))
+        return max(min(asked, MAX_WAIT_S) * random.uniform(1.0, 1.5), longest * random.uniform(0.5, 1.0))

@@ -181,9 +181,11 @@ class Session(Talk):
 
     def _begin(self, request: SessionRequest, timeout: float | None, elsewhere: bool) -> SessionResponse:
         self._leave()
-        self._exchange = Exchange(*self._ways.next(elsewhere))
-        self._exchange.send(request)
-        return self._receive(timeout)
+        stub, address, affinity = self._ways.next(elsewhere)
+        with self._manner.gates[address].opening(is_new=self._is_new(request)):
+            self._exchange = Exchange(stub, address, affinity)
+            self._exchange.send(request)
+            return self._receive(timeout)
 
     def _receive(self, timeout: float | None) -> SessionResponse:
         exchange = self._held()

@@ -15,6 +15,7 @@ from service.client.base import MAX_WAITS, ClientBase, complete, counted_from, w
 from service.client.errors import ClientError, InvalidRequest, Overloaded, Unavailable, as_client_errors
 from service.client.pipeline import Pipeline
 from service.client.streams import Message
+from service.client.sync_patience import PatientChannel
 
 if TYPE_CHECKING:
     from grpc import Future
@@ -47,7 +48,9 @@ class Calls(ClientBase):
             )
         self._channels = self._open(grpc.insecure_channel, grpc.secure_channel)
         self._ways = [self._over(one) for one in self._channels]
-        self._sequence_stubs = [SequenceServiceStub(one) for one in self._ways]
+        gates = [self._gates[one] for one in self.addresses * self._num_connections]
+        patient: Iterator[Any] = map(PatientChannel, self._ways, gates)
+        self._sequence_stubs = [SequenceServiceStub(one) for one in patient]
 
     def _channel(self) -> grpc.Channel:
         self._check_open()

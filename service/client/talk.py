@@ -4,7 +4,7 @@ Each method with an underscore and a `Program` as its result is a generator. It 
 is sent what came of it, and returns the answer; the sync and the async session do it, each in its own way.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -23,6 +23,7 @@ from service.client.errors import (
     is_claimed,
     is_turned_away,
 )
+from service.client.gate import Gate
 from service.client.reconnecting import Outage, Reconnecting, Resumed, Watch
 from service.client.record import Record, check_stays, expect
 from service.client.replay import Replay, Turn
@@ -80,8 +81,13 @@ class Manner:
     """How long it looks for a server, once it has been held, before the error is raised."""
     max_attempts: int
     """How often it is tried to begin it at each address the first time."""
-    num_addresses: int
+    gates: Mapping[str, Gate]
+    """To each server, by its address."""
     watch: Watch
+
+    @property
+    def num_addresses(self) -> int:
+        return len(self.gates)
 
 
 class Talk(Record):
@@ -102,6 +108,10 @@ class Talk(Record):
     def durable_turn(self) -> int:
         """Every turn below it is in the server's store, and so is its answer."""
         return self._replay.durable_turn
+
+    def _is_new(self, request: SessionRequest) -> bool:
+        """Whether the first request of a stream begins a session; else there is one already, which has to go on."""
+        return request.HasField("open") and not self._held_before
 
     def _has_stream(self) -> bool:
         raise NotImplementedError

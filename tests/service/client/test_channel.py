@@ -36,6 +36,14 @@ def test_only_what_nobody_has_begun_is_ever_sent_again() -> None:
     assert channel.service_config(1) == "{}"
 
 
+def test_grpc_itself_makes_no_call_for_a_model_again_that_was_turned_away() -> None:
+    """The client does, which may hold it back."""
+    _, of_work, session = json.loads(channel.service_config(4))["methodConfig"]
+    assert of_work["name"] == [{"service": "seqserve.v1.SequenceService"}]
+    assert of_work["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE"]
+    assert "retryPolicy" not in session
+
+
 @pytest.mark.parametrize(("address", "proxied"), [("127.0.0.1:1", 0), ("[::1]:1", 0), ("example.org:1", 1)])
 def test_a_proxy_is_not_asked_for_this_machine(address: str, proxied: int) -> None:
     assert dict(channel.options([address], 4))["grpc.enable_http_proxy"] == proxied
