@@ -29,9 +29,9 @@ class HoldingBack:
     ratio: float = 1.5
     """K: so many are sent for each one that the server takes. Less wastes less of the server; with more it is seen
     sooner that the server takes more again."""
-    window_s: float = 2.0
+    window_s: float = 1.0
     """How long a refusal is remembered, in seconds."""
-    free: int = 5
+    free: int = 4
     """So many in a window are never held back: who asks little loses nothing, and who asks much goes on asking a server
     that has refused all."""
 

@@ -6,7 +6,7 @@ from typing import Any
 import grpc
 import pytest
 
-from service.client import AsyncClient, Client, ClientError, HoldingBack, Overloaded, gate
+from service.client import AsyncClient, Client, ClientError, HoldingBack, Overloaded, base, gate
 from service.client.errors import HELD_BACK, TURNED_AWAY, DeadlineExceeded
 from service.client.throttle import Throttle
 from tests.fakes.failures import Failure, because, cut, overloaded, wrong
@@ -61,13 +61,19 @@ def certainly(client: Client) -> None:
             each._throttle.refused(each._throttle.send())
 
 
-@KINDS
-@pytest.mark.parametrize("refusal", [FULL, overloaded(0.25)], ids=["core", "service"])
+@pytest.mark.parametrize(
+    ("ask", "refusal"),
+    [
+        (whole, FULL),
+        (whole, overloaded(0.25)),
+        (streamed, FULL),
+        (streamed, overloaded(0.25)),
+        (opened, FULL),
+    ],
+)
 def test_a_server_that_refuses_much_is_sent_less(
     address: str, fake: FakeService, connect: Connect, ask: Ask, refusal: Failure
 ) -> None:
-    if ask is opened and refusal is not FULL:
-        pytest.skip("says that there is no place for sessions")
     fake.failures = [refusal] * NUM_CALLS
     with connect(address, max_attempts=1, holding_back=FOR_LONG) as client:
         found = outcomes(client, ask)
@@ -332,6 +338,7 @@ def test_long_lists_get_through_a_server_that_recovers(
     address: str, fake: FakeService, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gate, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(base, "MAX_WAIT_S", 0.05)
     fake.failures = [FULL] * 30
     settings = HoldingBack(window_s=0.2)
     with connect(address, max_texts=1, max_under_way=4, holding_back=settings) as client:

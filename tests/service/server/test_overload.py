@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from seqserve.v1 import sequence_pb2 as pb
 from service import until
 from service.api.turned_away import NUM_LOOKS, ON_THEIR_WAY, TurnedAway
-from service.client import AsyncClient
+from service.client import AsyncClient, HoldingBack, Overloaded
+from service.client.errors import HELD_BACK
 from service.metrics import Metrics
 from tests.fakes import http2
 from tests.fakes.http2 import Peer
@@ -120,6 +122,54 @@ async def test_a_crowd_larger_than_the_queue_of_calls_is_served_all_the_same_by_
 
         assert set(await asyncio.gather(*(whole() for _ in range(64)))) == {"three"}
         assert len(set(await asyncio.gather(*(fed() for _ in range(64))))) == 1
+
+
+WAVES, OF_A_WAVE = 30, 25
+
+
+async def test_callers_who_hold_back_send_less_to_a_server_that_turns_them_away(tmp_path: Path) -> None:
+    """What reached the server is what its core has begun, and not what the client believes."""
+    found: list[Sent] = []
+    async with serve_toys(tmp_path, server={"max_pending_calls": 2}) as toys:
+        for holding_back in (None, HoldingBack(window_s=1000.0)):
+            async with AsyncClient(toys.server.address, max_attempts=1, holding_back=holding_back) as client:
+                found.append(await waves(client, toys))
+    heedless, careful = found
+    asked = WAVES * OF_A_WAVE
+    assert (heedless.begun, heedless.held) == (asked, 0)
+    assert heedless.answered < asked / 2  # else it was no overload
+    assert careful.begun + careful.held == asked
+    assert careful.begun < 0.7 * heedless.begun
+    assert careful.answered > 0.5 * heedless.answered
+    assert careful.answered / careful.begun > heedless.answered / heedless.begun
+
+
+@dataclass
+class Sent:
+    """What became of calls."""
+
+    begun: int = 0
+    """As the server's core counts them."""
+    answered: int = 0
+    held: int = 0
+
+
+async def waves(client: AsyncClient, toys: Toys) -> Sent:
+    sent = Sent()
+
+    async def ask() -> None:
+        try:
+            await client.translate("tres", model="toy-es-en")
+        except Overloaded as error:
+            sent.held += error.reason == HELD_BACK
+        else:
+            sent.answered += 1
+
+    before = toys.server._turned_away._begun()
+    for _ in range(WAVES):
+        await asyncio.gather(*(ask() for _ in range(OF_A_WAVE)))
+    sent.begun = toys.server._turned_away._begun() - before
+    return sent
 
 
 async def test_the_scheduler_knows_how_long_a_caller_waits(
