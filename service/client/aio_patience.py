@@ -35,9 +35,6 @@ class AsyncPatientChannel:
         method, gate = self._channel.unary_stream(*args, **kwargs), self._gate
         return lambda request, **options: AsyncPatientStream(method, gate, request, options)
 
-    def stream_unary(self, *args: Any, **kwargs: Any) -> Any:
-        return self._channel.stream_unary(*args, **kwargs)
-
     def stream_stream(self, *args: Any, **kwargs: Any) -> Any:
         return self._channel.stream_stream(*args, **kwargs)
 

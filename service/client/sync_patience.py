@@ -28,9 +28,6 @@ class PatientChannel:
         method, gate = self._channel.unary_stream(*args, **kwargs), self._gate
         return lambda request, **options: PatientStream(method, gate, request, options)
 
-    def stream_unary(self, *args: Any, **kwargs: Any) -> Any:
-        return self._channel.stream_unary(*args, **kwargs)
-
     def stream_stream(self, *args: Any, **kwargs: Any) -> Any:
         return self._channel.stream_stream(*args, **kwargs)
 
