@@ -82,6 +82,7 @@ def test_a_server_that_refuses_much_is_sent_less(
     assert len(fake.requests) + len(held) == NUM_CALLS
     assert all(isinstance(error, Overloaded) and error.retry_after_s > 0 for error in found)
     assert all("was not sent" in str(error) for error in held)
+    assert all(error.retry_after_s == FOR_LONG.window_s for error in held if isinstance(error, Overloaded))
 
 
 @KINDS
