@@ -37,9 +37,11 @@ class Refusing:
     def cancel(self) -> None:
         pass
 
-    async def __aiter__(self) -> AsyncIterator[Any]:
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
         raise status_error(grpc.StatusCode.CANCELLED, TURNED_AWAY)
-        yield
 
 
 @pytest.mark.parametrize("attempts", [1, 3])
