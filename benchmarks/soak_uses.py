@@ -99,7 +99,7 @@ class Users:
 
     async def sessions(self) -> None:
         """Open, feed, fork, rewind, leave, resume, close."""
-        session = self.client.session(model=self.classifier, ttl=5.0)
+        session = self.client.session(model=self.classifier, ttl_s=5.0)
         try:
             for word in self._request().split():
                 await session.feed(word + " ")
@@ -114,7 +114,7 @@ class Users:
             await resumed.feed(self._request(), end_of_input=True)
 
     async def forgotten(self) -> None:
-        session = self.client.session(model=self.classifier, ttl=2.0)
+        session = self.client.session(model=self.classifier, ttl_s=5.0)
         try:
             await session.feed(self._request())
             (await session.fork()).detach()
