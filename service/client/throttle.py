@@ -6,7 +6,8 @@ probability
     max(0, (asked - ratio * taken - free) / (asked + 1))
 
 where both counts are of the last seconds: calls that somebody here wanted to make, and those of them that the server
-did not refuse. So a server that refuses most is sent `ratio` times what it takes, and `free` calls besides.
+did not refuse. So a server that refuses most is sent `ratio` times what it takes, and `free` calls besides. A crowd is
+no overload: nothing is held back before the server has refused for a while.
 """
 
 import random
@@ -34,11 +35,15 @@ class HoldingBack:
     free: int = 4
     """So many in a window are never held back: who asks little loses nothing, and who asks much goes on asking a server
     that has refused all."""
+    after_s: float = 1.0
+    """For so long the server must have refused, never for a whole window without a refusal: a crowd that comes at once is
+    sent again as soon as it may, in seconds."""
 
     def __post_init__(self) -> None:
-        if not (self.ratio >= 1 and self.window_s > 0 and self.free >= 0):
+        if not (self.ratio >= 1 and self.window_s > 0 and self.free >= 0 and self.after_s >= 0):
             raise InvalidRequest(
-                f"{self}: ratio must be 1 or more, window_s more than 0 seconds, free 0 calls or more"
+                f"{self}: ratio must be 1 or more, window_s more than 0 seconds, free 0 calls or more, after_s 0 seconds "
+                "or more"
             )
 
 
@@ -74,12 +79,16 @@ class Throttle:
         self._chance = chance
         self._slot_s = settings.window_s / NUM_SLOTS
         self._slots: deque[Slot] = deque([Slot(-1)], maxlen=NUM_SLOTS)
+        self._refused_from = self._refused_until = float("-inf")
+        """First and last refusal of those that came without a pause; what is held back would be one."""
         self._lock = Lock()
 
     def ask(self) -> Slot | None:
         """For the next call: the slot in which it counts as sent; None where it is held back."""
         with self._lock:
-            is_held = self._chance() < self._share_held()
+            is_held = self._is_overload() and self._chance() < self._share_held()
+            if is_held:
+                self._refused_until = self._clock()
             slot = self._slot()
             slot.asked += 1
             slot.taken += not is_held
@@ -97,6 +106,13 @@ class Throttle:
         """The server has refused a call that counted in this slot, as it has too much to do."""
         with self._lock:
             slot.taken -= 1
+            now = self._clock()
+            if now - self._refused_until > self._settings.window_s:
+                self._refused_from = now
+            self._refused_until = now
+
+    def _is_overload(self) -> bool:
+        return self._refused_until - self._refused_from >= self._settings.after_s
 
     def _share_held(self) -> float:
         oldest = self._slot().number - NUM_SLOTS

@@ -17,7 +17,7 @@ from tests.service.client.conftest import MULTIPLEXED, Connect
 
 pytestmark = MULTIPLEXED
 
-FOR_LONG = HoldingBack(window_s=1000.0)
+FOR_LONG = HoldingBack(window_s=1000.0, after_s=0.0)
 NUM_CALLS = 60
 FULL = Failure(grpc.StatusCode.CANCELLED, TURNED_AWAY)
 
@@ -168,7 +168,7 @@ def test_a_session_that_has_to_begin_again_is_not_held_back(
 def test_a_session_waits_until_it_may_begin(
     address: str, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with connect(address, timeout=20, patience=20.0, holding_back=HoldingBack(window_s=0.3)) as client:
+    with connect(address, timeout=20, patience=20.0, holding_back=HoldingBack(window_s=0.3, after_s=0.0)) as client:
         certainly(client)
         inner: Any = client._inner if isinstance(client, Blocking) else client
         [throttle] = [each._throttle for each in inner._gates.values()]
@@ -345,7 +345,7 @@ def test_long_lists_get_through_a_server_that_recovers(
     monkeypatch.setattr(gate, "FIRST_WAIT_S", 0.01)
     monkeypatch.setattr(base, "MAX_WAIT_S", 0.05)
     fake.failures = [FULL] * 30
-    settings = HoldingBack(window_s=0.2)
+    settings = HoldingBack(window_s=0.2, after_s=0.0)
     with connect(address, max_texts=1, max_under_way=4, holding_back=settings) as client:
         texts = [f"text {number}" for number in range(40)]
         assert [one.text for one in client.translate(texts)] == [text.upper() for text in texts]

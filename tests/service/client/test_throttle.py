@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Thread
 
 import pytest
@@ -72,8 +72,13 @@ def slots_of(throttle: Throttle, number: int) -> Iterator[Slot]:
 
 
 SETTINGS = st.builds(
-    HoldingBack, ratio=st.floats(1.0, 4.0), window_s=st.floats(0.1, 120.0), free=st.integers(0, 20)
+    HoldingBack,
+    ratio=st.floats(1.0, 4.0),
+    window_s=st.floats(0.1, 120.0),
+    free=st.integers(0, 20),
+    after_s=st.just(0.0),
 )
+AT_ONCE = HoldingBack(ratio=1.0, free=0, after_s=0.0)
 
 
 @given(settings=SETTINGS, pauses=st.lists(st.floats(0.0, 100.0), max_size=60))
@@ -121,7 +126,7 @@ def test_after_a_window_all_is_forgotten(settings: HoldingBack, refused: int) ->
 def test_what_was_held_back_counts_as_asked(clock: Clock) -> None:
     """Else more would be sent, the more is asked."""
     chances = iter([0.0, 0.0, 0.6])
-    throttle = Throttle(HoldingBack(ratio=1.0, free=0), clock, lambda: next(chances))
+    throttle = Throttle(AT_ONCE, clock, lambda: next(chances))
     throttle.refused(next(slots_of(throttle, 1)))
     assert throttle.ask() is None
     assert throttle.ask() is None  # 2 of 3
@@ -133,7 +138,7 @@ def test_a_crowd_is_not_held_back_for_what_nobody_knows_yet(clock: Clock) -> Non
 
 
 def test_what_is_refused_late_counts_where_it_was_asked(clock: Clock) -> None:
-    throttle = Throttle(HoldingBack(ratio=1.0, window_s=2.0, free=0), clock, lambda: CERTAINLY)
+    throttle = Throttle(replace(AT_ONCE, window_s=2.0), clock, lambda: CERTAINLY)
     slow = list(slots_of(throttle, 10))
     clock.now += 3.0
     for slot in slow:
@@ -142,7 +147,7 @@ def test_what_is_refused_late_counts_where_it_was_asked(clock: Clock) -> None:
 
 
 def test_what_must_go_on_is_sent_and_counted(clock: Clock) -> None:
-    throttle = Throttle(HoldingBack(ratio=1.0, free=0), clock, lambda: CERTAINLY)
+    throttle = Throttle(AT_ONCE, clock, lambda: CERTAINLY)
     throttle.refused(throttle.send())
     assert throttle.ask() is None
     for _ in range(2):
@@ -192,7 +197,7 @@ def test_who_asks_little_is_never_held_back(clock: Clock) -> None:
 
 
 def test_it_counts_right_from_many_threads(clock: Clock) -> None:
-    throttle = Throttle(HoldingBack(ratio=1.0, free=0), clock, lambda: 0.9999)
+    throttle = Throttle(AT_ONCE, clock, lambda: 0.9999)
 
     def ask() -> None:
         for number in range(2000):
@@ -209,7 +214,26 @@ def test_it_counts_right_from_many_threads(clock: Clock) -> None:
     assert [(slot.asked, slot.taken) for slot in throttle._slots if slot.asked] == [(16000, 8000)]
 
 
-@pytest.mark.parametrize("wrong", [{"ratio": 0.9}, {"ratio": float("nan")}, {"window_s": 0.0}, {"free": -1}])
+def test_a_crowd_is_no_overload(clock: Clock) -> None:
+    settings = HoldingBack(ratio=1.0, free=0, window_s=1.0, after_s=2.0)
+    throttle = Throttle(settings, clock, lambda: CERTAINLY)
+    for pause in (0.0, 0.9, 0.9, 1.1, 0.9, 0.9):  # once longer than a window
+        clock.now += pause
+        for slot in list(slots_of(throttle, 100)):
+            throttle.refused(slot)
+    clock.now += 0.2
+    throttle.refused(next(slots_of(throttle, 1)))
+    assert throttle.ask() is None, "for two seconds now"
+    clock.now += 1.1
+    for slot in list(slots_of(throttle, 100)):
+        throttle.refused(slot)
+    assert throttle.ask() is not None, "that was another time"
+
+
+WRONG = [{"ratio": 0.9}, {"ratio": float("nan")}, {"window_s": 0.0}, {"free": -1}, {"after_s": -0.1}]
+
+
+@pytest.mark.parametrize("wrong", WRONG)
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(InvalidRequest, match="ratio must be 1 or more"):
         HoldingBack(**wrong)  # type: ignore[arg-type]

@@ -131,7 +131,7 @@ async def test_callers_who_hold_back_send_less_to_a_server_that_turns_them_away(
     """What reached the server is what its core has begun, and not what the client believes."""
     found: list[Sent] = []
     async with serve_toys(tmp_path, server={"max_pending_calls": 2}) as toys:
-        for holding_back in (None, HoldingBack(window_s=1000.0)):
+        for holding_back in (None, HoldingBack(window_s=1000.0, after_s=0.0)):
             async with AsyncClient(toys.server.address, max_attempts=1, holding_back=holding_back) as client:
                 found.append(await waves(client, toys))
     heedless, careful = found
