@@ -171,6 +171,7 @@ def test_a_server_is_sent_so_many_times_what_it_takes(clock: Clock, times: int, 
 def test_a_server_that_refuses_all_is_asked_again_and_again(clock: Clock) -> None:
     settings = HoldingBack()
     one = caller(clock, settings, per_s=1000.0)
+    one.ask(1.01 * settings.after_s, taken_per_s=0.0)
     for _ in range(20):
         one.ask(settings.window_s, taken_per_s=0.0)
         assert 0 < one.sent < 0.05 * one.asked
