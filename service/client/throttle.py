@@ -36,14 +36,14 @@ class HoldingBack:
     """So many in a window are never held back: who asks little loses nothing, and who asks much goes on asking a server
     that has refused all."""
     after_s: float = 1.0
-    """For so long the server must have refused, never for a whole window without a refusal: a crowd that comes at once is
-    sent again as soon as it may, in seconds."""
+    """For so many seconds the server must have refused, and never not for a whole window: a crowd that comes at once is
+    no overload."""
 
     def __post_init__(self) -> None:
         if not (self.ratio >= 1 and self.window_s > 0 and self.free >= 0 and self.after_s >= 0):
             raise InvalidRequest(
-                f"{self}: ratio must be 1 or more, window_s more than 0 seconds, free 0 calls or more, after_s 0 seconds "
-                "or more"
+                f"{self}: ratio must be 1 or more, window_s more than 0 seconds, free 0 calls or more, "
+                "after_s 0 seconds or more"
             )
 
 

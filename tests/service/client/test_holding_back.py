@@ -168,7 +168,8 @@ def test_a_session_that_has_to_begin_again_is_not_held_back(
 def test_a_session_waits_until_it_may_begin(
     address: str, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with connect(address, timeout=20, patience=20.0, holding_back=HoldingBack(window_s=0.3, after_s=0.0)) as client:
+    settings = HoldingBack(window_s=0.3, after_s=0.0)
+    with connect(address, timeout=20, patience=20.0, holding_back=settings) as client:
         certainly(client)
         inner: Any = client._inner if isinstance(client, Blocking) else client
         [throttle] = [each._throttle for each in inner._gates.values()]
