@@ -91,8 +91,10 @@ def test_a_score_that_is_not_told_is_not_selected_by(training: dict[str, Any], t
 
 
 def test_only_losses_that_know_r_drop_are_asked_for_it() -> None:
-    with pytest.raises(RecipeError, match="r_drop is for recipes that classify or summarize, not translate"):
-        parse_recipe(GOOD | {"training": {"r_drop": 1.0}})
+    characters = {"name": "plays", "task": "generate", "source": "en", "data": {"train": ["a"], "dev": ["b"]}}
+    parse_recipe(characters)
+    with pytest.raises(RecipeError, match=r"r_drop is for recipes that label texts or .*, not generate"):
+        parse_recipe(characters | {"training": {"r_drop": 1.0}})
 
 
 def test_an_unknown_task_is_answered_with_the_valid_ones() -> None:

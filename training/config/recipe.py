@@ -43,7 +43,8 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _agrees_where_it_can(self) -> Self:
         if self.training.r_drop and not self.agrees:
-            raise ValueError(f"training.r_drop is for recipes that classify or summarize, not {self.task}")
+            known = "label texts or their words, translate or summarize"
+            raise ValueError(f"training.r_drop is for recipes that {known}, not {self.task}")
         return self
 
 

@@ -139,7 +139,7 @@ class TrainingSection(Section):
     """Probability spread evenly over the vocabulary."""
     r_drop: Annotated[float, Field(ge=0)] = 0.0
     """Weight of how much two passes over a batch disagree, each without other units (R-Drop, Liang et al. 2021 §2.1);
-    training takes twice as long. Of recipes that classify or summarize."""
+    training takes twice as long. Of recipes that label texts or their words, translate or summarize."""
     ema: Fraction = 0.0
     """Decay of a moving average of the weights that is evaluated and kept in their place; 0: none."""
     clip_norm: Annotated[float, Field(gt=0)] = 1.0

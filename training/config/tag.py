@@ -64,6 +64,7 @@ class TagRecipe(TextRecipe):
     """A recipe with `task = "tag"`."""
 
     scores = ("f1",)
+    agrees = True
 
     task: Literal["tag"]
     """What the model does."""
@@ -77,6 +78,7 @@ class CompressionRecipe(TextRecipe):
     """A recipe with `task = "compress"`: summaries by deletion (Filippova et al. 2015)."""
 
     scores = ("f1",)
+    agrees = True
 
     task: Literal["compress"]
     """What the model does."""

@@ -100,6 +100,7 @@ class TranslationRecipe(TextRecipe):
     """A recipe with `task = "translate"`."""
 
     scores = ("bleu",)
+    agrees = True
 
     task: Literal["translate"]
     """What the model does."""

@@ -1,5 +1,8 @@
 """R-Drop: what two passes say of the same example is compared, and each of them is learned from."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -7,20 +10,36 @@ from torch.distributions import Categorical, kl_divergence
 from torch.nn.functional import cross_entropy
 
 from service.bundle.tokenizer import BOS, EOS, PAD
-from training.config import ClassifierSection, EncoderSection, Seq2SeqSection
+from training.config import ClassifierSection, EncoderSection, Seq2SeqSection, TaggerSection
 from training.data.batches import Batch
 from training.fit.agreement import disagreement, doubled
+from training.fit.tasks.base import Objective
 from training.fit.tasks.classify import ClassificationObjective
 from training.fit.tasks.summarize import SummaryObjective
+from training.fit.tasks.tag import NONE, TagObjective
+from training.fit.tasks.translate import TranslationObjective
 from training.models.classifier import Classifier
 from training.models.copying import CopyingSeq2Seq
+from training.models.seq2seq import Seq2Seq
+from training.models.tagger import Tagger
+
+Built = Callable[[float, float], Objective[Any]]
+"""An objective with this much dropout and R-Drop."""
 
 LABELLED = Batch(torch.tensor([[4, 5, 6], [7, 8, 9]]), torch.tensor([3, 3]), torch.tensor([[0], [2]]))
-SUMMARIZED = Batch(
+WRITTEN = Batch(
     torch.tensor([[5, 6, 7, EOS], [8, 9, EOS, PAD]]),
     torch.tensor([4, 3]),
     torch.tensor([[BOS, 5, 7, EOS], [BOS, 9, EOS, PAD]]),
 )
+
+
+TAGGED = Batch(
+    torch.tensor([[5, 6, 7, 8], [8, 9, 4, PAD]]),
+    torch.tensor([4, 3]),
+    torch.tensor([[1, 2, NONE, 0, 1], [0, NONE, 2, 1, NONE]]),
+)
+"""Of each text its label, then one of each subword that ends a word."""
 
 
 def classifier(dropout: float, r_drop: float, members: int = 2) -> ClassificationObjective:
@@ -32,8 +51,35 @@ def classifier(dropout: float, r_drop: float, members: int = 2) -> Classificatio
 
 def summarizer(dropout: float, r_drop: float) -> SummaryObjective:
     torch.manual_seed(0)
-    shape = {"encoder": {"hidden": 8}, "decoder": {"hidden": 8}, "embedding": 8, "dropout": dropout}
-    return SummaryObjective(CopyingSeq2Seq(Seq2SeqSection.model_validate(shape), 20), r_drop)
+    return SummaryObjective(CopyingSeq2Seq(_section(dropout), 20), r_drop)
+
+
+def translator(dropout: float, r_drop: float) -> TranslationObjective:
+    torch.manual_seed(0)
+    return TranslationObjective(Seq2Seq(_section(dropout), 20), smoothing=0.1, r_drop=r_drop)
+
+
+def tagger(dropout: float, r_drop: float, chain: bool = False) -> TagObjective:
+    torch.manual_seed(0)
+    encoder = EncoderSection(hidden=8, bidirectional=True)
+    section = TaggerSection(embedding=8, dropout=dropout, chain=chain, encoder=encoder)
+    return TagObjective(Tagger(section, 20, 3, num_text_labels=2), smoothing=0.1, r_drop=r_drop)
+
+
+def chained(dropout: float, r_drop: float) -> TagObjective:
+    return tagger(dropout, r_drop, chain=True)
+
+
+OBJECTIVES = [
+    (classifier, LABELLED),
+    (summarizer, WRITTEN),
+    (translator, WRITTEN),
+    (tagger, TAGGED),
+    (chained, TAGGED),
+]
+every_objective = pytest.mark.parametrize(
+    ("objective", "batch"), OBJECTIVES, ids=[objective.__name__ for objective, _ in OBJECTIVES]
+)
 
 
 def test_disagreement_is_the_mean_of_both_divergences() -> None:
@@ -44,33 +90,30 @@ def test_disagreement_is_the_mean_of_both_divergences() -> None:
 
 
 def test_a_doubled_batch_pairs_each_example_with_itself() -> None:
-    twice = doubled(SUMMARIZED)
-    for rows, before in zip(twice, SUMMARIZED, strict=True):
+    twice = doubled(WRITTEN)
+    for rows, before in zip(twice, WRITTEN, strict=True):
         for half in rows.chunk(2):
             assert torch.equal(half, before)
 
 
-@pytest.mark.parametrize("task", ["classify", "summarize"])
-def test_passes_that_drop_nothing_agree(task: str) -> None:
+@every_objective
+def test_passes_that_drop_nothing_agree(objective: Built, batch: Batch) -> None:
     """Then the loss is what it is with one pass, whatever their disagreement would weigh."""
-    objectives = [_objective(task, 0.0, r_drop) for r_drop in (0.0, 5.0)]
-    batch = LABELLED if task == "classify" else SUMMARIZED
-    plain, agreeing = (objective(batch) for objective in objectives)
-    torch.testing.assert_close(agreeing, plain)
+    torch.testing.assert_close(objective(0.0, 5.0)(batch), objective(0.0, 0.0)(batch))
 
 
-@pytest.mark.parametrize("task", ["classify", "summarize"])
-def test_passes_that_drop_other_units_are_drawn_together_while_training(task: str) -> None:
-    batch = LABELLED if task == "classify" else SUMMARIZED
+@every_objective
+def test_passes_that_drop_other_units_are_drawn_together_while_training(
+    objective: Built, batch: Batch
+) -> None:
     losses = []
     for r_drop in (1e-9, 1.0, 2.0):
-        objective = _objective(task, 0.5, r_drop)
+        agreeing = objective(0.5, r_drop)
         torch.manual_seed(3)
-        losses.append(objective(batch))
+        losses.append(agreeing(batch))
     assert losses[1] > losses[0] + 1e-4
     torch.testing.assert_close(losses[2] - losses[1], losses[1] - losses[0])
-    objective = _objective(task, 0.5, 5.0).eval()
-    torch.testing.assert_close(objective(batch), _objective(task, 0.5, 0.0).eval()(batch))
+    torch.testing.assert_close(objective(0.5, 5.0).eval()(batch), objective(0.5, 0.0).eval()(batch))
 
 
 def test_each_member_of_a_classifier_agrees_with_itself_alone() -> None:
@@ -83,10 +126,30 @@ def test_each_member_of_a_classifier_agrees_with_itself_alone() -> None:
     torch.testing.assert_close(objective(LABELLED), torch.stack(losses).mean())
 
 
-def test_padding_costs_nothing_however_the_passes_differ_there() -> None:
-    nothing = SUMMARIZED._replace(target=torch.tensor([[BOS, PAD, PAD], [BOS, PAD, PAD]]))
-    assert summarizer(0.5, 5.0)(nothing) == 0
+@pytest.mark.parametrize("objective", [summarizer, translator])
+def test_padding_costs_nothing_however_the_passes_differ_there(objective: Built) -> None:
+    nothing = WRITTEN._replace(target=torch.tensor([[BOS, PAD, PAD], [BOS, PAD, PAD]]))
+    assert objective(0.5, 5.0)(nothing) == 0
 
 
-def _objective(task: str, dropout: float, r_drop: float) -> ClassificationObjective | SummaryObjective:
-    return classifier(dropout, r_drop) if task == "classify" else summarizer(dropout, r_drop)
+def test_what_has_no_label_costs_nothing_however_the_passes_differ_there() -> None:
+    target = torch.full_like(TAGGED.target, NONE)
+    assert tagger(0.5, 5.0)(TAGGED._replace(target=target)) == 0
+
+
+@pytest.mark.parametrize("place", ["a text's label", "a word's label"])
+def test_words_and_whole_texts_are_both_to_agree(place: str) -> None:
+    target = torch.full_like(TAGGED.target, NONE)
+    column = 0 if place == "a text's label" else 1
+    target[0, column] = TAGGED.target[0, column]
+    losses = []
+    for r_drop in (1e-9, 1.0):
+        agreeing = tagger(0.5, r_drop)
+        torch.manual_seed(3)
+        losses.append(agreeing(TAGGED._replace(target=target)))
+    assert losses[1] > losses[0] + 1e-4
+
+
+def _section(dropout: float) -> Seq2SeqSection:
+    shape = {"encoder": {"hidden": 8}, "decoder": {"hidden": 8}, "embedding": 8, "dropout": dropout}
+    return Seq2SeqSection.model_validate(shape)

@@ -27,8 +27,9 @@ from training.data.readers import (
 from training.data.scores import score_deletions, score_labels, score_spans
 from training.data.tokenizers import learn_tokenizer
 from training.data.vocabulary import Vocabulary
+from training.fit.agreement import disagreement, doubled
 from training.fit.tasks.base import DEV_TOKENS, Objective, Task, within
-from training.models.tagger import Tagger
+from training.models.tagger import Logits, Tagger
 
 R = TypeVar("R", TagRecipe, CompressionRecipe)
 
@@ -37,16 +38,23 @@ NONE = -1
 
 
 class TagObjective(Objective[Tagger]):
-    """Summed loss of the words' labels, and of the text's where it has one; smoothed while training only, and not where
-    labels are chosen together.
+    """Summed loss of the words' labels, and of the text's where it has one. While training, smoothed (but not where
+    labels are chosen together), and `r_drop` times how much two passes disagree about each label: of labels that
+    are chosen together, what is said of each word by itself.
     """
 
-    def __init__(self, model: Tagger, smoothing: float) -> None:
+    def __init__(self, model: Tagger, smoothing: float, r_drop: float = 0.0) -> None:
         super().__init__(model)
-        self.smoothing = smoothing
+        self.smoothing, self.r_drop = smoothing, r_drop
 
     def forward(self, batch: Batch) -> Tensor:
-        logits = self.model(batch.source, batch.lengths)
+        if not (self.training and self.r_drop):
+            return self._losses(self.model(batch.source, batch.lengths), batch)
+        twice = doubled(batch)
+        logits = self.model(twice.source, twice.lengths)
+        return self._losses(logits, twice) / 2 + self.r_drop * _apart(logits, batch)
+
+    def _losses(self, logits: Logits, batch: Batch) -> Tensor:
         target = batch.target[:, 1:]
         if self.model.chain:
             loss = self.model.chain.loss(*_words(logits.positions.float(), target))
@@ -70,7 +78,8 @@ class WordLabels(Task[R, Tagger]):
 
     def objective(self) -> TagObjective:
         model = Tagger.from_recipe(self._recipe, self.vocabulary)
-        return TagObjective(model, self._recipe.training.label_smoothing)
+        training = self._recipe.training
+        return TagObjective(model, training.label_smoothing, training.r_drop)
 
     def collate(self, examples: Sequence[Example]) -> Batch:
         lengths = torch.tensor([len(example.source) for example in examples])
@@ -171,6 +180,16 @@ class Compression(WordLabels[CompressionRecipe]):
         words, shorter = ([word.text for word in self._cut(side)] for side in example)
         kept = kept_words(words, shorter)
         return self._example(words, [KEEP if is_kept else DROP for is_kept in kept])
+
+
+def _apart(logits: Logits, batch: Batch) -> Tensor:
+    """How much both halves of `logits` disagree about what has a label, summed."""
+    words = disagreement(logits.positions.float().log_softmax(-1))
+    apart = (words * (batch.target[:, 1:] != NONE)).sum()
+    if logits.texts is None:
+        return apart
+    texts = disagreement(logits.texts.float().log_softmax(-1))
+    return apart + (texts * (batch.target[:, 0] != NONE)).sum()
 
 
 def _words(positions: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:

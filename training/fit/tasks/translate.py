@@ -10,7 +10,7 @@ from torch import Tensor
 
 from service.bundle.tokenizer import BOS, EOS, PAD, Tokenizer
 from service.bundle.waiting import WHOLE, word_starts
-from training.config import SimultaneousSection, TranslationRecipe
+from training.config import SimultaneousSection, TrainingSection, TranslationRecipe
 from training.data.batches import Batch, Example, Plan
 from training.data.readers import Pair, read_both, read_pairs
 from training.data.readers.files import lines
@@ -18,6 +18,7 @@ from training.data.scores import score_translations
 from training.data.tokenizers import learn_tokenizer
 from training.data.vocabulary import Vocabulary
 from training.data.waiting import draw_wait, visible
+from training.fit.agreement import disagreement, doubled
 from training.fit.losses import smoothed_cross_entropy
 from training.fit.tasks.base import Objective, Task, evenly
 from training.fit.tasks.cuts import Cuts, kept_within
@@ -26,20 +27,39 @@ from training.models.seq2seq import Seq2Seq
 
 
 class TranslationObjective(Objective[Seq2Seq]):
-    """Summed loss of the target subwords; smoothed while training only."""
+    """Summed loss of the target subwords; while training, smoothed, and `r_drop` times how much two passes disagree
+    about them.
+    """
 
-    def __init__(self, model: Seq2Seq, smoothing: float) -> None:
+    def __init__(self, model: Seq2Seq, smoothing: float, r_drop: float = 0.0) -> None:
         super().__init__(model)
-        self.smoothing = smoothing
+        self.smoothing, self.r_drop = smoothing, r_drop
 
     def forward(self, batch: Batch) -> Tensor:
-        given, wanted = batch.target[:, :-1], batch.target[:, 1:]
-        readouts = self.model.readouts(batch.source, batch.lengths, given, self.visible(batch))
+        if self.training and self.r_drop:
+            return self._agreeing(doubled(batch))
         output = self.model.output
         smoothing = self.smoothing if self.training else 0.0
         return smoothed_cross_entropy(
-            readouts.flatten(0, 1), output.weight, output.bias, wanted.flatten(), smoothing
+            self._readouts(batch).flatten(0, 1),
+            output.weight,
+            output.bias,
+            batch.target[:, 1:].flatten(),
+            smoothing,
         )
+
+    def _agreeing(self, twice: Batch) -> Tensor:
+        log_probs = self.model.output(self._readouts(twice)).float().log_softmax(-1)
+        wanted = twice.target[:, 1:]
+        real = wanted != PAD
+        gold = log_probs.gather(-1, wanted[..., None])[..., 0]
+        losses = -torch.lerp(gold, log_probs.mean(-1), self.smoothing)
+        apart = disagreement(log_probs) * real[: len(real) // 2]
+        return (losses * real).sum() / 2 + self.r_drop * apart.sum()
+
+    def _readouts(self, batch: Batch) -> Tensor:
+        given = batch.target[:, :-1]
+        return self.model.readouts(batch.source, batch.lengths, given, self.visible(batch))
 
     def count(self, batch: Batch) -> int:
         """Target subwords, EOS included."""
@@ -56,9 +76,9 @@ class SimultaneousObjective(TranslationObjective):
     starts: Tensor
 
     def __init__(
-        self, model: Seq2Seq, smoothing: float, section: SimultaneousSection, tokenizer: Tokenizer
+        self, model: Seq2Seq, training: TrainingSection, section: SimultaneousSection, tokenizer: Tokenizer
     ) -> None:
-        super().__init__(model, smoothing)
+        super().__init__(model, training.label_smoothing, training.r_drop)
         self._section = section
         self.register_buffer("starts", torch.from_numpy(word_starts(tokenizer)), persistent=False)
 
@@ -99,13 +119,13 @@ class Translation(Task[TranslationRecipe, Seq2Seq]):
 
     def objective(self) -> TranslationObjective:
         recipe = self._recipe
-        model, smoothing = Seq2Seq.from_recipe(recipe, self.vocabulary), recipe.training.label_smoothing
+        model, training = Seq2Seq.from_recipe(recipe, self.vocabulary), recipe.training
         if self._encoder:
             model.encoder.load_state_dict(self._encoder)
             model.encoder.requires_grad_(False)
         if recipe.simultaneous is None:
-            return TranslationObjective(model, smoothing)
-        return SimultaneousObjective(model, smoothing, recipe.simultaneous, self.vocabulary.tokenizer)
+            return TranslationObjective(model, training.label_smoothing, training.r_drop)
+        return SimultaneousObjective(model, training, recipe.simultaneous, self.vocabulary.tokenizer)
 
     def take_encoder(self, weights: Mapping[str, Tensor]) -> None:
         """Models from now on have the encoder of another model, and do not train it."""
