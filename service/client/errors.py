@@ -229,6 +229,9 @@ def from_rpc(error: grpc.RpcError, address: str) -> ClientError:
 
 TURNED_AWAY = "CANCELLED"
 """All that gRPC says for a server with more calls than it can look at. Who cancels a call himself hears other words."""
+NOT_WRITTEN = "Internal error from Core"
+"""All that grpc.aio says, with INTERNAL, of a stream that the server ended, whatever for, while the client was writing to it
+(grpc/grpc#36066)."""
 
 
 def _transport_error(code: grpc.StatusCode, message: str, details: Details, address: str) -> ClientError:
@@ -244,6 +247,9 @@ def _transport_error(code: grpc.StatusCode, message: str, details: Details, addr
         return NotSupported(f"the server at {address} does not know this method ({message})", details)
     if code is grpc.StatusCode.CANCELLED and message == TURNED_AWAY:
         return Overloaded(f"{address} has more calls waiting than it can look at", details)
+    if message == NOT_WRITTEN:
+        told = f"{address} ended the stream while something was being sent; why, gRPC does not tell"
+        return Unavailable(told, details)
     if "larger than max" in message:
         return InvalidRequest(f"the request or its answer is too large for one message ({message})", details)
     return STATUSES[code](message or f"{address} answered {code.name}", details)

@@ -14,7 +14,7 @@ import grpc.aio
 from seqserve.v1.multiplex_pb2 import Begin, MultiplexRequest
 from seqserve.v1.multiplex_pb2_grpc import MultiplexServiceStub
 from service.client.carried import Carried, CarriedCall, Serialize, status_error
-from service.client.errors import TURNED_AWAY
+from service.client.errors import NOT_WRITTEN, TURNED_AWAY
 from service.multiplex import Outbox, headers_of
 
 Code = grpc.StatusCode
@@ -134,14 +134,17 @@ class Line:
         self.is_broken = True
         self._outbox.end()
         self._stream.cancel()
-        may_go = (
-            isinstance(error, grpc.aio.AioRpcError)
-            and error.code() in AGAIN
-            and error.details() != TURNED_AWAY
-        )
+        may_go = _may_go_again(error)
         for carried in list(self._carried.values()):
             if not (may_go and self._goes_again(carried)):
                 carried.end(error)
+
+
+def _may_go_again(error: BaseException) -> bool:
+    """Whether what a line carried may go by another one after this."""
+    if not isinstance(error, grpc.aio.AioRpcError) or error.details() == TURNED_AWAY:
+        return False
+    return error.code() in AGAIN or error.details() == NOT_WRITTEN
 
 
 def _beginning(method: str, timeout: float | None, metadata: Any) -> Begin:

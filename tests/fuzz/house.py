@@ -20,6 +20,7 @@ from grpc_status import rpc_status
 from seqserve.inference import grpc_service_pb2 as inference
 from seqserve.v1 import model_pb2, session_pb2
 from service.api.statuses import STATUSES
+from service.client.errors import NOT_WRITTEN
 from service.config import Settings
 from service.server import Server
 from tests.fuzz.messages import SESSION, TICKET
@@ -28,8 +29,6 @@ from tests.fuzz.scripts import METHODS, Call, Script
 
 PATIENCE_S = 60.0
 """A call that takes longer does not end. Far more than any takes: the machine may be busy."""
-NOT_WRITTEN = "Internal error from Core"
-"""What gRPC's own client makes of a call that ended while it wrote; how it ended, the server has counted."""
 NOT_HEARD = "ended before all was written"
 UNFORESEEN = "something went wrong in the server"
 CANARY = "text"
