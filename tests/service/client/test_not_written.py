@@ -10,7 +10,6 @@ import grpc
 import grpc.aio
 import pytest
 
-from seqserve.v1.sequence_pb2 import StreamTranslateRequest
 from seqserve.v1.sequence_pb2_grpc import SequenceServiceServicer, SequenceServiceStub
 from seqserve.v1.sequence_pb2_grpc import add_SequenceServiceServicer_to_server as add_to_server
 from seqserve.v1.session_pb2 import Feed, SessionRequest, SessionResponse
@@ -25,7 +24,7 @@ class Ending(SequenceServiceServicer):
     def __init__(self) -> None:
         self.read, self.end = threading.Event(), threading.Event()
 
-    def Session(  # noqa: N802
+    def Session(
         self, requests: Iterator[SessionRequest], context: grpc.ServicerContext
     ) -> Iterator[SessionResponse]:
         next(requests)
