@@ -230,7 +230,7 @@ def from_rpc(error: grpc.RpcError, address: str) -> ClientError:
 TURNED_AWAY = "CANCELLED"
 """All that gRPC says for a server with more calls than it can look at. Who cancels a call himself hears other words."""
 NOT_WRITTEN = "Internal error from Core"
-"""All that grpc.aio says, with INTERNAL, of a stream that the server ended, whatever for, while the client was writing to it
+"""All that grpc.aio says, with INTERNAL, of a stream that the server ended, whatever for, while the client was writing
 (grpc/grpc#36066)."""
 
 

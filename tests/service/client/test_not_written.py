@@ -51,10 +51,15 @@ async def test_it_is_a_break_and_no_fault_of_the_server(ending: tuple[Ending, st
         await exchange.send(SessionRequest(feed=Feed()))
         await asyncio.to_thread(servicer.read.wait, 20)
         servicer.end.set()
-        time.sleep(0.5)  # the end is here before the loop, which stands still, can hear of it
+        _stand_still(0.5)  # the end is here before the loop can hear of it
         await exchange.send(SessionRequest(feed=Feed()))
         with pytest.raises(Unavailable, match="ended the stream while something was being sent") as caught:
             await exchange.receive(20)
     assert is_break(caught.value)
     assert isinstance(caught.value.__cause__, grpc.aio.AioRpcError)
     assert caught.value.__cause__.details() == NOT_WRITTEN, "grpc.aio tells more now: pass it on"
+
+
+def _stand_still(seconds: float) -> None:
+    """The loop, too."""
+    time.sleep(seconds)

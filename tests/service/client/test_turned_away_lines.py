@@ -1,4 +1,4 @@
-"""A common stream that a server with too much to do turns away, or ends for no known reason, with all that it carries."""
+"""A common stream that a server with too much to do turns away, or ends without a reason, with all in it."""
 
 from collections.abc import AsyncIterator
 from typing import Any
