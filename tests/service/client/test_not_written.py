@@ -31,7 +31,6 @@ class Ending(SequenceServiceServicer):
         self.read.set()
         self.end.wait(20)
         context.abort(grpc.StatusCode.NOT_FOUND, "there is no such session")
-        yield SessionResponse()
 
 
 @pytest.fixture
