@@ -1,7 +1,6 @@
 """Builds every part, hands them to each other, starts and drains: the only place that knows them all."""
 
 import asyncio
-import signal
 import time
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
@@ -45,6 +44,7 @@ from service.api.urgency import Urgency
 from service.api.visits import Visits
 from service.bundle import Bundle
 from service.config import Settings
+from service.endings import endings
 from service.engine import Engine
 from service.engine.devices import check_device
 from service.engine.onnx import GraphPool, OnnxEngine
@@ -361,7 +361,7 @@ class Server:
 
 
 def serve(settings: Settings, on_start: Callable[[Server], None] | None = None) -> None:
-    """Serve until SIGTERM or SIGINT, then drain; a second signal ends what still runs. `on_start` is called once."""
+    """Serve until a signal of `endings`, then drain; a second one ends what still runs. `on_start` is called once."""
     logs.configure(settings.log.level, settings.log.format, texts=settings.log.texts)
     interpreter.prepare()
     asyncio.run(_serve(Server(settings, settle=interpreter.settle), on_start or (lambda server: None)))
@@ -375,7 +375,7 @@ async def _serve(server: Server, on_start: Callable[[Server], None]) -> None:
             server.turn_out()
         stop.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in endings():
         asyncio.get_running_loop().add_signal_handler(number, end)
     await server.start()
     on_start(server)

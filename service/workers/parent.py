@@ -18,6 +18,7 @@ import structlog
 
 from service import logs
 from service.config import Settings
+from service.endings import endings
 from service.errors import ConfigRefused
 from service.ports import reserve
 from service.workers.agreement import CHANGE, FOLLOWED, Agreement
@@ -35,7 +36,6 @@ LAST_WORDS_S = 10.0
 """After the grace period, until workers that are still there are killed."""
 SHORTEST_S = 0.01
 """So that nobody who does not die keeps the parent busy."""
-OURS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 
 log = structlog.get_logger("seqserve.workers")
 
@@ -61,7 +61,7 @@ class Worker:
 
 
 def supervise(settings: Settings, on_start: OnStart | None = None) -> int:
-    """Serve by `server.workers` processes until SIGTERM or SIGINT; returns 0 where all ended well.
+    """Serve by `server.workers` processes until a signal of `endings`; returns 0 where all ended well.
 
     `on_start` is called once, by the first worker, when it listens. ConfigRefused where they cannot start.
     """
@@ -84,6 +84,8 @@ class Parent:
         self._due: dict[int, float] = dict.fromkeys(range(settings.server.workers), 0.0)
         """Index → when it is to be started."""
         self._agreement = Agreement()
+        self._endings = endings()
+        self._ours = (*self._endings, signal.SIGCHLD)
         self._num_quick = 0
         self._all_were_loaded = False
         self._kill_at = float("inf")
@@ -91,7 +93,7 @@ class Parent:
         self._why = ""
 
     def run(self) -> int:
-        with _signals() as signals, self._selector:
+        with _signals(self._ours) as signals, self._selector:
             self._selector.register(signals, selectors.EVENT_READ)
             try:
                 while self._workers or self._due:
@@ -119,7 +121,7 @@ class Parent:
         ours, theirs = Line.pair()
         settings = share(self._settings, index, self._port)
         on_start, self._on_start = (self._on_start, None) if index == 0 else (None, self._on_start)
-        signal.pthread_sigmask(signal.SIG_BLOCK, OURS)
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._ours)
         pid = os.fork()
         if pid == 0:
             try:
@@ -128,7 +130,7 @@ class Parent:
                 work(settings, index, theirs, self._agreement.now, on_start)
             finally:
                 os._exit(FAILED)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, OURS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._ours)
         theirs.close()
         self._workers[pid] = worker = Worker(index, pid, ours, time.monotonic())
         self._selector.register(ours, selectors.EVENT_READ, worker)
@@ -136,9 +138,9 @@ class Parent:
     def _forget_all(self) -> None:
         """In the worker: what is the parent's affair."""
         signal.set_wakeup_fd(-1)
-        for number in OURS:
+        for number in self._ours:
             signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, OURS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._ours)
         for other in self._workers.values():
             other.line.close()
         self._selector.close()
@@ -157,7 +159,7 @@ class Parent:
 
     def _signalled(self, numbers: bytes) -> None:
         for number in numbers:
-            if number in (signal.SIGTERM, signal.SIGINT):
+            if number in self._endings:
                 self._tell_all(TURN_OUT) if self._ending else self._end()
 
     def _hear(self, worker: Worker) -> None:
@@ -247,12 +249,12 @@ class Parent:
 
 
 @contextmanager
-def _signals() -> Iterator[socket.socket]:
-    """A socket on which their numbers come while inside."""
+def _signals(numbers: Iterable[signal.Signals]) -> Iterator[socket.socket]:
+    """A socket on which those of these numbers come while inside."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         theirs.setblocking(False)
-        before = {number: signal.signal(number, lambda *_: None) for number in OURS}
+        before = {number: signal.signal(number, lambda *_: None) for number in numbers}
         wakeup = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
         try:
             yield ours

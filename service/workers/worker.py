@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from service import interpreter, logs
 from service.config import Settings
+from service.endings import endings
 from service.errors import SeqserveError
 from service.workers.agreement import ANSWERED, FOLLOW, Agreed
 from service.workers.line import Line, Message
@@ -88,7 +89,7 @@ async def _serve(
             ANSWERED: changes.answered,
         },
     )
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in endings():
         loop.add_signal_handler(number, orders.drain.set)
     await server.load({*agreed.served, *agreed.retired} if agreed else None)
     await changes.agree(agreed)

@@ -7,8 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from random import Random
 
@@ -161,6 +161,31 @@ def test_sigterm_lets_a_running_stream_end_and_takes_no_new_one(endless: Path) -
         assert len(rest) + 1 == 2000
         assert stream.result.tokens == (first, *rest)
         assert running.process.wait(60) == 0
+
+
+def test_a_terminal_that_is_closed_drains_and_does_not_with_nohup(endless: Path) -> None:
+    with nohup(), serving(endless) as stays, Client(stays.address, timeout=100) as client:
+        stays.process.send_signal(signal.SIGHUP)
+        time.sleep(0.5)  # it would drain by then
+        assert client.translate("la casa", max_length=1)
+        stays.process.send_signal(signal.SIGTERM)
+        assert stays.process.wait(60) == 0
+    with serving(endless) as goes, Client(goes.address, max_attempts=1, timeout=100) as client:
+        stream = client.stream_translate(SENTENCES[0], min_length=2000, max_length=2000)
+        next(stream)
+        goes.process.send_signal(signal.SIGHUP)
+        assert len(list(stream)) + 1 == 2000
+        assert goes.process.wait(60) == 0
+
+
+@contextmanager
+def nohup() -> Iterator[None]:
+    """Processes that are begun meanwhile take no notice of a SIGHUP, as those of the command of this name."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_port_in_use_is_told_in_words(running: Running, models: Path) -> None:

@@ -117,7 +117,7 @@ async def test_a_watcher_who_does_not_read_does_not_hold_it_up(tmp_path: Path) -
             await toys.server.drain()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_drains_and_the_process_goes_on_to_its_end(
     tmp_path: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:

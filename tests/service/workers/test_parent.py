@@ -126,10 +126,11 @@ def test_a_second_signal_turns_out_and_a_worker_that_stays_is_killed() -> None:
         assert process.wait(PATIENCE_S) == 1
 
 
-def test_a_signal_while_they_load_ends_them() -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_while_they_load_ends_them(number: signal.Signals) -> None:
     with parent(SERVES.replace("line.say(LOADED, models=[])", "time.sleep(60)")) as process:
         pids = [int(line_of(process, r"\d begins (\d+)")[1]) for _ in range(2)]
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         assert process.wait(PATIENCE_S) == 0
     for pid in pids:
         with pytest.raises(ProcessLookupError):
