@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli import output, source
+from service.cli import called, output, source
 from service.cli.decoding import with_decoding
 from service.cli.options import DEFAULT_ADDRESS, Address, Invalid, Model, Timeout, connect
 from service.cli.prompt import ask_again
@@ -84,5 +84,5 @@ def _tell(session: "Session", address: str) -> None:
     known = os.environ.get("SEQSERVE_ADDRESS") or DEFAULT_ADDRESS
     there = "" if address == known else f" --address {address}"
     counts = f"{session.input_position} tokens read, {session.output_position} written"
-    again = f"go on: seqserve chat{there} --resume {session.session_id}"
+    again = f"go on: {called.name()} chat{there} --resume {session.session_id}"
     typer.echo(f"session {session.session_id}: {counts}; {again}", err=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.cli import output
+from service.cli import called, output
 from service.cli.options import Json
 from service.cli.settings import ConfigFile, store_flags
 from service.cli.stop import FAILURE
@@ -188,6 +188,6 @@ def _conclude(found: "list[Finding]", seconds: float, json: bool) -> None:
             f"\n{problems} in the way ({seconds:.1f} s): do what stands after → at each ✗, then ask again."
         )
     else:
-        output.line(f"\nAll can be served ({seconds:.1f} s). Start with: seqserve serve")
+        output.line(f"\nAll can be served ({seconds:.1f} s). Start with: {called.name()} serve")
     if problems:
         raise typer.Exit(FAILURE)

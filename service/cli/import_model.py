@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.cli import output
+from service.cli.called import typable
 from service.cli.stop import USAGE, Stop
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def import_model(
     """
     imported = imported_as(model, out, name, version, state, batch_axis, time_axis, tolerance)
     tell(imported)
-    output.line(f"\nServe it: seqserve serve --models {out}")
+    output.line(typable(f"\nServe it: seqserve serve --models {out}"))
 
 
 def imported_as(

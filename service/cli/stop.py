@@ -2,6 +2,8 @@
 
 import typer
 
+from service.cli.called import typable
+
 FAILURE = 1
 USAGE = 2
 INTERRUPTED = 130
@@ -18,5 +20,5 @@ class Stop(Exception):
 
 
 def complain(message: str, code: int) -> int:
-    typer.echo(f"seqserve: {message}", err=True)
+    typer.echo(f"seqserve: {typable(message)}", err=True)
     return code

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from service.cli import output, version
+from service.cli import called, output, version
 from service.cli.options import DEFAULT_ADDRESS
 
 if TYPE_CHECKING:
@@ -14,17 +14,28 @@ if TYPE_CHECKING:
     from service.server import Server
 
 TRY = {
-    "classify": "--live",
-    "tag": "{example}",
-    "summarize": "{example}",
+    "classify": "",
+    "tag": "",
+    "summarize": "",
     "transcribe": "FILE.wav",
     "predict": "FILE.csv",
     "caption": "VECTORS.jsonl",
-    "generate": "{example}",
+    "generate": "--max-length {length}",
     "chat": "",
 }
-"""Task → what to try its command with; translators have lines of their own."""
-EXAMPLES = {"es": '"¿Dónde está la biblioteca?"', "en": '"Where is the library?"'}
+"""Task → what to try its command with, before an example; translators have lines of their own."""
+LENGTH = 200
+"""Tokens, of a text that could go on for long."""
+EXAMPLES = {
+    ("translate", "es"): '"¿Dónde está la biblioteca?"',
+    ("translate", "en"): '"Where is the library?"',
+    ("classify", "en"): '"play some jazz on spotify"',
+    ("tag", "en"): '"book a table for eight in maldives"',
+    ("summarize", "en"): '"The Delhi Metro will be conducting a survey in May, a statement said Friday."',
+    ("generate", "es"): '"En un lugar de la Mancha"',
+    ("generate", "en"): '"To be, or not to be"',
+}
+"""Task and language → a text that shows what such a model does. Without one the command asks for a text."""
 
 
 def welcome(server: "Server") -> None:
@@ -59,8 +70,9 @@ def _next_lines(address: str, served: "list[Served]") -> list[str]:
     """A command for each task, in another terminal."""
     where = "" if address == DEFAULT_ADDRESS else f" --address {address}"
     lines = commands([one.manifest for one in served])
-    told = [" ".join(filter(None, (f"  seqserve {command}{where}", rest))) for command, rest in lines]
-    return ["Next, in another terminal:", *told, f"  seqserve models{where}"]
+    seqserve = called.name()
+    told = [" ".join(filter(None, (f"  {seqserve} {command}{where}", rest))) for command, rest in lines]
+    return ["Next, in another terminal:", *told, f"  {seqserve} models{where}"]
 
 
 def commands(manifests: "list[Manifest]") -> Iterator[tuple[str, str]]:
@@ -74,8 +86,8 @@ def commands(manifests: "list[Manifest]") -> Iterator[tuple[str, str]]:
         if one.task in TRY and one.task not in tried:
             tried.add(one.task)
             which = f"--model {one.name}" if num_of[one.task] > 1 else ""
-            example = TRY[one.task].format(example=_example(one))
-            yield one.task, " ".join(filter(None, (which, example)))
+            how = TRY[one.task].format(length=min(LENGTH, one.limits.max_output_tokens))
+            yield one.task, " ".join(filter(None, (which, how, _example(one))))
 
 
 def _translations(translators: "list[Manifest]") -> Iterator[str]:
@@ -91,7 +103,7 @@ def _translations(translators: "list[Manifest]") -> Iterator[str]:
     for one in [one for one in translators if one.simultaneous][:1]:
         yield f"--model {one.name} --live --wait 3 {_example(one)}".rstrip()
     for source, targets in _sharing(whole):
-        yield f"--from {source} --to {','.join(targets)} {EXAMPLES.get(source, '')}".rstrip()
+        yield f"--from {source} --to {','.join(targets)} {_text('translate', source)}".rstrip()
         return
 
 
@@ -107,4 +119,8 @@ def _sharing(translators: "Iterable[Manifest]") -> Iterator[tuple[str, list[str]
 
 
 def _example(manifest: "Manifest") -> str:
-    return "library" if manifest.measure == "exact" else EXAMPLES.get(manifest.source_language, "")
+    return "library" if manifest.measure == "exact" else _text(manifest.task, manifest.source_language)
+
+
+def _text(task: str, language: str) -> str:
+    return EXAMPLES.get((task, language), "")

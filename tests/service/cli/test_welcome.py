@@ -1,6 +1,6 @@
 from typing import Any
 
-from service.bundle.manifest import GraphSpec, Lender, Manifest
+from service.bundle.manifest import GraphSpec, Lender, Limits, Manifest
 from service.cli.welcome import commands
 
 
@@ -32,9 +32,26 @@ def test_every_kind_of_translator_is_tried_its_own_way() -> None:
 
 def test_a_model_is_named_where_the_command_could_not_choose() -> None:
     served = [model("a", "translate"), model("b", "translate"), model("plays", "generate", "en", "")]
-    assert [line.split(" ")[:2] for _, line in commands(served)] == [["--model", "a"], ['"Where', "is"]]
+    opening = '--max-length 200 "To be, or not to be"'
+    assert [line.split(" ")[:2] for _, line in commands(served)] == [
+        ["--model", "a"],
+        ["--max-length", "200"],
+    ]
     served.append(model("poems", "generate", "en", ""))
-    assert list(commands(served))[-1] == ("generate", '--model plays "Where is the library?"')
+    assert list(commands(served))[-1] == ("generate", f"--model plays {opening}")
+
+
+def test_each_kind_of_model_is_given_a_text_of_its_kind() -> None:
+    tasks = ("classify", "tag", "summarize", "generate")
+    found = dict(commands([model(task, task, "en", "") for task in tasks]))
+    assert all(found.values())
+    assert len(set(found.values())) == len(found) == len(tasks)
+    assert list(commands([model("fi", "tag", "fi", "")])) == [("tag", "")], "no text that it could not read"
+
+
+def test_no_longer_text_is_asked_for_than_the_model_may_write() -> None:
+    short = model("haiku", "generate", "en", "", limits=Limits(max_output_tokens=17))
+    assert [line for _, line in commands([short])] == ['--max-length 17 "To be, or not to be"']
 
 
 def test_other_versions_of_a_model_are_no_other_models() -> None:
