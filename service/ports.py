@@ -7,7 +7,8 @@ from contextlib import suppress
 from service.errors import ConfigRefused
 
 _ADVICE = {
-    errno.EADDRINUSE: "another server may run there: stop it, or choose another {setting}",
+    errno.EADDRINUSE: "another server may run there: stop it, or choose another {setting}, such as {flag} {next}"
+    " (by make: ARGS='{flag} {next}')",
     errno.EACCES: "low ports belong to root: choose another {setting}, from 1024 on",
 }
 
@@ -19,7 +20,9 @@ def check_free(host: str, port: int, setting: str) -> None:
         socket.create_server((host, port), family=family).close()
     except OSError as error:
         reason = str(error.strerror).partition(" (while")[0]
-        advice = _ADVICE.get(error.errno or 0, "choose another host").format(setting=setting)
+        flag, beside = f"--{setting.replace('_', '-')}", port + 1 if port < 65535 else port - 1
+        advice = _ADVICE.get(error.errno or 0, "choose another host")
+        advice = advice.format(setting=setting, flag=flag, next=beside)
         raise ConfigRefused(f"cannot listen on {host}:{port}: {reason}; {advice}") from None
 
 

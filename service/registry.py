@@ -2,8 +2,9 @@
 
 import re
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 import structlog
@@ -15,6 +16,8 @@ from service.errors import BundleRefused, ConfigRefused, InvalidInput, ModelNotF
 from service.scheduler import Scheduler
 
 log = structlog.get_logger(__name__)
+
+CODES = "; languages are given by their codes, such as es"
 
 
 @dataclass(frozen=True)
@@ -213,7 +216,8 @@ class _Asked:
         named = [m for m in manifests if self.name in ("", m.name)]
         able = [m for m in named if self.task in (None, m.task)]
         if not named:
-            return f"no model is called {self.name!r}; {_there_are(m.name for m in manifests)}"
+            names = [m.name for m in manifests]
+            return f"no model is called {self.name!r}; {_nearest(self.name, names)}{_there_are(names)}"
         if not able:
             there = _there_are(f"{m.name} ({m.task})" for m in manifests)
             if not self.name:
@@ -223,7 +227,8 @@ class _Asked:
         if not versions:
             return f"no version {self.version!r}; {_there_are(f'{m.name}/{m.version}' for m in able)}"
         there = _there_are(f"{m.source_language}→{m.target_language}" for m in versions if m.target_language)
-        return f"{self.name or 'what is served here'} does not translate {self.pair}; {there}"
+        told = f"{self.name or 'what is served here'} does not translate {self.pair}; {there}"
+        return told + CODES if _are_names(self.source, self.target) else told
 
 
 def _sorted(served: list[Served]) -> list[Served]:
@@ -246,5 +251,14 @@ def bundles_in(repository: Path) -> Iterator[tuple[str, str, Path]]:
             yield name, version, path
 
 
-def _there_are(names: Iterator[str]) -> str:
+def _nearest(name: str, names: Sequence[str]) -> str:
+    return "".join(f"did you mean {near}? " for near in get_close_matches(name, names, 1))
+
+
+def _are_names(*languages: str) -> bool:
+    """Whether one of them is a word such as Spanish: the code of a language has two or three letters."""
+    return any(len(language.partition("-")[0]) > 3 for language in languages)
+
+
+def _there_are(names: Iterable[str]) -> str:
     return f"there are: {', '.join(dict.fromkeys(names)) or 'none'}"

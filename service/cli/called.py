@@ -11,7 +11,7 @@ _COMMAND = re.compile(rf"(?<=: ){NAME}(?= [a-z])|(?<=\| ){NAME}(?= [a-z])")
 
 
 def name() -> str:
-    """`seqserve` where a shell finds this program by it; else the path that it was called by, such as .venv/bin/seqserve."""
+    """`seqserve` where a shell finds this program by it; else the path that it was called by."""
     path, found = Path(sys.argv[0]), shutil.which(NAME)
     if path.stem != NAME or (found is not None and Path(found).resolve() == path.resolve()):
         return NAME

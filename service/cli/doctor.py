@@ -38,7 +38,8 @@ def doctor(
     """Look whether a server can serve here, and say what to do where it cannot.
 
     It reads the settings as `serve` does, looks at packages, machine, store and ports, and loads and tries every model.
-    The exit code is 0 when all can be served, 1 when something is in the way.
+    The exit code is 0 when all can be served, 1 when something is in the way; a seqserve that serves there already
+    is not.
 
     \b
     seqserve doctor
@@ -187,6 +188,8 @@ def _conclude(found: "list[Finding]", seconds: float, json: bool) -> None:
         output.line(
             f"\n{problems} in the way ({seconds:.1f} s): do what stands after → at each ✗, then ask again."
         )
+    elif any(finding.facts.get("seqserve") for finding in found):
+        output.line(f"\nAll can be served ({seconds:.1f} s), and a seqserve serves already.")
     else:
         output.line(f"\nAll can be served ({seconds:.1f} s). Start with: {called.name()} serve")
     if problems:

@@ -4,7 +4,7 @@ import codecs
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from service.cli import output
@@ -25,20 +25,30 @@ def chosen(client: "Client", model: str, source: str, target: str) -> str:
     if model:
         _check(client.model(model))
         return model
+    able = [one for one in client.models("translate") if one.simultaneous]
     names = sorted(
         {
             one.name
-            for one in client.models("translate")
-            if one.simultaneous
-            and source in ("", one.source_language)
-            and target in ("", one.target_language)
+            for one in able
+            if source in ("", one.source_language) and target in ("", one.target_language)
         }
     )
     if len(names) == 1:
         return names[0]
     if names:
         raise Stop(f"several models can do this; choose one with --model: {', '.join(names)}")
-    raise Stop("no model that translates while the text comes in is served there; see: seqserve models")
+    raise Stop(_none(able))
+
+
+def _none(able: "Sequence[Model]") -> str:
+    """What to do where no model that writes while it reads fits the languages."""
+    if not able:
+        return (
+            "no model that translates while the text comes in is served there; leave --live out, or see: "
+            "seqserve models"
+        )
+    there = ", ".join(sorted({f"{one.source_language}→{one.target_language} ({one.name})" for one in able}))
+    return f"while the text comes in, only {there} is translated there; leave --live out, or choose these languages"
 
 
 def _check(model: "Model") -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from service.client import Client, Output, Session, Transcription
     from service.client.options import TranscribeOptions
 
+NOTHING = "nothing to hear: name a WAVE file, or pipe sound to --live"
 NOT_LIVE = (
     "--beam is for whole recordings: while somebody speaks, what was heard is certain, and never taken back"
 )
@@ -65,13 +66,16 @@ def transcribe(
             }
             _all(client, files or [Path("-")], options, json)
         else:
-            raise Stop("nothing to hear: name a WAVE file, or pipe sound to --live", USAGE)
+            raise Stop(NOTHING, USAGE)
 
 
 def _all(client: "Client", files: list[Path], options: "TranscribeOptions", json: bool) -> None:
     for file in files:
+        content = _content(file)
+        if not content and str(file) == "-":
+            raise Stop(NOTHING, USAGE)
         with source.naming("recordings[0].wav", "stdin" if str(file) == "-" else str(file)):
-            found = client.transcribe(_content(file), **options)
+            found = client.transcribe(content, **options)
         if json:
             output.json_line(_as_json(file, found))
         elif len(found.hypotheses) > 1:

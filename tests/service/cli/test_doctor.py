@@ -196,11 +196,11 @@ def test_a_port_that_is_taken_is_in_the_way(bare: Seqserve, nothing: Path) -> No
     found = findings(ran)["port"]
     assert (ran.code, found["level"]) == (1, "problem")
     assert f"cannot listen on 127.0.0.1:{port}" in found["text"]
-    assert "choose another port" in found["advice"]
+    assert f"choose another port, such as --port {port + 1}" in found["advice"]
 
 
-def test_a_seqserve_on_the_port_is_recognized(
-    bare: Seqserve, nothing: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_seqserve_on_the_port_is_recognized_and_not_in_the_way(
+    bare: Seqserve, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ports, "ASK_S", 60.0)
     server = grpc.server(ThreadPoolExecutor(1))
@@ -209,11 +209,19 @@ def test_a_seqserve_on_the_port_is_recognized(
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
+    monkeypatch.setenv("SEQSERVE_SERVER__METRICS_PORT", str(port))
+    asked = ("doctor", "--models", str(repository), "--port", str(port))
     try:
-        ran = bare("doctor", "--models", str(nothing), "--port", str(port), "--json")
+        ran, told = bare(*asked, "--json"), bare(*asked)
     finally:
         server.stop(None).wait()
-    assert findings(ran)["port"]["text"] == f"a seqserve serves on 127.0.0.1:{port} already"
+    found = findings(ran)
+    assert (ran.code, conclusion(ran)["serves"], told.code) == (0, True, 0)
+    assert found["port"]["text"] == f"a seqserve serves on 127.0.0.1:{port} already"
+    assert "--port" in found["port"]["advice"]
+    assert found["metrics_port"]["level"] == "ok"
+    assert "a seqserve serves already" in told.lines[-1]
+    assert "Start with" not in told.out
 
 
 def test_a_check_that_breaks_does_not_stop_the_others(

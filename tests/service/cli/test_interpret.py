@@ -58,7 +58,12 @@ def test_a_model_that_reads_whole_texts_only_is_refused_with_the_reason(seqserve
     ran = seqserve("translate", "--live", "--model", "whole", TEXT)
     assert ran.code != 0
     assert "whole cannot be fed in a session" in ran.err
-    assert "see: seqserve models" in seqserve("translate", "--live", "--from", "fi", TEXT).err
+
+
+def test_where_no_model_fits_the_languages_it_says_which_there_are(seqserve: Seqserve) -> None:
+    ran = seqserve("translate", "--live", "--from", "fi", TEXT)
+    assert (ran.code, ran.out) == (1, "")
+    assert "only es→en (live) is translated there; leave --live out" in ran.err
 
 
 def test_bleu_and_lag_are_told_for_each_k(seqserve: Seqserve, tmp_path: Path) -> None:

@@ -78,11 +78,25 @@ def test_each_line_of_a_pipe_is_a_turn(run: Seqserve, client: Client) -> None:
     assert client.sessions() == []
 
 
+def test_a_text_is_the_first_turn_and_without_a_terminal_the_only_one(real: str, run: Seqserve) -> None:
+    first, second = SENTENCES[:2]
+    one, both = (
+        run("chat", "--max-length", "6", stdin=text.encode()) for text in (first, f"{first}\n{second}")
+    )
+    assert run("chat", *first.split(), "--max-length", "6", stdin=b"not read").out == one.out
+    typed = [("you> ", f"{second}\n"), (both.lines[1], "\x04")]
+    shown = Process(real).at_terminal("chat", first, "--max-length", "6", typed=typed)
+    assert shown.code == 0
+    assert [line in shown.out for line in both.lines] == [True, True]
+    assert shown.out.index(one.lines[0]) < shown.out.index("you> ")
+
+
 def test_a_chat_that_was_kept_is_gone_on_with(run: Seqserve, client: Client) -> None:
     first, second = SENTENCES[:2]
     kept = run("chat", "--keep", "--max-length", "6", stdin=first.encode())
     found = re.search(
-        r"session (\S+): \d+ tokens read, \d+ written; go on: seqserve chat --resume (\S+)", kept.err
+        r"session (\S+): \d+ tokens read, \d+ written; go on within 5 min: seqserve chat --resume (\S+)",
+        kept.err,
     )
     assert found is not None
     assert found[1] == found[2]

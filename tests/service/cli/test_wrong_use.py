@@ -60,6 +60,15 @@ def test_a_model_of_another_task_is_refused_before_a_session_is_opened(
     assert len(fake.requests) == 1
 
 
+def test_sound_that_is_not_there_is_told_with_how_to_give_it(seqserve: Seqserve, fake: FakeService) -> None:
+    ran = seqserve("transcribe", stdin=b"")
+    assert (ran.code, ran.err) == (
+        2,
+        "seqserve: nothing to hear: name a WAVE file, or pipe sound to --live\n",
+    )
+    assert fake.requests == []
+
+
 def test_every_field_of_decoding_has_an_option() -> None:
     assert {field for field, _ in CHOICES.values()} == Decoding.__annotations__.keys()
     assert FLAGS["no_repeat_ngram_size"] == "--no-repeat-ngram"

@@ -75,6 +75,8 @@ def test_a_model_is_found_by_what_the_request_says(three: Registry) -> None:
     ("name", "version", "more", "says"),
     [
         ("nothing", "", {}, ["'nothing'", "en-es, es-en, intents"]),
+        ("es-een", "", {}, ["'es-een'", "did you mean es-en?"]),
+        ("", "", {"source_language": "Spanish"}, ["Spanish→any", "codes, such as es"]),
         ("es-en", "3", {}, ["'3'", "es-en/10, es-en/9, es-en/2"]),
         (
             "intents",
@@ -95,6 +97,18 @@ def test_what_is_not_there_is_answered_with_what_is(
     for words in says:
         assert words in str(error.value)
     assert error.value.name
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "says_not"),
+    [("nothing", {}, "did you mean"), ("", {"source_language": "fr"}, "codes")],
+)
+def test_what_nobody_can_have_meant_is_not_guessed(
+    three: Registry, name: str, more: Any, says_not: str
+) -> None:
+    with pytest.raises(ModelNotFound) as error:
+        three.find(name, "", **more)
+    assert says_not not in str(error.value)
 
 
 def test_an_open_choice_lists_the_names(three: Registry) -> None:

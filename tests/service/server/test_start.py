@@ -30,7 +30,7 @@ async def test_a_port_in_use_is_refused_with_what_to_do(tmp_path: Path) -> None:
     second = server_of(tmp_path, port=port)
     with pytest.raises(
         ConfigRefused,
-        match=rf"cannot listen on 127.0.0.1:{port}: Address already in use.*choose another port",
+        match=rf"cannot listen on 127.0.0.1:{port}: Address already in use.*another port, such as --port {port + 1} ",
     ):
         await second.start()
     await first.drain()
