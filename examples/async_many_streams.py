@@ -1,6 +1,8 @@
 """Translate many sentences at once, each streamed: the server runs their steps in common batches.
 
 python examples/async_many_streams.py letters.txt       a sentence a line
+
+Needs the model tatoeba-es-en, which is shipped.
 """
 
 import asyncio
@@ -8,6 +10,8 @@ import os
 import sys
 import time
 from pathlib import Path
+
+from plainly import plainly
 
 from service.client import AsyncClient, Translation
 
@@ -43,4 +47,5 @@ if __name__ == "__main__":
     given = [
         line for name in sys.argv[1:] for line in Path(name).read_text("utf-8").splitlines() if line.strip()
     ]
-    asyncio.run(main(given or SENTENCES))
+    with plainly():
+        asyncio.run(main(given or SENTENCES))

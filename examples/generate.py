@@ -1,10 +1,14 @@
 """Go on with a text, character by character; then go on from where that ended.
 
 python examples/generate.py "ROMEO:"
+
+Needs the model tinyshakespeare, which is shipped.
 """
 
 import os
 import sys
+
+from plainly import plainly
 
 from service.client import Client
 
@@ -12,7 +16,7 @@ address = os.environ.get("SEQSERVE_ADDRESS", "127.0.0.1:50051")
 model = os.environ.get("SEQSERVE_MODEL", "tinyshakespeare")
 prompt = " ".join(sys.argv[1:]) or "ROMEO:"
 
-with Client(address) as client, client.session(model=model) as session:
+with plainly(), Client(address) as client, client.session(model=model) as session:
     session.feed(prompt + "\n")
     for seed in (1, 2):
         for token in session.generate(temperature=0.8, seed=seed, max_length=30):

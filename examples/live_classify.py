@@ -1,10 +1,14 @@
 """Label a sentence after every word: the model's state stays on the server, so each word costs one step.
 
 python examples/live_classify.py "play some jazz on spotify"
+
+Needs the model snips-intents, which is shipped.
 """
 
 import os
 import sys
+
+from plainly import plainly
 
 from service.client import Client
 
@@ -12,7 +16,7 @@ address = os.environ.get("SEQSERVE_ADDRESS", "127.0.0.1:50051")
 model = os.environ.get("SEQSERVE_MODEL", "snips-intents")
 text = " ".join(sys.argv[1:]) or "play some jazz on spotify"
 
-with Client(address) as client, client.session(model=model) as session:
+with plainly(), Client(address) as client, client.session(model=model) as session:
     for word in text.split():
         output = session.feed(word + " ")
         print(f"{word:<16} {output.label:<24} {output.probability:.2f}")

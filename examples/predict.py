@@ -1,10 +1,14 @@
 """How strange each reading of a series is, as the readings come, and how it will go on.
 
 python examples/predict.py
+
+Needs the model nab, which is shipped.
 """
 
 import math
 import os
+
+from plainly import plainly
 
 from service.client import Client
 
@@ -13,7 +17,7 @@ model = os.environ.get("SEQSERVE_MODEL", "nab")
 readings = [[50 + 10 * math.sin(at / 3)] for at in range(60)]
 readings[45] = [90.0]
 
-with Client(address) as client, client.session(model=model) as session:
+with plainly(), Client(address) as client, client.session(model=model) as session:
     for at, reading in enumerate(readings):
         [step] = session.feed_features([reading]).steps
         if step.anomaly_score > 4:

@@ -1,10 +1,14 @@
 """A sentence without what can be left out, and how probable it is of each word that it stays.
 
 python examples/summarize.py "The Delhi Metro will be conducting a survey in May, a statement said Friday."
+
+Needs the model sentence-compression, which is shipped.
 """
 
 import os
 import sys
+
+from plainly import plainly
 
 from service.client import Client
 
@@ -14,7 +18,7 @@ text = (
     " ".join(sys.argv[1:]) or "The Delhi Metro will be conducting a survey in May, a statement said Friday."
 )
 
-with Client(address) as client:
+with plainly(), Client(address) as client:
     summary = client.summarize(text, model=model, max_ratio=0.6)
     print(summary.text)
     print(" ".join(f"{word.word}:{word.probability:.2f}" for word in summary.words))

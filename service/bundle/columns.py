@@ -25,6 +25,8 @@ class Columns:
             return cls(names, [found.index(name) for name in names], len(found)), True
         if len(found) == len(names) and all(map(is_number, found)):
             return cls(names, range(len(names)), len(names)), False
+        if missing := [name for name in names if name not in found] if set(names) & set(found) else []:
+            raise InvalidInput(f"the first line names no {', '.join(missing)}; expected {', '.join(names)}")
         raise InvalidInput(
             f"the first line is {line[:200]!r}; expected the names of the columns, {', '.join(names)} among them, or a "
             "number for each of these"

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 SPARE = ("precision", "parameters", "size", "session", "languages", "version", "task")
 """Columns that a narrow terminal does without: `seqserve models NAME` has them all."""
+MEANINGS = {
+    "HumidityRatio": "kg of water vapour in 1 kg of dry air; from temperature and humidity: docs/tasks.md"
+}
+"""Column → what it holds, where the name alone leaves it open."""
 WRITES = {"translate", "summarize", "generate", "chat", "caption"}
 """Tasks whose models write text, but for those that summarize by leaving words out."""
 
@@ -84,6 +88,10 @@ def languages(model: "Model") -> str:
     return " → ".join(filter(None, (model.source_language, model.target_language)))
 
 
+def _column(name: str) -> str:
+    return f"{name} ({MEANINGS[name]})" if name in MEANINGS else name
+
+
 def _facts(model: "Model") -> list[tuple[str, str]]:
     writes = model.task in WRITES and not model.labels
     reads_text = model.input_kind == "text"
@@ -99,7 +107,7 @@ def _facts(model: "Model") -> list[tuple[str, str]]:
         ("on disk", f"{output.size(model.size_bytes)}, {model.precision}"),
         ("vocabulary", f"{model.vocabulary_size:,} tokens" if model.vocabulary_size else ""),
         ("hears", f"{model.sample_rate:,} samples a second" if model.sample_rate else ""),
-        ("a reading is", ", ".join(model.feature_names)),
+        ("a reading is", ", ".join(map(_column, model.feature_names))),
         ("reads at most", f"{model.max_input_tokens:,} {'tokens' if reads_text else 'steps'}"),
         ("writes at most", f"{model.max_output_tokens:,} tokens" if writes else ""),
         ("decoding", defaults if writes else ""),

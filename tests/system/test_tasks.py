@@ -119,6 +119,38 @@ def test_a_recipe_of_the_page_is_there_and_named_like_its_model(line: str) -> No
     assert load_recipe(path).name == path.stem
 
 
+def test_the_page_marks_the_models_that_are_shipped_and_names_the_others_where_it_uses_them() -> None:
+    shipped = {path.name for path in (ROOT / "models").iterdir() if path.is_dir()}
+    table, *sections = PAGE.split("\n## ")
+    assert set(re.findall(r"\*\*`([\w-]+)`\*\*", table)) == shipped
+    recipes = {path.stem for path in (ROOT / "training" / "recipes").glob("*.toml")}
+    for section in sections:
+        heading = section.partition("\n")[0]
+        used = {name for name in recipes if re.search(rf"[\"/ `]{name}[\". `]", section)}
+        marked = re.findall(r"^A recipe only: (.+?)\.(?: |$)", section, re.MULTILINE)
+        assert {name for names in marked for name in re.findall(r"`([\w-]+)`", names)} == used - shipped, (
+            heading
+        )
+
+
+# Temperature in °C, relative humidity in %, and the ratio that the data have.
+AIR = [
+    (23.18, 27.272, 0.00479298817650529),
+    (23.7, 26.272, 0.00476416302416414),
+    (21.76, 31.1333333333333, 0.00502101089021385),
+]
+
+
+@pytest.mark.parametrize(("celsius", "percent", "ratio"), AIR)
+def test_the_humidity_ratio_of_the_page_is_that_of_the_data(
+    celsius: float, percent: float, ratio: float
+) -> None:
+    [code] = [text for _, text in BLOCKS if "def humidity_ratio" in text]
+    names: dict[str, Any] = {}
+    exec(compile(code, "tasks.md", "exec"), names)
+    assert names["humidity_ratio"](celsius, percent) == pytest.approx(ratio, rel=5e-4)
+
+
 def test_every_command_of_the_page_is_one() -> None:
     known = subprocess.run(
         [sys.executable, "-m", "service", "--help"], capture_output=True, text=True, check=True, cwd=ROOT
@@ -130,6 +162,7 @@ def test_every_command_of_the_page_is_one() -> None:
 @pytest.mark.parametrize(
     ("name", "model"),
     [
+        ("tag", "snips-slots"),
         ("tag", "snips-slots-live"),
         ("summarize", "sentence-compression"),
         ("transcribe", "fsdd-digits"),

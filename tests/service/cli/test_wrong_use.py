@@ -90,6 +90,11 @@ def test_options_are_called_as_on_the_command_line(theirs: str, ours: str) -> No
     assert ours in in_words(ValueError(theirs), "line 4")
 
 
+def test_columns_that_are_missing_are_named() -> None:
+    with pytest.raises(InvalidInput, match="names no CO2, HumidityRatio; expected Temperature, CO2, Hum"):
+        Columns.of("Temperature,Humidity", ["Temperature", "CO2", "HumidityRatio"])
+
+
 def test_a_request_that_is_wrong_is_the_caller_s_fault(seqserve: Seqserve, fake: FakeService) -> None:
     fake.failures = [wrong("options.beam_size", "options.beam_size must be 1 to 16, not 0")]
     ran = seqserve("translate", "hola")
