@@ -44,6 +44,7 @@ from service.client.outputs import (
     Tensor,
     Trace,
 )
+from service.client.prose import Prose, sentences
 from service.client.reconnecting import Reconnecting, Resumed
 from service.client.results import (
     Alternative,
@@ -97,6 +98,7 @@ __all__ = [
     "Pcm",
     "PredictedStep",
     "Prediction",
+    "Prose",
     "Reconnecting",
     "Resumed",
     "Score",
@@ -122,4 +124,5 @@ __all__ = [
     "Unavailable",
     "Unreachable",
     "WrongPosition",
+    "sentences",
 ]
