@@ -1,13 +1,13 @@
 """`seqserve translate`."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from service.cli import hypotheses, interpret, output, source
+from service.cli import interpret, output, passages, source
 from service.cli.decoding import given_flags, wants_table, with_decoding
 from service.cli.options import (
     DEFAULT_ADDRESS,
@@ -21,13 +21,17 @@ from service.cli.options import (
     Truncate,
     connect,
 )
+from service.cli.passages import Cut, Passage
 from service.cli.prompt import ask_again
 from service.cli.source import Errors
 from service.cli.stop import USAGE, Stop
 
 if TYPE_CHECKING:
-    from service.client import Client, Translation, Translations
+    from service.client import Client, Prose, Translations
     from service.client.options import Decoding, SeveralOptions, TranslateOptions
+
+MOST_AT_ONCE = 32
+"""Sentences in one request for several languages; a server takes 256, unless it is told to take fewer."""
 
 
 @with_decoding
@@ -50,6 +54,9 @@ def translate(
             min=1, max=100, metavar="K", help="With --live: how many words to be behind. \\[default: 3]"
         ),
     ] = None,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Give the model texts of several sentences as they are.")
+    ] = False,
     model: Model = "",
     truncate: Truncate = False,
     json: Json = False,
@@ -62,6 +69,8 @@ def translate(
     """Translate text: arguments, a pipe, a file, or what you type.
 
     On a terminal the tokens appear as the model makes them. A pipe or a file gives one line for each line, in order.
+    A text of several sentences is translated sentence by sentence and put together again, unless there is --whole,
+    --live, --prefix, --stop, --min-length or --max-length.
     With --live a model that was trained for it writes each word as soon as K words more of the source are there.
 
     \b
@@ -80,20 +89,21 @@ def translate(
     }
     options = cast("TranslateOptions", chosen | decoding)
     _check(as_you_type, wait, "," in target_language, decoding)
+    cut = partial(passages.cut, whole=whole or passages.stays_whole(decoding))
     with connect(address, timeout) as client:
         if "," in target_language:
             given = source.from_arguments(text, errors, file) if text else None
-            _into(client, target_language, options, given, file, errors, json)
+            _into(client, target_language, options, cut, given, file, errors, json)
         elif as_you_type:
             name = interpret.chosen(client, model, source_language, target_language)
             _live(client, name, wait or interpret.DEFAULT_WAIT, text, file, errors, json)
         elif text:
-            _one(client, source.from_arguments(text, errors, file), options, json)
+            _one(client, source.from_arguments(text, errors, file), cut, options, json)
         elif file is None and source.from_prompt():
-            ask_again(f"{source_language or 'text'}> ", errors, partial(_streamed, client, options))
+            ask_again(f"{source_language or 'text'}> ", errors, partial(_streamed, client, options, cut))
         else:
             with source.opened(file) as descriptor:
-                _all(client, source.lines(descriptor, errors), options, json)
+                _all(client, source.lines(descriptor, errors), cut, options, json)
 
 
 def _check(live: bool, wait: int | None, into_several: bool, asked: "Decoding") -> None:
@@ -110,6 +120,7 @@ def _into(
     client: "Client",
     languages: str,
     options: "TranslateOptions",
+    cut: Cut,
     text: str | None,
     file: Path | None,
     errors: Errors,
@@ -118,20 +129,26 @@ def _into(
     """Each text in several languages: a line for each, the language before it."""
     targets = [language.strip() for language in languages.split(",") if language.strip()]
     kept = {name: value for name, value in options.items() if name not in ("model", "target")}
-    asked = cast("SeveralOptions", kept)
+    ask = partial(client.translate_into, targets=targets, **cast("SeveralOptions", kept))
     if text is not None:
-        _print_into(text, client.translate_into(text, targets, **asked), json)
+        _print_into(text, cut(text), ask, json)
         return
     with source.opened(file) as descriptor:
         for line in source.lines(descriptor, errors):
             if not source.is_blank(line):
-                _print_into(line, client.translate_into(line, targets, **asked), json)
+                _print_into(line, cut(line), ask, json)
 
 
-def _print_into(text: str, found: "Translations", json: bool) -> None:
-    texts = {target: one.text for target, [one] in found.by_target.items()}
+def _print_into(text: str, prose: "Prose", ask: "Callable[[list[str]], Translations]", json: bool) -> None:
+    given = list(prose.sentences)
+    found = [ask(given[at : at + MOST_AT_ONCE]) for at in range(0, len(given), MOST_AT_ONCE)]
+    texts = {
+        target: Passage(prose, [each for part in found for each in part[target]]).text
+        for target in found[0].by_target
+    }
     if json:
-        output.json_line({"text": text, "translations": texts, "num_readings": found.num_readings})
+        num_readings = sum(part.num_readings for part in found)
+        output.json_line({"text": text, "translations": texts, "num_readings": num_readings})
     else:
         output.piece("".join(f"{target}\t{translation}\n" for target, translation in texts.items()))
 
@@ -155,67 +172,33 @@ def _live(
                 interpret.as_it_comes(session, descriptor, errors, json)
 
 
-def _one(client: "Client", text: str, options: "TranslateOptions", json: bool) -> None:
+def _one(client: "Client", text: str, cut: Cut, options: "TranslateOptions", json: bool) -> None:
     if output.on_terminal() and not json and not wants_table(options):
-        _streamed(client, options, text)
+        _streamed(client, options, cut, text)
     else:
-        _print(text, client.translate(text, **options), json)
+        passages.show(text, _passage(client, cut(text), options), json)
 
 
-def _streamed(client: "Client", options: "TranslateOptions", text: str) -> None:
-    with client.stream_translate(text, **options) as tokens:
-        for token in tokens:
-            output.piece(token.piece)
+def _passage(client: "Client", prose: "Prose", options: "TranslateOptions") -> Passage:
+    if len(prose.sentences) > 1:
+        return Passage(prose, client.translate(list(prose.sentences), **options))
+    return Passage(prose, [client.translate(prose.sentences[0], **options)])
+
+
+def _streamed(client: "Client", options: "TranslateOptions", cut: Cut, text: str) -> None:
+    """One sentence after the other."""
+    prose = cut(text)
+    for place, sentence in enumerate(prose.sentences):
+        with client.stream_translate(sentence, **options) as tokens:
+            for token in tokens:
+                output.piece(token.piece)
+        output.piece(prose.after(place, tokens.text))
     output.line("")
 
 
-def _all(client: "Client", lines: Iterable[str], options: "TranslateOptions", json: bool) -> None:
-    def answer(texts: Iterable[str]) -> "Iterator[Translation]":
-        return client.translate_many(texts, **options)
+def _all(client: "Client", lines: Iterable[str], cut: Cut, options: "TranslateOptions", json: bool) -> None:
+    def answer(texts: Iterable[str]) -> Iterator[Passage]:
+        return passages.translated(texts, cut, partial(client.translate_many, **options))
 
-    for text, translation in source.answered(lines, answer):
-        _print(text, translation, json)
-
-
-def _print(text: str, translation: "Translation | None", json: bool) -> None:
-    if json:
-        output.json_line(_as_json(text, translation))
-    else:
-        output.line(translation.text if translation else "")
-        if translation:
-            _print_more(translation)
-
-
-def _print_more(translation: "Translation") -> None:
-    """What was asked for beside the text."""
-    if len(translation.hypotheses) > 1:
-        output.table(hypotheses.ranking(translation.hypotheses))
-    if any(token.attention or token.alternatives for token in translation.tokens):
-        output.table(hypotheses.details(translation))
-
-
-def _as_json(text: str, translation: "Translation | None") -> dict[str, Any]:
-    if translation is None:
-        return {"text": text, "translation": "", "score": None, "tokens": []}
-    return {
-        "text": text,
-        "translation": translation.text,
-        "score": translation.score,
-        "finish_reason": translation.finish_reason,
-        "model": str(translation.model),
-        "tokens": list(map(hypotheses.as_json, translation.tokens)),
-        **_more_json(translation),
-    }
-
-
-def _more_json(translation: "Translation") -> dict[str, Any]:
-    """What was asked for beside the best output."""
-    more: dict[str, Any] = {"seed": translation.seed} if translation.seed else {}
-    if translation.source_pieces:
-        more["source_pieces"] = translation.source_pieces
-    if len(translation.hypotheses) > 1:
-        more["hypotheses"] = [
-            {"translation": each.text, "score": each.score, "finish_reason": each.finish_reason}
-            for each in translation.hypotheses
-        ]
-    return more
+    for text, passage in source.answered(lines, answer):
+        passages.show(text, passage, json)

@@ -36,3 +36,22 @@ def test_a_language_that_nothing_writes_is_refused_with_what_there_is(seqserve: 
     ran = seqserve("translate", "--to", "de,fi", "the cat")
     assert ran.code != 0
     assert "does not translate" in ran.err
+
+
+def test_a_text_of_several_sentences_is_translated_sentence_by_sentence(seqserve: Seqserve) -> None:
+    parts = ["The cat.", "Play some jazz."]
+    alone = [seqserve("translate", "--to", "de", "--whole", part).out.strip() for part in parts]
+    told = json.loads(seqserve("translate", "--to", "de,fr", "--json", " ".join(parts)).out)
+    assert (told["translations"]["de"], told["num_readings"]) == (" ".join(alone), 2)
+    whole = json.loads(seqserve("translate", "--to", "de,fr", "--json", "--whole", " ".join(parts)).out)
+    assert whole["num_readings"] == 1
+
+
+def test_more_sentences_than_fit_into_a_request_are_as_well(seqserve: Seqserve) -> None:
+    told = json.loads(seqserve("translate", "--to", "de,fr", "--json", "The cat. " * 300).out)
+    assert told["num_readings"] == 300
+
+
+def test_hypotheses_are_shown_for_one_sentence_after_the_other(seqserve: Seqserve) -> None:
+    ran = seqserve("translate", "--to", "de", "--beam", "2", "--hypotheses", "2", "The cat. Play some jazz.")
+    assert ran.out.count("score") == 2
