@@ -47,24 +47,31 @@ class Terminals:
         """What `make serve` runs, once it has installed what is needed."""
         [arguments] = re.findall(r"^make serve ARGS='(.*)'$", SERVE.strip())
         command = [sys.executable, "-m", "service", "serve", *arguments.split()]
-        self._server = subprocess.Popen(
-            command,
-            cwd=self.folder,
-            env=self._environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        with (self.folder / "server.txt").open("wb") as told:
+            self._server = subprocess.Popen(
+                command, cwd=self.folder, env=self._environment, stdout=told, stderr=subprocess.DEVNULL
+            )
         with Client(self.address, timeout=60, max_attempts=5) as client:
             wait_until(lambda: _answers(client), 120)
 
     def kill(self) -> None:
-        """What the README's pkill does, to this server only."""
+        """What the README's kill does."""
         if self._server is not None:
             self._server.kill()
             self._server.wait()
 
+    @property
+    def process(self) -> int:
+        assert self._server is not None
+        return self._server.pid
+
+    def told(self) -> str:
+        """What the server has said."""
+        return (self.folder / "server.txt").read_text(encoding="utf-8")
+
     def shell(self, line: str) -> "subprocess.Popen[str]":
-        line = line.replace(".venv/bin/seqserve", f"{sys.executable} -m service").replace("sleep 1", PAUSE)
+        line = re.sub(r"(\.venv/bin/|^)seqserve ", f"{sys.executable} -m service ", line)
+        line = line.replace("sleep 1", PAUSE)
         return subprocess.Popen(
             ["bash", "-o", "pipefail", "-c", line],
             cwd=self.folder,
@@ -137,9 +144,33 @@ def test_the_lines_fit_what_make_runs() -> None:
         capture_output=True,
         text=True,
     )
-    [pattern] = re.findall(r"^pkill -9 -f '(.+)'$", KILL.strip())
     assert make.stdout.splitlines()[-1] == "exec .venv/bin/seqserve serve --store sqlite"
-    assert pattern in make.stdout.splitlines()[-1]
+
+
+def test_the_server_says_the_number_that_is_killed_and_what_it_says_next_shows_something(
+    terminals: Terminals,
+) -> None:
+    terminals.serve()
+    [words] = re.findall(r'\("(as process) NUMBER"\)', SECTION)
+    assert KILL.strip() == "kill -9 NUMBER"
+    wait_until(lambda: "Ctrl-C ends." in terminals.told(), 60)
+    assert re.findall(rf"{words} (\d+)", terminals.told()) == [str(terminals.process)]
+    hints = re.findall(r"^  (seqserve .+)$", terminals.told(), re.MULTILINE)
+    assert len(hints) > 5
+    for hint in hints:
+        if "FILE" in hint:
+            continue
+        out, err = terminals.shell(f"{hint} < /dev/null").communicate(timeout=60)
+        text = re.findall(r'"(.+)"$', hint)
+        assert (err, out.strip() not in text) == ("", True), hint
+        assert out or not text, hint
+
+
+def test_the_sentence_that_is_translated_while_it_comes_in_is_translated_right(terminals: Terminals) -> None:
+    terminals.serve()
+    [line] = re.findall(r"^for word in .*--live --wait 3$", README, re.MULTILINE)
+    out, err = terminals.shell(line.replace("sleep 0.5", "sleep 0.05")).communicate(timeout=60)
+    assert (out, err) == ("My father bought a new car last week.\n", "")
 
 
 def test_the_python_lines_work(terminals: Terminals) -> None:
