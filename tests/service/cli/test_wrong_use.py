@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from seqserve.v1.model_pb2 import TASK_PREDICT, ModelDescription
 from service.bundle.columns import Columns
 from service.cli.decoding import CHOICES
 from service.cli.wording import FLAGS, in_words
 from service.client.options import Decoding
 from service.errors import InvalidInput
 from tests.fakes.failures import not_found, wrong
-from tests.fakes.fake_service import FakeService
+from tests.fakes.fake_service import TRANSLATOR, FakeService
 from tests.service.cli.conftest import Seqserve
 from tests.service.cli.process import COMMAND, Process
 
@@ -93,6 +94,16 @@ def test_options_are_called_as_on_the_command_line(theirs: str, ours: str) -> No
 def test_columns_that_are_missing_are_named() -> None:
     with pytest.raises(InvalidInput, match="names no CO2, HumidityRatio; expected Temperature, CO2, Hum"):
         Columns.of("Temperature,Humidity", ["Temperature", "CO2", "HumidityRatio"])
+
+
+def test_a_column_whose_name_leaves_its_unit_open_is_explained(
+    seqserve: Seqserve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings = ModelDescription(
+        model=TRANSLATOR, task=TASK_PREDICT, feature_names=["Humidity", "HumidityRatio"]
+    )
+    monkeypatch.setattr("tests.fakes.fake_service.DESCRIPTIONS", [readings])
+    assert "Humidity, HumidityRatio (kg of water vapour" in seqserve("models", TRANSLATOR.name).out
 
 
 def test_a_request_that_is_wrong_is_the_caller_s_fault(seqserve: Seqserve, fake: FakeService) -> None:
