@@ -28,12 +28,20 @@ def train(
         Path, typer.Option(help="Folder of the run; a run that it already holds is gone on with.")
     ],
     max_minutes: Annotated[float | None, typer.Option(help="Budget of the run, over the recipe's.")] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            help="Begin with the weights and the vocabulary of this bundle, or of this finished run."
+        ),
+    ] = None,
 ) -> None:
     """Train a model from a recipe."""
-    from training.fit.train import train as run  # torch takes seconds to import
+    from training.export.recall import start_from  # torch takes seconds to import
+    from training.fit.train import train as run
 
     try:
-        finished = run(recipe, data, out, max_minutes)
+        start_of = (lambda recipe: start_from(start, recipe)) if start else None
+        finished = run(recipe, data, out, max_minutes, start_of)
     except SeqserveError as error:
         typer.echo(f"seqserve: {error}", err=True)
         raise typer.Exit(1) from None

@@ -23,19 +23,30 @@ from training.fit.progress import Reporter
 from training.fit.schedule import Schedule
 from training.fit.tasks import AnyTask
 from training.fit.tasks.base import evaluating, mean_loss
+from training.models.start import Start
 
 
 class Fit:
     """One run: its model, optimiser and place in the data. `state` says all that is needed to go on bit for bit."""
 
     def __init__(
-        self, recipe: Recipe, task: AnyTask, place: Place, folder: Folder, reporter: Reporter
+        self,
+        recipe: Recipe,
+        task: AnyTask,
+        place: Place,
+        folder: Folder,
+        reporter: Reporter,
+        start: Start | None = None,
     ) -> None:
+        """`start`: what the model begins with; None: chance."""
         self._recipe, self._task, self._place = recipe, task, place
         self._folder, self._reporter = folder, reporter
         self._section = recipe.training
         torch.manual_seed(recipe.seed)
-        self._objective = task.objective().to(place.device)
+        self._objective = task.objective()
+        if start:
+            start.give(self._objective.model)
+        self._objective.to(place.device)
         self._parallel: nn.Module = self._objective
         if place.world > 1:
             self._parallel = DistributedDataParallel(self._objective)

@@ -1,7 +1,7 @@
 """A whole training run: the one place that builds the parts and hands them to each other."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,18 +13,29 @@ from training.fit.loop import Fit
 from training.fit.progress import Reporter
 from training.fit.tasks import AnyTask, open_task
 from training.fit.tasks.translate import Translation
+from training.models.start import Start
 
 
-def train(recipe_file: Path, data: Path, out: Path, max_minutes: float | None = None) -> bool:
-    """Trains, or goes on with the run in `out`; says whether it came to its end or was asked to stop."""
+def train(
+    recipe_file: Path,
+    data: Path,
+    out: Path,
+    max_minutes: float | None = None,
+    start_of: Callable[[Recipe], Start] | None = None,
+) -> bool:
+    """Trains, or goes on with the run in `out`; says whether it came to its end or was asked to stop.
+
+    `start_of` tells what a new run of a recipe begins with, where that is not chance.
+    """
     recipe = _within(load_recipe(recipe_file), max_minutes)
+    start = start_of(recipe) if start_of else None
     folder = Folder(out, recipe)
     with placed(recipe.training.threads) as place:
         if place.is_first:
             folder.open(recipe_file)
         with Reporter(out, silent=not place.is_first) as reporter:
-            task = _open(recipe, data, folder, place, Lender.of(recipe, out))
-            return _run(task, recipe, place, folder, reporter)
+            task = _open(recipe, data, folder, place, Lender.of(recipe, out), start)
+            return _run(task, recipe, place, folder, reporter, start)
 
 
 @contextmanager
@@ -49,11 +60,14 @@ def _within(recipe: Recipe, max_minutes: float | None) -> Recipe:
     return recipe.model_copy(update={"training": training})
 
 
-def _open(recipe: Recipe, data: Path, folder: Folder, place: Place, lender: Lender | None) -> AnyTask:
-    """The first process learns the vocabulary, or takes that of the lender; the others read it."""
+def _open(
+    recipe: Recipe, data: Path, folder: Folder, place: Place, lender: Lender | None, start: Start | None
+) -> AnyTask:
+    """The first process learns the vocabulary, or takes that of the lender or the start; the others read it."""
     if not place.is_first:
         barrier(place)
-    given = lender.vocabulary if lender else folder.read_vocabulary()
+    before = lender or start
+    given = before.vocabulary if before else folder.read_vocabulary()
     task = open_task(recipe, data, given)
     if isinstance(task, Translation) and lender:
         task.take_encoder(lender.weights)
@@ -63,8 +77,10 @@ def _open(recipe: Recipe, data: Path, folder: Folder, place: Place, lender: Lend
     return task
 
 
-def _run(task: AnyTask, recipe: Recipe, place: Place, folder: Folder, reporter: Reporter) -> bool:
-    fit = Fit(recipe, task, place, folder, reporter)
+def _run(
+    task: AnyTask, recipe: Recipe, place: Place, folder: Folder, reporter: Reporter, start: Start | None
+) -> bool:
+    fit = Fit(recipe, task, place, folder, reporter, start)
     reporter.say(f"{recipe.name}: {len(task.train)} examples, {fit.parameter_count() / 1e6:.1f}M parameters")
     last = folder.read_last()
     if last is not None:
