@@ -85,11 +85,16 @@ def write_classifier(models: Path, name: str = "toy-intents", seed: int = 0, **p
 
 def write_language_model(models: Path, name: str = "toy-text", seed: int = 0, **parts: Any) -> Path:
     """A language model of characters; with `task="chat"` one of subwords, for dialogues."""
+    return write_bundle(language_model_run(name, seed, **parts), models, tell=lambda _: None)
+
+
+def language_model_run(name: str = "toy-text", seed: int = 0, **parts: Any) -> Run[Any, Any]:
+    """The run that `write_language_model` makes a bundle of."""
     task = parts.pop("task", "generate")
     model = {"embedding": 24, "encoder": {"hidden": 32, "layers": 2}}
     kind = parts.pop("kind", "characters" if task == "generate" else "subwords")
     recipe = {"name": name, "task": task, "source": "en", "tokenizer": {"kind": kind}}
-    return write_bundle(_run(recipe, model, parts, (), seed), models, tell=lambda _: None)
+    return _run(recipe, model, parts, (), seed)
 
 
 def write_tagger(models: Path, name: str = "toy-slots", seed: int = 0, **parts: Any) -> Path:

@@ -54,15 +54,14 @@ def recall(place: Path, recipe: Recipe, vocabulary: Vocabulary) -> Weights:
     for name, (graph, spec) in written.items():
         if name not in manifest.graphs:
             raise ExportRefused(f"{place} has no graph {name}: it was exported from another recipe")
-        here = _constants(onnx.load_from_string(graph.serialized()))
-        there = _constants(onnx.load_from_string(bundle.read_graph(name)))
+        here, there = constants(graph.serialized()), constants(bundle.read_graph(name))
         if {key: one.shape for key, one in here.items()} != {key: one.shape for key, one in there.items()}:
             raise ExportRefused(
                 f"{place}/{spec.file} was exported from another recipe: its weights have other sizes"
             )
         for key, mark in marks.items():
             value = _found(mark, here, there)
-            if value is not None and (key not in found or not (value == MASKED).any()):
+            if value is not None and (key not in found or _num_masked(value) < _num_masked(found[key])):
                 found[key] = value
     found = {key: _unmasked(value) for key, value in found.items()}
     for key, mark in marks.items():
@@ -116,13 +115,19 @@ def _scale(scale: Array, here: Constants, there: Constants) -> Array:
     raise AssertionError("weights in eight bits have a scale")
 
 
+def _num_masked(value: Tensor) -> int:
+    return int((value == MASKED).sum())
+
+
 def _unmasked(value: Tensor) -> Tensor:
     """A graph has no bias of tokens that it never writes; they begin with the least there is."""
     masked = value == MASKED
     return value.masked_fill(masked, float(value[~masked].min())) if masked.any() else value
 
 
-def _constants(model: Any) -> dict[str, Array]:
+def constants(graph: bytes) -> dict[str, Array]:
+    """Of an ONNX file and the graphs inside it, by name."""
+    model = onnx.load_from_string(graph)
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in _initializers(model.graph)}
 
 
