@@ -25,7 +25,7 @@ Pair = tuple[str, str]
 
 PHRASES = Path(__file__).with_suffix(".tsv")
 COLUMNS = "en", "es"
-TIMES = 8
+TIMES = 40
 """How often each phrase is there."""
 HASTY, SHOUTED, JOINED = 1 / 8, 1 / 50, 1 / 16
 """Shares of `train.tsv`."""
