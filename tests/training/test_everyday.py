@@ -1,17 +1,18 @@
 """What `training/recipes/everyday.py` writes to be learned from has nothing in common with what is tested on."""
 
 import random
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "training" / "recipes" / "everyday.py"
 
-sys.path.insert(0, str(SCRIPT.parent))
-import everyday  # noqa: E402  a script, beside the recipes that want its data
+everyday: Any = runpy.run_path(str(SCRIPT))  # a script, beside the recipes that want its data
 
 TRAIN = [(f"Sentence {number}.", f"Frase número {number}.") for number in range(400)]
 HELD_BACK = {
@@ -41,13 +42,13 @@ def test_nothing_of_dev_and_test_is_learned_however_it_is_typed(
 ) -> None:
     rows = written(folder, source, target)
     assert rows == written(folder, source, target), "the same each time"
-    kept_back = {everyday.words(side) for pairs in HELD_BACK.values() for pair in pairs for side in pair}
-    plain = {everyday.unaccented(side) for side in kept_back}
+    kept_back = {everyday["words"](side) for pairs in HELD_BACK.values() for pair in pairs for side in pair}
+    plain = {everyday["unaccented"](side) for side in kept_back}
     for row in rows:
         assert len(row) == 2
         for side in row:
-            assert everyday.words(side) not in kept_back
-            assert everyday.unaccented(everyday.words(side)) not in plain
+            assert everyday["words"](side) not in kept_back
+            assert everyday["unaccented"](everyday["words"](side)) not in plain
     sides = {side for row in rows for side in row}
     assert {"Good morning.", "Buenos días."} <= sides
     assert sum("Frase número" in es for _, es in rows) + sum("frase" in es.lower() for _, es in rows) > 50
@@ -72,12 +73,12 @@ def test_each_source_has_one_meaning(folder: Path) -> None:
     ],
 )
 def test_what_is_typed_in_haste(text: str, bare: bool, typed: str) -> None:
-    assert everyday.hasty(text, bare=bare) == typed
+    assert everyday["hasty"](text, bare=bare) == typed
 
 
 def test_several_sentences_have_the_meanings_of_all(folder: Path) -> None:
-    pairs = list(everyday.read(folder / "train.tsv", 1))
-    joined = [pair for pair in everyday.varied(pairs, random.Random(1)) if pair[0].count(".") > 1]
+    pairs = list(everyday["read"](folder / "train.tsv", 1))
+    joined = [pair for pair in everyday["varied"](pairs, random.Random(1)) if pair[0].count(".") > 1]
     assert joined
     for source, target in joined:
         numbers = [
