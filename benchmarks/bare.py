@@ -92,8 +92,8 @@ class BareLoop(Loop):
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         make_exact(options)
         self._sessions = {
-            name: onnxruntime.InferenceSession(self.bundle.read_file(spec.file), options)
-            for name, spec in self.bundle.manifest.graphs.items()
+            name: onnxruntime.InferenceSession(self.bundle.read_graph(name), options)
+            for name in self.bundle.manifest.graphs
         }
 
     def encode(self, group: Sequence[Text]) -> Arrays:

@@ -16,6 +16,7 @@ import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from service.bundle import Bundle
+from service.bundle.weights import WEIGHTS
 from training.config import load_recipe
 from training.data.vocabulary import Vocabulary
 from training.export.arithmetic import ARITHMETICS
@@ -48,6 +49,8 @@ def write_variant(bundle: Path, models: Path, precision: Precision, run: Path | 
         data = graph.model().SerializeToString()
         (place / spec.file).write_bytes(_quantized(data) if precision == "stock int8" else data)
     manifest = json.loads((place / "manifest.json").read_text("utf-8"))
+    if manifest["files"].pop(WEIGHTS, None):
+        (place / WEIGHTS).unlink()  # each graph has its own now
     manifest["graphs"] = {name: spec.model_dump() for name, (_, spec) in graphs.items()}
     manifest["files"] = {
         name: hashlib.sha256((place / name).read_bytes()).hexdigest() for name in manifest["files"]

@@ -123,7 +123,7 @@ def _lay_out(package: Path, version: str, bundle: Bundle, folder: Path, threads:
     spec = bundle.manifest.graphs["classify"]
     place = folder / "models" / "steps" / "1"
     place.mkdir(parents=True)
-    (place / "graph.onnx").write_bytes(bundle.read_file(spec.file))
+    (place / "graph.onnx").write_bytes(bundle.read_graph("classify"))
     graph = {"threads": threads, "exact": products_are_exact(), **_tensors(spec)}
     (place / "graph.json").write_text(json.dumps(graph), "utf-8")
     shutil.copy(HERE / "model.py", place / "model.py")
