@@ -126,6 +126,8 @@ def test_what_is_no_number_is_named() -> None:
 
 
 def test_a_first_line_that_says_neither_is_refused_with_the_names() -> None:
-    for line in ("", "a,c", "1,2,3"):
+    for line in ("", "c,d", "1,2,3"):
         with pytest.raises(InvalidInput, match="a, b among them"):
             Columns.of(line, ("a", "b"))
+    with pytest.raises(InvalidInput, match="names no b; expected a, b"):
+        Columns.of("a,c", ("a", "b"))
