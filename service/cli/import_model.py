@@ -74,7 +74,8 @@ def imported_as(
     from service.importing import Wishes, import_model
 
     if not model.is_file():
-        raise Stop(f"there is no file {model}", USAGE)
+        what = f"{model} is a folder, not an ONNX file" if model.is_dir() else f"there is no file {model}"
+        raise Stop(what, USAGE)
     wishes = Wishes(
         dict(_split(each, "--state") for each in state or ()),
         {key: _number(value, "--batch-axis") for key, value in _all(batch_axis, "--batch-axis")},

@@ -1,5 +1,6 @@
 """`seqserve serve`."""
 
+import shlex
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -42,6 +43,11 @@ def serve(
     """
     if model is None:
         _serve(config, flags)
+    elif model.is_dir():
+        command = f"seqserve serve --models {shlex.quote(str(_repository_of(model)))}"
+        raise Stop(
+            f"{model} is a folder, and one model's file was expected; for all of a folder: {command}", USAGE
+        )
     elif flags["models"]["repository"] is not None:
         raise Stop(
             "a file is served alone: leave --models out, or import it there with seqserve import", USAGE
@@ -63,6 +69,15 @@ def _serve(config: Path | None, flags: dict[str, Any]) -> None:
     from service import server  # ONNX Runtime takes a moment to import
 
     server.serve(settings, on_start)
+
+
+def _repository_of(folder: Path) -> Path:
+    """The folder that has the models, where this is one of its models, or a version of one."""
+    from service.bundle.files import MANIFEST
+
+    if (folder / MANIFEST).exists():
+        return folder.parent.parent
+    return folder.parent if any(folder.glob(f"*/{MANIFEST}")) else folder
 
 
 def _check_alone(settings: "Settings") -> None:

@@ -42,6 +42,23 @@ def test_what_does_not_go_together_is_refused_and_not_left_out(
     assert (ran.code, ran.out, says in ran.err) == (2, "", True), ran.err
 
 
+@pytest.mark.parametrize("inside", ["", "hola", "hola/1"])
+def test_a_folder_in_a_files_place_is_refused_with_the_command_that_serves_it(
+    seqserve: Seqserve, tmp_path: Path, inside: str
+) -> None:
+    bundle = tmp_path / "my models" / "hola" / "1"
+    bundle.mkdir(parents=True)
+    (bundle / "manifest.json").touch()
+    ran = seqserve("serve", str(tmp_path / "my models" / inside))
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.endswith(f": seqserve serve --models '{tmp_path / 'my models'}'\n")
+
+
+def test_a_folder_is_no_file_to_import(seqserve: Seqserve, tmp_path: Path) -> None:
+    ran = seqserve("import", str(tmp_path))
+    assert (ran.code, ran.out, ran.err) == (2, "", f"seqserve: {tmp_path} is a folder, not an ONNX file\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
