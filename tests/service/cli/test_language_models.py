@@ -84,7 +84,7 @@ def test_a_text_is_the_first_turn_and_without_a_terminal_the_only_one(real: str,
         run("chat", "--max-length", "6", stdin=text.encode()) for text in (first, f"{first}\n{second}")
     )
     assert run("chat", *first.split(), "--max-length", "6", stdin=b"not read").out == one.out
-    typed = [("you> ", f"{second}\n"), (both.lines[1], "\x04")]
+    typed = [("you> ", f"{second}\n"), (f"{both.lines[1]}\r\nyou> ", "\x04")]
     shown = Process(real).at_terminal("chat", first, "--max-length", "6", typed=typed)
     assert shown.code == 0
     assert [line in shown.out for line in both.lines] == [True, True]

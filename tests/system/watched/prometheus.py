@@ -7,6 +7,7 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -66,6 +67,17 @@ class Prometheus(Running):
         return {
             one["labels"]["alertname"] for one in self.ask("alerts")["alerts"] if one["state"] == "firing"
         }
+
+    def evaluate_again(self) -> None:
+        """Wait until every rule has been evaluated with samples that are here by now."""
+        now = time.time()
+        for _ in range(2):  # the first may have been under way
+            until(lambda: self._evaluated_at() > now, "the rules are not evaluated")
+            now = self._evaluated_at()
+
+    def _evaluated_at(self) -> float:
+        [group] = self.ask("rules")["groups"]
+        return min(datetime.fromisoformat(rule["lastEvaluation"]).timestamp() for rule in group["rules"])
 
 
 def until(look: Callable[[], T], what: str) -> T:
