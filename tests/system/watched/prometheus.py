@@ -1,5 +1,6 @@
 """A real Prometheus over real replicas: the files of `deploy/`, with other addresses and a quicker clock."""
 
+import functools
 import json
 import re
 import shutil
@@ -70,10 +71,12 @@ class Prometheus(Running):
 
     def evaluate_again(self) -> None:
         """Wait until every rule has been evaluated with samples that are here by now."""
-        now = time.time()
         for _ in range(2):  # the first may have been under way
-            until(lambda: self._evaluated_at() > now, "the rules are not evaluated")
-            now = self._evaluated_at()
+            before = self._evaluated_at()
+            until(functools.partial(self._is_later_than, before), "the rules are not evaluated")
+
+    def _is_later_than(self, before: float) -> bool:
+        return self._evaluated_at() > before
 
     def _evaluated_at(self) -> float:
         [group] = self.ask("rules")["groups"]

@@ -98,7 +98,9 @@ async def test_every_panel_and_every_alert_has_something_to_say_of_a_loaded_serv
 def test_every_alert_is_evaluated_and_none_of_a_part_fires_while_all_is_well(at: Site) -> None:
     """How slow a server is, is this machine's affair as well: `test_alerts` tells those alerts what it wants."""
     until(lambda: at.prometheus.values("up == 1"), "the server is not scraped")
-    until(lambda: at.prometheus.values("sum(seqserve_jobs_active)") == [0.0], "the load before it does not end")
+    until(
+        lambda: at.prometheus.values("sum(seqserve_jobs_active)") == [0.0], "the load before it does not end"
+    )
     at.prometheus.evaluate_again()
     assert at.prometheus.firing() - OF_SPEED == set()
     [group] = at.prometheus.ask("rules")["groups"]
