@@ -1,6 +1,7 @@
 """What `training/recipes/everyday.py` writes to be learned from has nothing in common with what is tested on."""
 
 import random
+import re
 import runpy
 import subprocess
 import sys
@@ -85,3 +86,67 @@ def test_several_sentences_have_the_meanings_of_all(folder: Path) -> None:
             [word for word in side.replace(".", "").split() if word.isdigit()] for side in (source, target)
         ]
         assert numbers[0] == numbers[1]
+
+
+CALLED = [("Tom saw the dog.", "Tom vio al perro."), ("Mary and Tom ran.", "Mary y Tom corrieron.")] * 200
+
+
+def test_names_change_on_both_sides_alike() -> None:
+    found = list(everyday["renamed"](CALLED, random.Random(1)))
+    assert len(found) > 200
+    for source, target in found:
+        (one,), (other,) = (
+            re.findall(pattern, side)
+            for pattern, side in (
+                (r"^(.+) saw the dog\.$|^(.+) and Tom ran\.$|^Mary and (.+) ran\.$", source),
+                (r"^(.+) vio al perro\.$|^(.+) y Tom corrieron\.$|^Mary y (.+) corrieron\.$", target),
+            )
+        )
+        assert one == other
+    assert len(set(found)) > 100, "many names"
+
+
+def test_a_name_that_stands_twice_stays() -> None:
+    twice = [("Tom is Tom.", "Tom es Tom."), ("Tomorrow Tom eats.", "Tom come mañana, Tom."), ("Tom!", "Él")]
+    assert list(everyday["renamed"](twice * 50, random.Random(1))) == []
+
+
+def test_who_is_measured_with_is_in_nothing_that_is_learned(folder: Path) -> None:
+    (folder / "train.tsv").write_text("".join("\t".join(pair) + "\n" for pair in CALLED), "utf-8")
+    strangers = {name for names in everyday["STRANGERS"].values() for name in names}
+    assert strangers.isdisjoint({*everyday["WOMEN"], *everyday["MEN"], *everyday["CITIES"]})
+    learned = " ".join(side for row in written(folder, "es", "en") for side in row)
+    assert strangers.isdisjoint(re.findall(r"\w+", learned))
+
+
+@pytest.mark.parametrize(
+    ("how", "source", "target"),
+    [
+        ("hasty", "tom vio al perro", "Tom saw the dog."),
+        ("bare", "tom vio al perro", "Tom saw the dog."),
+        ("shouted", "TOM VIO AL PERRO.", "Tom saw the dog."),
+    ],
+)
+def test_dev_is_typed_otherwise_to_be_measured_on(how: str, source: str, target: str) -> None:
+    pair = CALLED[0][::-1]
+    assert list(everyday["measured"]([pair], how, random.Random(1))) == [(source, target)]
+
+
+def test_dev_is_measured_with_strangers_and_with_several_sentences() -> None:
+    pairs = [pair[::-1] for pair in CALLED]
+    named = list(everyday["measured"](pairs, "named", random.Random(1)))
+    assert len(named) == 600, "200 of Tom alone, 200 of Tom beside Mary, 200 of Mary"
+    assert all(
+        set(re.findall(r"\w+", source)) & set(sum(everyday["STRANGERS"].values(), ())) for source, _ in named
+    )
+    together = list(everyday["measured"](pairs, "joined", random.Random(1)))
+    assert len(together) == everyday["MEASURED_JOINED"]
+    assert all(source.count(".") == target.count(".") > 1 for source, target in together)
+
+
+def test_a_file_to_measure_on_is_written(folder: Path) -> None:
+    out = folder / "dev-hasty.tsv"
+    subprocess.run(
+        [sys.executable, str(SCRIPT), str(folder), "es", "en", str(out), "--measure", "hasty"], check=True
+    )
+    assert out.read_text("utf-8") == "Hello there, all!\thola\n"

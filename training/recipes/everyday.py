@@ -7,10 +7,17 @@ writes pairs for a translator from the first language to the second, to be learn
 - the phrases of `everyday.tsv` (greetings, courtesies, days, single words: our own), each as it is and as it may be
   typed, and with names in some of them;
 - of one pair in eight of `train.tsv` its source as it is typed in haste: no capitals, no marks, at times no accents;
-- a few in capitals;
+- one in sixteen in capitals;
+- pairs about Tom, Mary and Boston, with other names in their places, half of them made up: who has to write names that
+  nobody has learns to copy them;
 - short pairs one behind the other, since people write more than one sentence.
 
 Targets stay as they should be written. A phrase that shares a side with dev or test is left out.
+
+    python training/recipes/everyday.py DATA/tatoeba-es-en es en DATA/everyday/dev-hasty.tsv --measure hasty
+
+writes pairs of dev so changed instead, to measure on: `hasty`, `bare` (no accents and apostrophes either), `shouted`
+(in capitals), `joined`, or `named`, with names that are in nothing that is learned from.
 """
 
 import argparse
@@ -18,6 +25,7 @@ import random
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 Pair = tuple[str, str]
@@ -27,12 +35,19 @@ PHRASES = Path(__file__).with_suffix(".tsv")
 COLUMNS = "en", "es"
 TIMES = 40
 """How often each phrase is there."""
-HASTY, SHOUTED, JOINED = 1 / 8, 1 / 50, 1 / 16
+HASTY, SHOUTED, JOINED = 1 / 8, 1 / 16, 1 / 16
 """Shares of `train.tsv`."""
 BARE = 0.4
 """Share of what is typed in haste that lacks accents and apostrophes, too."""
 LONGEST_JOINED = 220
 """Characters."""
+RENAMED = {"Tom": 0.6, "Mary": 1.0, "John": 1.0, "Boston": 1.0}
+"""Share of the pairs with this name that are there again with another one."""
+INVENTED, WITH_SURNAME = 1 / 2, 1 / 6
+"""Shares of the names."""
+MEASURED = 1000
+"""Pairs of dev."""
+MEASURED_JOINED = 300
 NAMED = [
     ("My name is {}.", "Me llamo {}."),
     ("My name is {}.", "Mi nombre es {}."),
@@ -48,15 +63,60 @@ NAMED = [
     ("Happy birthday, {}!", "¡Feliz cumpleaños, {}!"),
 ]
 # fmt: off
-NAMES = (
-    "Ana", "Juan", "María", "José", "Carmen", "Luis", "Laura", "Pablo", "Lucía", "Carlos", "Marta",
-    "Pedro", "Elena", "Miguel", "Sara", "Javier", "Paula", "Diego", "Sofía", "Andrés", "Isabel",
-    "Antonio", "Clara", "Manuel", "Julia", "Fernando", "Rosa", "Jorge", "Alicia", "Daniel", "John",
-    "Mary", "Peter", "Anna", "David", "Emma", "James", "Kate", "Paul", "Alice", "Tom", "Lisa",
-    "Mark", "Susan", "George", "Lucy", "Robert", "Helen", "Martin", "Eva", "Oscar", "Nina", "Hugo",
-    "Irene", "Bruno", "Olga", "Víctor", "Silvia", "Raúl", "Nora",
+WOMEN = (
+    "Ana", "María", "Carmen", "Laura", "Lucía", "Marta", "Elena", "Sara", "Paula", "Sofía", "Isabel",
+    "Clara", "Julia", "Rosa", "Alicia", "Mary", "Anna", "Emma", "Kate", "Alice", "Lisa", "Susan",
+    "Lucy", "Helen", "Eva", "Nina", "Irene", "Olga", "Silvia", "Nora", "Ángela", "Beatriz", "Cristina",
+    "Daniela", "Gabriela", "Inés", "Jimena", "Lorena", "Mónica", "Natalia", "Patricia", "Raquel",
+    "Teresa", "Verónica", "Yolanda", "Amy", "Betty", "Carol", "Diana", "Emily", "Grace", "Jane",
+    "Jessica", "Karen", "Linda", "Margaret", "Nancy", "Rachel", "Sandra", "Victoria", "Aisha", "Mei",
 )
+MEN = (
+    "Juan", "José", "Luis", "Pablo", "Carlos", "Pedro", "Miguel", "Javier", "Diego", "Andrés",
+    "Antonio", "Manuel", "Fernando", "Jorge", "Daniel", "John", "Peter", "David", "James", "Paul",
+    "Tom", "Mark", "George", "Robert", "Martin", "Oscar", "Hugo", "Bruno", "Víctor", "Raúl",
+    "Alberto", "Alejandro", "Álvaro", "Eduardo", "Enrique", "Felipe", "Francisco", "Gabriel",
+    "Ignacio", "Iván", "Joaquín", "Lorenzo", "Mario", "Nicolás", "Ramón", "Ricardo", "Roberto",
+    "Salvador", "Sergio", "Adam", "Andrew", "Charles", "Chris", "Edward", "Frank", "Henry", "Jack",
+    "Kevin", "Michael", "Patrick", "Richard", "Simon", "Steven", "Thomas", "William", "Omar", "Kenji",
+)
+SURNAMES = (
+    "García", "Fernández", "López", "Martínez", "Sánchez", "Pérez", "Gómez", "Ruiz", "Díaz", "Moreno",
+    "Álvarez", "Romero", "Torres", "Navarro", "Vargas", "Castillo", "Smith", "Johnson", "Brown",
+    "Miller", "Wilson", "Taylor", "Clark", "Walker", "Wright", "Hill", "Baker", "Nelson", "Turner",
+)
+CITIES = (
+    "Madrid", "Barcelona", "Bilbao", "Granada", "Toledo", "Lima", "Quito", "Bogotá", "Caracas",
+    "Santiago", "Buenos Aires", "Montevideo", "Chicago", "Dallas", "Miami", "Toronto", "Berlin",
+    "Oslo", "Dublin", "Manchester", "Liverpool", "Seattle", "Denver", "Houston", "Salamanca",
+)  # those that both languages call alike
+STRANGERS = {
+    "Tom": ("Gonzalo", "Rodrigo", "Leandro", "Walter", "Emilio", "Gustavo", "Nathan", "Oliver", "Marvin", "Rajesh"),
+    "Mary": ("Valeria", "Camila", "Samantha", "Heather", "Rebeca", "Adriana", "Stephanie", "Pilar", "Ximena", "Fatima"),
+    "Boston": ("Pamplona", "Cuenca", "Tampa", "Portland", "Arequipa", "Medellín", "Leeds", "Huelva"),
+}
+"""Who is in nothing that is learned from."""
 # fmt: on
+OPENING = (
+    "",
+    *"bcdfglmnprstvz",
+    "br",
+    "cl",
+    "ch",
+    "dr",
+    "fl",
+    "gr",
+    "pl",
+    "pr",
+    "tr",
+    "j",
+    "k",
+    "w",
+    "y",
+    "qu",
+)
+"""What a syllable begins with, and ends with."""
+CLOSING = ("",) * 6 + ("n", "r", "l", "s", "m", "t", "d", "x", "ck", "nd", "rt")
 MARKS = re.compile(r"[.!?…]+(?=\s|$)|[¡¿]")
 APOSTROPHES = re.compile(r"['’]")
 
@@ -77,7 +137,8 @@ def phrases(known: set[str], source: int, rng: random.Random) -> Iterator[Pair]:
     """Those of `everyday.tsv` that are not `known`, the first meaning of each, in several ways of typing."""
     own = (line.split("\t") for line in PHRASES.read_text("utf-8").splitlines())
     allowed = [sides for sides in own if known.isdisjoint(map(words, sides))]
-    named = [[side.format(name) for side in sides] for name in NAMES for sides in NAMED]
+    names = (*WOMEN, *MEN, *(invented(rng) for _ in WOMEN + MEN))
+    named = [[side.format(name) for side in sides] for name in names for sides in NAMED]
     for given, wanted in [*_first_meanings(allowed, source) * TIMES, *_first_meanings(named, source)]:
         ways = given, given, hasty(given, bare=False), hasty(given, bare=True), given.rstrip(".")
         yield rng.choice(ways), wanted
@@ -97,11 +158,67 @@ def varied(pairs: list[Pair], rng: random.Random) -> Iterator[Pair]:
             yield typed, target
     for source, target in rng.sample(pairs, int(len(pairs) * SHOUTED)):
         yield source.upper(), target
+    yield from renamed(pairs, rng)
     for _ in range(int(len(pairs) * JOINED)):
-        several = rng.sample(pairs, rng.choice((2, 2, 3, 4)))
-        both = " ".join(one for one, _ in several), " ".join(other for _, other in several)
-        if max(map(len, both)) <= LONGEST_JOINED:
+        if both := joined(pairs, rng):
             yield both
+
+
+def joined(pairs: list[Pair], rng: random.Random) -> Pair | None:
+    """Two to four of them as one; None: that would be too long."""
+    several = rng.sample(pairs, rng.choice((2, 2, 3, 4)))
+    both = " ".join(one for one, _ in several), " ".join(other for _, other in several)
+    return both if max(map(len, both)) <= LONGEST_JOINED else None
+
+
+def renamed(pairs: list[Pair], rng: random.Random) -> Iterator[Pair]:
+    """Those of one known name, with another one in its place."""
+    for name, share in RENAMED.items():
+        for pair in pairs:
+            if _has_once(pair, name) and rng.random() < share:
+                yield _with(pair, name, other_name(name, rng))
+
+
+def other_name(name: str, rng: random.Random) -> str:
+    """In place of this one; made up, or of the same gender."""
+    if rng.random() < INVENTED:
+        return invented(rng)
+    if name == "Boston":
+        return rng.choice(CITIES)
+    first = rng.choice(WOMEN if name == "Mary" else MEN)
+    return f"{first} {rng.choice(SURNAMES)}" if rng.random() < WITH_SURNAME else first
+
+
+def invented(rng: random.Random) -> str:
+    """Two or three syllables."""
+    syllables = (
+        rng.choice(OPENING) + rng.choice("aaeeiioou") + rng.choice(CLOSING)
+        for _ in range(rng.choice((2, 2, 3)))
+    )
+    return "".join(syllables).capitalize()
+
+
+def _has_once(pair: Pair, name: str) -> bool:
+    return all(len(re.findall(rf"\b{name}\b", side)) == 1 for side in pair)
+
+
+def _with(pair: Pair, name: str, other: str) -> Pair:
+    source, target = (re.sub(rf"\b{name}\b", other, side) for side in pair)
+    return source, target
+
+
+def measured(pairs: list[Pair], how: str, rng: random.Random) -> Iterator[Pair]:
+    """Pairs of dev, changed."""
+    if how == "joined":
+        several = (joined(pairs, rng) for _ in range(2 * MEASURED_JOINED))
+        yield from islice(filter(None, several), MEASURED_JOINED)
+    elif how == "named":
+        for name, others in STRANGERS.items():
+            yield from (_with(pair, name, rng.choice(others)) for pair in pairs if _has_once(pair, name))
+    else:
+        typed = {"hasty": lambda text: hasty(text, bare=False), "bare": lambda text: hasty(text, bare=True)}
+        for source, target in rng.sample(pairs, min(MEASURED, len(pairs))):
+            yield typed.get(how, str.upper)(source), target
 
 
 def words(text: str) -> str:
@@ -117,26 +234,38 @@ def read(path: Path, source: int) -> Iterator[Pair]:
 
 
 def main() -> None:
-    """Write the file."""
+    """What is asked for, to the file."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("folder", type=Path, help="train.tsv, dev.tsv and test.tsv, English and Spanish")
     parser.add_argument("source", choices=COLUMNS)
     parser.add_argument("target", choices=COLUMNS)
     parser.add_argument("out", type=Path)
+    parser.add_argument(
+        "--measure", choices=("hasty", "bare", "shouted", "joined", "named"), help="of dev instead"
+    )
     args = parser.parse_args()
     if args.source == args.target:
         parser.error("from one language to the other")
     source, rng = COLUMNS.index(args.source), random.Random(1)
-    kept_back = (
-        side for name in ("dev", "test") for pair in read(args.folder / f"{name}.tsv", 0) for side in pair
-    )
-    known = set(map(words, kept_back))
-    pairs = list(read(args.folder / "train.tsv", source))
-    found = [*phrases(known, source, rng), *varied(pairs, rng)]
-    rng.shuffle(found)
+    if args.measure:
+        found = list(measured(list(read(args.folder / "dev.tsv", source)), args.measure, rng))
+    else:
+        found = list(learned(args.folder, source, rng))
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text("".join(lines(found, source)), "utf-8")
     print(f"{args.out}: {len(found):,} pairs")
+
+
+def learned(folder: Path, source: int, rng: random.Random) -> Iterator[Pair]:
+    """What is to be learned from beside `train.tsv`, in no order; nothing that shares a side with dev or test."""
+    kept_back = (
+        side for name in ("dev", "test") for pair in read(folder / f"{name}.tsv", 0) for side in pair
+    )
+    known = set(map(words, kept_back))
+    pairs = list(read(folder / "train.tsv", source))
+    found = [*phrases(known, source, rng), *varied(pairs, rng)]
+    rng.shuffle(found)
+    return (pair for pair in found if known.isdisjoint(map(words, pair)))
 
 
 def lines(pairs: Iterable[Pair], source: int) -> Iterator[str]:
