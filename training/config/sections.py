@@ -152,6 +152,9 @@ class TrainingSection(Section):
     """Time between two resumable checkpoints."""
     keep_best: Positive = 4
     """Checkpoints to keep and to average."""
+    keep_start: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the weights that a run began with (`--start`) in those it ends with, so that fine-tuning forgets less
+    (WiSE-FT, Wortsman et al. 2022 §3)."""
     select: str = "loss"
     """What tells which are the best, and when it gets no better: the dev loss, or a score that each epoch's line has
     (`bleu`, `rouge_2`, `accuracy`, `f1`, …)."""

@@ -2,8 +2,9 @@
 
 recipe.toml, and of tokenizer.json, labels.txt, features.json what the task has: what the run is
 last.pt                                     where it stands
+start.pt                                    what it began with, where that stays a part of what it ends with
 best-{cost}-{epoch}.pt                      the best checkpoints, best first
-averaged.pt                                 their mean: what `seqserve export` takes
+averaged.pt                                 their mean, and of the start what stays: what `seqserve export` takes
 log.jsonl  curve.png  tensorboard/          how it went
 """
 
@@ -13,7 +14,7 @@ from typing import Any
 from training.config import Recipe, RecipeError, load_recipe
 from training.data.vocabulary import Vocabulary
 from training.fit import checkpoints
-from training.fit.average import Weights, average
+from training.fit.average import Weights, average, mixed
 
 FREE = {"name", "seed", "training", "export"}
 """Parts of a recipe that may change between the sittings of one run."""
@@ -25,6 +26,7 @@ class Folder:
     def __init__(self, path: Path, recipe: Recipe) -> None:
         self.path = path
         self._recipe = recipe
+        self._start = path / "start.pt"
 
     def open(self, recipe_file: Path) -> None:
         """Makes the folder; raises RecipeError when it holds a run of another recipe."""
@@ -52,6 +54,14 @@ class Folder:
         """Where the run stands."""
         checkpoints.save(self.path / "last.pt", state)
 
+    def write_start(self, weights: Weights | None) -> None:
+        """What the run begins with, if it does; RecipeError where it began with chance and some of it is to stay."""
+        if not self._recipe.training.keep_start or self._start.exists():
+            return
+        if weights is None:
+            raise RecipeError("training.keep_start keeps a share of what a run began with: give it --start")
+        checkpoints.save(self._start, {"model": weights})
+
     def keep_best(self, epoch: int, cost: float, weights: Weights, keep: int) -> None:
         """Writes these weights if they are among the `keep` of the least cost on dev, and removes what then is not."""
         name = f"best-{cost:09.5f}-{epoch:03d}.pt"
@@ -71,8 +81,10 @@ class Folder:
         return weights
 
     def write_average(self) -> None:
-        """The mean of the best checkpoints, with the recipe that says how to build the model."""
-        weights = average(self.best())
+        """The mean of the best checkpoints and what stays of the start, with the recipe to build the model by."""
+        weights, share = average(self.best()), self._recipe.training.keep_start
+        if share:
+            weights = mixed(weights, checkpoints.load(self._start)["model"], share)
         config = self._recipe.model_dump(mode="json")
         checkpoints.save(self.path / "averaged.pt", {"config": config, "model": weights})
 

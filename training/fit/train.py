@@ -33,6 +33,7 @@ def train(
     with placed(recipe.training.threads) as place:
         if place.is_first:
             folder.open(recipe_file)
+            folder.write_start(start.weights if start else None)
         with Reporter(out, silent=not place.is_first) as reporter:
             task = _open(recipe, data, folder, place, Lender.of(recipe, out), start)
             return _run(task, recipe, place, folder, reporter, start)

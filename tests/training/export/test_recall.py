@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from service.bundle import Bundle
 from service.bundle.tokenizer import BOS, PAD
@@ -149,3 +150,44 @@ def test_another_model_cannot_be_begun_with(trained: Path, tmp_path: Path) -> No
     begun = start_from(trained / "run", load_recipe(recipe))
     with pytest.raises(RecipeError, match=r"\[model\] and labels have to be those of .*run: size mismatch"):
         train(recipe, trained / "data", tmp_path / "more", start_of=lambda _: begun)
+
+
+def weights_of(file: Path) -> dict[str, Tensor]:
+    weights: dict[str, Tensor] = torch.load(file, weights_only=True)["model"]
+    return weights
+
+
+def sharing(folder: Path, share: float, epochs: int = 1) -> Path:
+    recipe = write_recipe(folder, epochs=epochs)
+    recipe.write_text(
+        recipe.read_text().replace("[training]", f"[training]\nkeep_start = {share}\nkeep_best = 1")
+    )
+    return recipe
+
+
+def test_of_what_a_run_began_with_stays_the_share_that_is_asked_for(trained: Path, tmp_path: Path) -> None:
+    recipe, run = sharing(tmp_path, 0.25), tmp_path / "more"
+    begun = start_from(trained / "models/toy/1", load_recipe(recipe))
+    assert train(recipe, trained / "data", run, start_of=lambda _: begun)
+    [best] = run.glob("best-*.pt")
+    learned = weights_of(best)
+    assert not all(torch.equal(weight, begun.weights[name]) for name, weight in learned.items())
+    for name, weight in weights_of(run / "averaged.pt").items():
+        torch.testing.assert_close(weight, 0.75 * learned[name] + 0.25 * begun.weights[name])
+
+
+def test_a_share_stays_through_a_sitting_that_is_not_told_the_start(trained: Path, tmp_path: Path) -> None:
+    run, begun = tmp_path / "more", start_from(trained / "run", load_recipe(write_recipe(tmp_path)))
+    assert train(sharing(tmp_path, 0.5), trained / "data", run, start_of=lambda _: begun)
+    assert train(sharing(tmp_path, 0.5, epochs=2), trained / "data", run)
+    assert len(losses(run)) == 2
+    [best] = run.glob("best-*.pt")
+    assert best.name.endswith("-002.pt"), "it gets better, or this tells nothing"
+    for name, learned in weights_of(best).items():
+        torch.testing.assert_close(weights_of(run / "averaged.pt")[name], (learned + begun.weights[name]) / 2)
+
+
+def test_a_share_of_no_start_is_refused_before_training(trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"training\.keep_start .* give it --start"):
+        train(sharing(tmp_path, 0.5), trained / "data", tmp_path / "more")
+    assert not list((tmp_path / "more").glob("*.pt"))
