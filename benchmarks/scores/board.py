@@ -49,6 +49,10 @@ class Line:
     def key(self) -> tuple[str, str, str]:
         return self.recipe, self.data, self.case
 
+    @property
+    def test(self) -> tuple[str, str]:
+        return self.recipe, self.data
+
     def as_json(self) -> dict[str, Any]:
         """Without what is empty."""
         return {name: value for name, value in asdict(self).items() if value not in (None, "", [], {})}
@@ -126,14 +130,20 @@ def commit() -> str:
 
 
 def kept(before: Sequence[Line], now: Sequence[Line], done: Collection[str] = ()) -> list[Line]:
-    """Lines that were not measured again stay as they were, but for those of recipes that are done; and so do float32
-    scores while bundles are the same.
+    """Lines that were not measured again stay as they were, but for those of recipes that are done; and so do scores
+    of models that are not here now, and float32 scores while bundles are the same.
     """
-    known, fresh, new = {line.key: line for line in before}, [], {line.key for line in now}
-    for line in now:
-        old = known.get(line.key)
-        is_same = old is not None and old.bundles == line.bundles
-        fresh.append(
-            Line(**{**asdict(line), "fp32": old.fp32}) if old and is_same and line.fp32 is None else line
-        )
-    return [line for line in before if line.key not in new and line.recipe not in done] + fresh
+    scored = {line.test for line in before if line.score is not None}
+    absent = scored & {line.test for line in now if line.missing}
+    fresh = [line for line in now if line.test not in absent]
+    new, known = {line.key for line in fresh}, {line.key: line for line in before}
+    stay = [
+        line for line in before if line.test in absent or (line.key not in new and line.recipe not in done)
+    ]
+    return stay + [_with_fp32_of(known.get(line.key), line) for line in fresh]
+
+
+def _with_fp32_of(before: Line | None, now: Line) -> Line:
+    if before is None or before.bundles != now.bundles or now.fp32 is not None:
+        return now
+    return replace(now, fp32=before.fp32)

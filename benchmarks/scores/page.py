@@ -37,7 +37,8 @@ seqserve train training/recipes/NAME.toml --data DATA --out runs/NAME
 seqserve export runs/NAME --models models --data DATA
 ```
 
-make one, and the first command measures it.
+make one, and the first command measures it. Where the command is run without such a model, a score that it had before
+stays, with its date and commit.
 """
 
 

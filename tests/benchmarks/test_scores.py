@@ -320,6 +320,17 @@ def test_lines_stay_until_they_are_measured_again_or_are_none_of_the_recipe_any_
     assert kept(old, [new], done=["a"]) == [old[2], new]
 
 
+def test_a_score_stays_where_its_model_is_not() -> None:
+    scores = [Line("a", "translate", "x", case, score=1.0) for case in ("k = 1", "k = 3")]
+    absent = Line("a", "translate", "x", missing="recipe only")
+    assert kept(scores, [absent]) == kept(scores, [absent], done=["a"]) == scores
+    other = Line("a", "translate", "y", missing="recipe only")
+    assert kept(scores, [absent, other], done=["a"]) == [*scores, other]
+    again = Line("a", "translate", "x", "k = 3", score=2.0)
+    assert kept(scores, [again], done=["a"]) == [again], "a case that is none any more goes"
+    assert kept([absent], [again], done=["a"]) == [again]
+
+
 def test_what_is_published_is_quoted_as_the_evaluations_say_now() -> None:
     old = Line("trec", "classify", "TREC test, mean of seeds", score=1.0, published=[{"score": 12.0}])
     assert [one["score"] for one in quoted(old).published] == [91.2]
