@@ -1,6 +1,7 @@
 """Clients of a server that refuses: what they send to it, what they do not, and what has to go on in any case."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -281,20 +282,25 @@ def test_there_is_no_waiting_past_the_time_that_was_given(
 def test_all_attempts_have_the_time_of_one(
     address: str, fake: FakeService, connect: Connect, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gate, "FIRST_WAIT_S", 0.8)
-    left: list[float] = []
-    answering = fake._answering
+    monkeypatch.setattr(gate, "FIRST_WAIT_S", 0.0)
+    deadlines: list[float] = []
+    answering, waiting = fake._answering, gate.Attempts.wait_s
 
     def noting(request: Any, context: Any) -> Any:
-        left.append(context.time_remaining())
+        deadlines.append(time.monotonic() + context.time_remaining())
         return answering(request, context)
 
+    def long_past(attempts: gate.Attempts, error: ClientError) -> float:
+        attempts.began -= 12.0
+        return waiting(attempts, error)
+
     monkeypatch.setattr(fake, "_answering", noting)
+    monkeypatch.setattr(gate.Attempts, "wait_s", long_past)
     fake.failures = [FULL]
     with connect(address, timeout=20, max_attempts=2) as client:
         assert ask(client) == "UNO"
-    first, second = left
-    assert second < first - 0.8 * (1 - gate.JITTER) + 0.2
+    first, second = deadlines
+    assert second == pytest.approx(first - 12.0, abs=6.0)
 
 
 def test_a_stream_that_has_said_something_is_not_made_again(
