@@ -126,7 +126,7 @@ async def test_two_processes_that_take_a_session_from_each_other_leave_one_histo
 
 
 async def test_a_locked_file_is_away_in_time_and_works_again_afterwards(path: Path) -> None:
-    store = SqliteStore(path, 0.2)
+    store = SqliteStore(path, 1.0)
     await store.create("s", "ann", 60)
     with sqlite3.connect(path, isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -143,7 +143,7 @@ async def test_a_fenced_save_leaves_no_transaction_open(path: Path, store: Sqlit
     await store.create("s", "ann", 60)
     with pytest.raises(Fenced):
         await store.save("s", "ann", 7, 1, b"x", 60)
-    other = SqliteStore(path, 0.2)
+    other = SqliteStore(path, 1.0)
     assert await other.save("s", "ann", 1, 1, b"x", 60) == 1
     await other.close()
 
