@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -122,8 +123,9 @@ def _published(wanted: Evaluation) -> list[dict[str, Any]]:
     return [one.model_dump(exclude_defaults=True) for one in wanted.published]
 
 
+@cache
 def commit() -> str:
-    """Of the working tree; nothing where there is no git."""
+    """Of the working tree when this is first asked, before a page is written to it; nothing where there is no git."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=10"]
     told = subprocess.run(command, capture_output=True, text=True, check=False)
     return told.stdout.strip()
