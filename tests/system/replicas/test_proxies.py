@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import pytest
 from service.client import AsyncClient, AsyncSession, Client, ClientError, Output
 from tests.conftest import Missing
 from tests.system.replicas.chaos import write_models
-from tests.system.replicas.processes import Replica, Running
+from tests.system.replicas.processes import Replica
 from tests.system.replicas.proxies import Envoy, Nginx, Proxy
 from tests.system.replicas.talkers import CLASSIFIER, WORDS
 
@@ -20,6 +21,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 MANY = 1100
 """More than the 128 and 1,024 streams that proxies let through by themselves."""
+
+PATIENCE_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +57,7 @@ async def running(kind: type[Proxy], folder: Path, models: Path) -> AsyncIterato
     store = ("--store", f"sqlite:{folder / 'sessions.sqlite'}")
     replicas = [Replica(f"replica-{number}", folder, models, *store) for number in range(3)]
     proxy = kind(folder, replicas)
-    everything: list[Running] = [*replicas, proxy]
+    site, everything = Site(replicas, proxy), [*replicas, proxy]
     try:
         for replica in replicas:
             replica.start()
@@ -62,24 +65,25 @@ async def running(kind: type[Proxy], folder: Path, models: Path) -> AsyncIterato
             await asyncio.to_thread(replica.wait)
         proxy.start()
         await asyncio.to_thread(proxy.wait)
-        await _answers(proxy)
-        yield Site(replicas, proxy)
+        await _reaches_all(site)
+        yield site
     finally:
         for one in everything:
             one.signal(signal.SIGCONT)
             one.kill()
 
 
-async def _answers(proxy: Proxy) -> None:
-    """Wait until a call comes through: Envoy looks first which replicas are well."""
-    async with AsyncClient(proxy.address, timeout=60) as client:
-        for _ in range(60):
+async def _reaches_all(site: Site) -> None:
+    """Wait until every replica gets sessions: Envoy looks which are well, and moves sessions to one found so later."""
+    reached, end = set[str](), time.monotonic() + PATIENCE_S
+    async with site.client() as client:
+        while len(reached) < len(site.replicas):
+            assert time.monotonic() < end, f"only {sorted(reached)} are reached:\n{site.proxy.log()}"
             try:
-                await client.models()
-                return
+                async with client.session(model=CLASSIFIER) as session:
+                    reached.add((await asyncio.to_thread(site.holder, session.session_id)).name)
             except ClientError:
                 await asyncio.sleep(0.25)
-    pytest.fail(proxy.log())
 
 
 @pytest.fixture(params=[Nginx, Envoy])
