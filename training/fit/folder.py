@@ -55,7 +55,7 @@ class Folder:
         checkpoints.save(self.path / "last.pt", state)
 
     def write_start(self, weights: Weights | None) -> None:
-        """What the run begins with, if it does; RecipeError where it began with chance and some of it is to stay."""
+        """Keeps what the run begins with, where a share of it is to stay; RecipeError where it began with chance."""
         if not self._recipe.training.keep_start or self._start.exists():
             return
         if weights is None:

@@ -96,27 +96,12 @@ STRANGERS = {
     "Boston": ("Pamplona", "Cuenca", "Tampa", "Portland", "Arequipa", "Medellín", "Leeds", "Huelva"),
 }
 """Who is in nothing that is learned from."""
-# fmt: on
 OPENING = (
-    "",
-    *"bcdfglmnprstvz",
-    "br",
-    "cl",
-    "ch",
-    "dr",
-    "fl",
-    "gr",
-    "pl",
-    "pr",
-    "tr",
-    "j",
-    "k",
-    "w",
-    "y",
-    "qu",
+    "", *"bcdfglmnprstvz", "br", "cl", "ch", "dr", "fl", "gr", "pl", "pr", "tr", "j", "k", "w", "y", "qu",
 )
-"""What a syllable begins with, and ends with."""
 CLOSING = ("",) * 6 + ("n", "r", "l", "s", "m", "t", "d", "x", "ck", "nd", "rt")
+"""What a syllable of a name that is made up begins with, and ends with."""
+# fmt: on
 MARKS = re.compile(r"[.!?…]+(?=\s|$)|[¡¿]")
 APOSTROPHES = re.compile(r"['’]")
 

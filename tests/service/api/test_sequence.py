@@ -91,12 +91,22 @@ async def test_a_token_is_sent_before_the_next_one_is_made(toys: Toys) -> None:
     assert rest == [" two"]
 
 
-async def test_a_beam_is_streamed_when_the_search_has_ended(toys: Toys) -> None:
+async def test_a_beam_tells_tokens_when_they_are_certain_and_hypotheses_when_its_search_has_ended(
+    toys: Toys,
+) -> None:
     options = decoding_pb2.DecodingOptions(beam_size=3, num_hypotheses=2, length_penalty=0, min_length=2)
     request = pb.StreamTranslateRequest(model=model(), text="uno dos", options=options)
-    [answer] = [answer async for answer in toys.sequence.StreamTranslate(request)]
-    assert [token.piece for token in answer.tokens] == ["one", " two"]
-    assert len(answer.hypotheses) == 2
+    engine = toys.engine()
+    engine.hold()
+    answers = aiter(toys.sequence.StreamTranslate(request))
+    engine.let(4)  # the text is read, the best output ends; another one is asked for
+    first = await anext(answers)
+    assert ([token.piece for token in first.tokens], len(first.hypotheses)) == (["one", " two"], 0)
+    assert (first.output_position, first.finish_reason) == (2, 0)
+    engine.let_go()
+    [last] = [answer async for answer in answers]
+    assert ([token.piece for token in last.tokens], len(last.hypotheses)) == ([], 2)
+    assert (last.output_position, last.finish_reason) == (2, decoding_pb2.FINISH_REASON_END)
 
 
 async def test_labels_come_most_probable_first(toys: Toys) -> None:
