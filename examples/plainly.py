@@ -1,6 +1,7 @@
-"""Ends an example with a sentence, and no traceback, where no server answers or its model is not served."""
+"""Ends an example with a sentence, and no traceback: no server answers, its model is not served, its file is missing."""
 
 import sys
+import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,3 +17,7 @@ def plainly(what_to_do: str = "") -> Iterator[None]:
         sys.exit(f"{missing}\n{what_to_do}".rstrip())
     except ClientError as error:
         sys.exit(str(error))
+    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+        sys.exit(f"{error.filename}: {error.strerror}")
+    except wave.Error as error:
+        sys.exit(f"no recording (WAV) that can be read: {error}")

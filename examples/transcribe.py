@@ -19,9 +19,9 @@ recording = sys.argv[1] if len(sys.argv) > 1 else "said.wav"
 
 with (
     plainly(),
+    wave.open(recording) as file,
     Client(address) as client,
     client.session(model=model) as session,
-    wave.open(recording) as file,
 ):
     while pcm := file.readframes(file.getframerate() // 10):
         for token in session.feed_pcm(pcm).heard:

@@ -69,6 +69,15 @@ def test_where_no_server_answers_an_example_says_how_to_start_one(tmp_path: Path
     assert ran.stderr == "no server answers at 127.0.0.1:1; start one with: seqserve serve\n"
 
 
+def test_a_recording_that_cannot_be_read_is_named_in_a_sentence(running: Running, tmp_path: Path) -> None:
+    ran = example(ROOT / "examples" / "transcribe.py", running.address, tmp_path)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (1, "", "said.wav: No such file or directory\n")
+    (tmp_path / "said.wav").write_bytes(b"ID3" * 100)
+    ran = example(ROOT / "examples" / "transcribe.py", running.address, tmp_path)
+    assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (1, "", 1)
+    assert "(WAV)" in ran.stderr
+
+
 def example(path: Path, address: str, folder: Path) -> "subprocess.CompletedProcess[str]":
     environment = Process(address).environment
     environment.pop("SEQSERVE_MODEL", None)

@@ -241,6 +241,8 @@ def pool(settings: StoreSettings) -> BlockingConnectionPool:
             "ssl_keyfile": _path(settings.tls_key_file),
         }
     try:
+        if "://" not in url:
+            raise ValueError("no host: the library would take its own")
         return BlockingConnectionPool.from_url(
             url,
             max_connections=settings.max_connections,

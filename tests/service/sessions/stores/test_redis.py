@@ -265,9 +265,10 @@ async def test_passwords_come_from_url_or_file_and_are_shown_nowhere(
         assert "hunter" not in health.detail + repr(settings)
 
 
-def test_settings_that_cannot_be_are_refused_without_the_url(tmp_path: Path) -> None:
-    with pytest.raises(ConfigRefused) as refused:
-        RedisStore(StoreSettings.model_validate({"url": "http://:hunter2@x"}))
+@pytest.mark.parametrize("url", ["http://:hunter2@x", "redis:hunter2@x", "rediss:hunter2", "unix:hunter2"])
+def test_settings_that_cannot_be_are_refused_without_the_url(url: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigRefused, match="not one of redis://host:port/db") as refused:
+        RedisStore(StoreSettings.model_validate({"url": url}))
     assert "hunter2" not in str(refused.value)
     with pytest.raises(ConfigRefused, match="password_file"):
         RedisStore(StoreSettings(password_file=tmp_path / "none"))
