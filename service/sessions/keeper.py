@@ -8,8 +8,9 @@ A save runs in a task of its own: nobody's cancellation cuts it off, and no sess
 
 import asyncio
 import json
+import secrets
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -135,7 +136,18 @@ class Keeper:
             await asyncio.wait([task])
 
     async def claim(self, session_id: str, owner: str) -> Claimed:
+        """Make a session that is not here this server's."""
         return await self.store.claim(session_id, owner)
+
+    async def claim_again(self, session: Session) -> Claimed:
+        """Make sure that a session that is here is this server's; what was claimed.
+
+        One that is not answered, whether the store is away or whoever asked has left, is asked for again under its id.
+        """
+        session.unanswered_claim = session.unanswered_claim or secrets.token_hex(8)
+        claimed = await self.store.claim(session.id, session.owner, session.unanswered_claim)
+        session.unanswered_claim = ""
+        return claimed
 
     def opened(self, claimed: Claimed, owner: str) -> Snapshot | None:
         """The snapshot that was claimed; None where nothing was saved; SnapshotRefused."""
@@ -156,7 +168,7 @@ class Keeper:
             await self.settle_writes(session)
             if session.epoch:
                 if only_mine:
-                    await self.store.touch(session.id, session.owner, session.epoch, session.ttl_s)
+                    await self._under_epoch(session, lambda: self._touch(session))
                 await self.store.delete(session.id, session.owner)
 
     async def close(self) -> None:
@@ -211,15 +223,15 @@ class Keeper:
 
     async def _touched(self, session: Session) -> None:
         try:
-            await self.store.touch(session.id, session.owner, session.epoch, session.ttl_s)
+            await self._under_epoch(session, lambda: self._touch(session))
         except SessionNotFound:
             await self._saved(session)
 
     async def _saved(self, session: Session, max_of_owner: int | None = None) -> None:
         """Take a snapshot and write it."""
         steps, next_turn, began = session.steps, session.log.next_turn, time.perf_counter()
-        epoch, session.revision = session.epoch or 1, session.revision + 1
-        data = self._sealed(session, epoch)
+        session.revision += 1
+        data = self._sealed(session)
         self._metrics.snapshot_bytes.observe(len(data))
         if session.epoch:
             await self._written(session, data)
@@ -231,17 +243,42 @@ class Keeper:
 
     async def _written(self, session: Session, data: bytes) -> None:
         try:
-            await self.store.save(
-                session.id,
-                session.owner,
-                session.epoch,
-                session.revision,
-                data,
-                session.ttl_s,
-                summary=summary_of(session),
-            )
+            await self._under_epoch(session, lambda: self._write(session, data))
         except SessionNotFound:  # deleted, which is remembered, or the store has forgotten it
             await self._create(session, data, session.epoch + 1)
+
+    async def _under_epoch(self, session: Session, write: Callable[[], Awaitable[object]]) -> None:
+        """Write; once more where what has ended the session's epoch is a claim of its own that was not answered."""
+        try:
+            await write()
+        except Fenced:
+            if not await self._was_claimed_after_all(session):
+                raise
+            await write()
+
+    async def _was_claimed_after_all(self, session: Session) -> bool:
+        """Whether the epoch is over by that claim alone; then the session has the next one."""
+        if not session.unanswered_claim:
+            return False
+        stored = await self.store.describe(session.id, session.owner)
+        if (stored.epoch, stored.claim_id) != (session.epoch + 1, session.unanswered_claim):
+            return False
+        session.epoch, session.unanswered_claim = stored.epoch, ""
+        return True
+
+    async def _write(self, session: Session, data: bytes) -> int:
+        return await self.store.save(
+            session.id,
+            session.owner,
+            session.epoch,
+            session.revision,
+            data,
+            session.ttl_s,
+            summary=summary_of(session),
+        )
+
+    async def _touch(self, session: Session) -> None:
+        await self.store.touch(session.id, session.owner, session.epoch, session.ttl_s)
 
     async def _created(self, session: Session, data: bytes, max_of_owner: int | None) -> None:
         try:
@@ -264,7 +301,7 @@ class Keeper:
             max_of_owner=max_of_owner,
         )
 
-    def _sealed(self, session: Session, epoch: int) -> bytes:
+    def _sealed(self, session: Session) -> bytes:
         snapshot = to_snapshot(session, self._settings, self._clock())
         try:
             data = encode(snapshot)

@@ -37,6 +37,7 @@ def pack(session: Session, settings: SessionSettings) -> bytes:
         session.saved_steps,
         session.durable_turn,
         session.stored_at,
+        session.unanswered_claim,
     ]
     data = encode(replace(snapshot, facts={**snapshot.facts, _KNOWN_HERE: here}))
     end = header_end(data)
@@ -51,6 +52,12 @@ def unpack(packed: bytes, served: Served, settings: SessionSettings) -> Session:
     header = zlib.decompress(memoryview(packed)[_LENGTH.size : start])
     snapshot = decode(b"".join((header, memoryview(packed)[start:])))
     session = from_snapshot(snapshot, snapshot.session_id, snapshot.owner, served, settings)
-    here = snapshot.facts[_KNOWN_HERE]
-    session.steps, session.revision, session.saved_steps, session.durable_turn, session.stored_at = here
+    (
+        session.steps,
+        session.revision,
+        session.saved_steps,
+        session.durable_turn,
+        session.stored_at,
+        session.unanswered_claim,
+    ) = snapshot.facts[_KNOWN_HERE]
     return session

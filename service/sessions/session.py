@@ -102,6 +102,8 @@ class Session:
     """Under which it may be written to the store; 0: it is not there yet."""
     revision: int = 0
     """Of its newest snapshot; they are numbered within an epoch."""
+    unanswered_claim: str = ""
+    """The id of a claim that the store did not answer: it may have taken place, and may still."""
     saved_steps: int = 0
     """Its steps when the snapshot was taken that is in the store."""
     durable_turn: int = 0

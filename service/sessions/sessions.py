@@ -316,8 +316,9 @@ class Sessions:
     async def _claim_again(self, owner: str, session: Session) -> None:
         """Claim a session that is in memory: it may have been elsewhere since."""
         assert self._keeper is not None
+        before = max(session.epoch, 1)
         try:
-            claimed = await self._keeper.claim(session.id, owner)
+            claimed = await self._keeper.claim_again(session)
         except StoreAway:
             if not self._serves_on:
                 raise
@@ -325,7 +326,7 @@ class Sessions:
         except SessionNotFound:
             await self._revive(session)
             return
-        if claimed.epoch == max(session.epoch, 1) + 1:  # nobody had it since
+        if claimed.epoch == before + 1:  # nobody had it since
             session.epoch, session.revision = claimed.epoch, max(session.revision, claimed.revision)
         else:
             self._table.close(session)

@@ -37,6 +37,8 @@ class Stored:
     expires_at: float
     summary: str
     """What was saved with the snapshot for listings, in the clear."""
+    claim_id: str = ""
+    """Of the claim that gave the epoch; empty where that was none, or had none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +74,8 @@ class Store(Protocol):
 
     A session that is not there, that has expired, that was deleted, and one of another owner are SessionNotFound alike.
     Any method but `close` raises StoreAway when the store does not answer in time or cannot write; the write may have
-    taken place then, and may be sent again: a `save` or `touch` that is done twice is done once; a `create` that was
-    done is Fenced the second time (claim it).
+    taken place then, or may take place later, and may be sent again: a `save` or `touch` that is done twice is done
+    once, and so is a `claim` that has an id; a `create` that was done is Fenced the second time (claim it).
     A caller that is cancelled leaves its operation to its end, and disturbs nobody else's.
     """
 
@@ -100,8 +102,11 @@ class Store(Protocol):
         """
         ...
 
-    async def claim(self, session_id: str, owner: str) -> Claimed:
-        """Raise the epoch by one, restart the time to live, and return the newest snapshot."""
+    async def claim(self, session_id: str, owner: str, claim_id: str = "") -> Claimed:
+        """Raise the epoch by one, restart the time to live, and return the newest snapshot.
+
+        A claim with the id of the one before it, with no other in between, raises nothing: it is that one.
+        """
         ...
 
     async def save(

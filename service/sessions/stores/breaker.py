@@ -80,8 +80,8 @@ class Breaker:
             ),
         )
 
-    async def claim(self, session_id: str, owner: str) -> Claimed:
-        return await self._through("claim", lambda: self._store.claim(session_id, owner))
+    async def claim(self, session_id: str, owner: str, claim_id: str = "") -> Claimed:
+        return await self._through("claim", lambda: self._store.claim(session_id, owner, claim_id))
 
     async def save(
         self,

@@ -20,6 +20,7 @@ class _Row:
     ttl_s: float
     expires_at: float
     deleted: bool = False
+    claim_id: str = ""
 
 
 class MemoryStore:
@@ -53,9 +54,10 @@ class MemoryStore:
         self._rows[session_id] = made
         return epoch
 
-    async def claim(self, session_id: str, owner: str) -> Claimed:
+    async def claim(self, session_id: str, owner: str, claim_id: str = "") -> Claimed:
         row = self._find(session_id, owner)
-        row.epoch += 1
+        if not claim_id or claim_id != row.claim_id:
+            row.epoch, row.claim_id = row.epoch + 1, claim_id
         row.expires_at = self._clock() + row.ttl_s
         return Claimed(row.epoch, row.revision, row.data)
 
@@ -144,4 +146,5 @@ def _stored(session_id: str, row: _Row) -> Stored:
         created_at=row.created_ms / 1000,
         expires_at=row.expires_at,
         summary=row.summary,
+        claim_id=row.claim_id,
     )

@@ -74,8 +74,8 @@ class RedisStore:
         await self._do(self._create, session_id, owner, epoch, revision, _ms(ttl_s), summary, *has_data)
         return epoch
 
-    async def claim(self, session_id: str, owner: str) -> Claimed:
-        epoch, revision, data = await self._do(self._claim, session_id, owner)
+    async def claim(self, session_id: str, owner: str, claim_id: str = "") -> Claimed:
+        epoch, revision, data = await self._do(self._claim, session_id, owner, claim_id)
         return Claimed(int(epoch), int(revision), data)
 
     async def save(
@@ -179,6 +179,7 @@ class RedisStore:
             created_at=created_ms / 1000,
             expires_at=now_s + now_us / 1e6 + left_ms / 1000,
             summary=reply[10].decode("utf-8"),
+            claim_id=reply[11].decode("utf-8"),
         )
         return to_cursor(created_ms, session_id), stored
 

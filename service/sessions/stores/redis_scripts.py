@@ -1,7 +1,7 @@
 """What the Redis store does within Redis: each script is one atomic step on the keys of one session, or of one owner.
 
 A session is a hash `{prefix:session_id}`: o(wner's digest), e(poch), r(evision), c(reated, ms), t(tl, ms), d(ata),
-s(ummary), x (deleted). Every answer carries the session id that was asked for: a reply that is another caller's shows.
+s(ummary), x (deleted), n (the id of the newest claim). Every answer carries the session id that was asked for: a reply that is another caller's shows.
 An owner has two sorted sets, `{prefix:owner:digest}:made` (by creation) and `…:ends` (by end, to clear the other one).
 """
 
@@ -32,9 +32,13 @@ redis.call('PEXPIRE', key, ARGV[5])
 return {1, id, made, ARGV[5]}
 """
 
-# ARGV: id, owner
+# ARGV: id, owner, the claim's id
 CLAIM = f"""{_MINE}
-local epoch = redis.call('HINCRBY', key, 'e', 1)
+local epoch = e
+if ARGV[3] == '' or redis.call('HGET', key, 'n') ~= ARGV[3] then
+    epoch = redis.call('HINCRBY', key, 'e', 1)
+    redis.call('HSET', key, 'n', ARGV[3])
+end
 redis.call('PEXPIRE', key, t)
 return {{1, id, c, t, epoch, r, redis.call('HGET', key, 'd')}}
 """
@@ -69,7 +73,8 @@ return {{1, id, c, t}}
 DESCRIBE = f"""{_MINE}
 local now = redis.call('TIME')
 local size, left = redis.call('HSTRLEN', key, 'd'), redis.call('PTTL', key)
-return {{1, id, c, t, e, r, size, now[1], now[2], left, redis.call('HGET', key, 's')}}
+return {{1, id, c, t, e, r, size, now[1], now[2], left, redis.call('HGET', key, 's'),
+    redis.call('HGET', key, 'n') or ''}}
 """
 
 # KEYS: made, ends. ARGV: member, keep_ms. An entry outlives its session; those that are over go, a hundred at a time.

@@ -19,7 +19,7 @@ from service.sessions.stores.steady import SteadyClock
 
 T = TypeVar("T")
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SCHEMA = """
 CREATE TABLE sessions (
     session_id TEXT PRIMARY KEY,
@@ -31,7 +31,8 @@ CREATE TABLE sessions (
     expires_at REAL NOT NULL,
     deleted    INTEGER NOT NULL DEFAULT 0,
     summary    TEXT NOT NULL,
-    data       BLOB
+    data       BLOB,
+    claim_id   TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX by_owner ON sessions (owner, created_ms, session_id) WHERE NOT deleted;
 CREATE INDEX by_end ON sessions (expires_at);
@@ -40,6 +41,7 @@ CREATE TABLE owners (
     num   INTEGER NOT NULL
 ) WITHOUT ROWID;
 """
+FROM_VERSION_1 = "ALTER TABLE sessions ADD COLUMN claim_id TEXT NOT NULL DEFAULT ''"
 _ONE_LESS = """
     UPDATE owners SET num = num - 1 WHERE owner = OLD.owner;
     DELETE FROM owners WHERE owner = OLD.owner AND num = 0;
@@ -57,7 +59,9 @@ END""",
 SWEPT_AT_ONCE = 500
 """Sessions removed in one transaction."""
 
-_STORED = "session_id, epoch, revision, length(coalesce(data, x'')), created_ms, expires_at, summary"
+_STORED = (
+    "session_id, epoch, revision, length(coalesce(data, x'')), created_ms, expires_at, summary, claim_id"
+)
 _MINE = "session_id = ? AND owner = ? AND NOT deleted AND expires_at > ?"
 
 
@@ -98,7 +102,7 @@ class SqliteStore:
                 return False
             db.execute("DELETE FROM sessions WHERE session_id = ?", (session_id,))  # one that has expired
             db.execute(
-                "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?)",
+                "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?, '')",
                 (session_id, owner, epoch, revision, int(now * 1000), ttl_s, now + ttl_s, summary, data),
             )
             return True
@@ -107,12 +111,12 @@ class SqliteStore:
             raise too_many(max_of_owner or 0)
         return epoch
 
-    async def claim(self, session_id: str, owner: str) -> Claimed:
+    async def claim(self, session_id: str, owner: str, claim_id: str = "") -> Claimed:
         def work(db: sqlite3.Connection, now: float) -> Claimed:
             row = db.execute(
-                f"UPDATE sessions SET epoch = epoch + 1, expires_at = ? + ttl_s WHERE {_MINE} "
-                "RETURNING epoch, revision, data",
-                (now, session_id, owner, now),
+                "UPDATE sessions SET epoch = epoch + (claim_id != ? OR ? = ''), claim_id = ?, "
+                f"expires_at = ? + ttl_s WHERE {_MINE} RETURNING epoch, revision, data",
+                (claim_id, claim_id, claim_id, now, session_id, owner, now),
             ).fetchone()
             if row is None:
                 raise not_found(session_id)
@@ -217,10 +221,12 @@ def _build(db: sqlite3.Connection, clock: SteadyClock) -> None:
         (version,) = db.execute("PRAGMA user_version").fetchone()
         if version > SCHEMA_VERSION:
             raise sqlite3.DatabaseError(f"a newer seqserve made it (schema {version}): upgrade this one")
+        if version == 1:
+            db.execute(FROM_VERSION_1)
         if version == 0:
             for statement in (*filter(str.strip, SCHEMA.split(";")), *TRIGGERS):
                 db.execute(statement)
-            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         clock.anchor(db)
 
 
@@ -267,5 +273,6 @@ def _stored(
     created_ms: int,
     expires_at: float,
     summary: str,
+    claim_id: str,
 ) -> Stored:
-    return Stored(session_id, epoch, revision, size_bytes, created_ms / 1000, expires_at, summary)
+    return Stored(session_id, epoch, revision, size_bytes, created_ms / 1000, expires_at, summary, claim_id)

@@ -76,9 +76,11 @@ def written(session: Session) -> list[object]:
 def test_packing_loses_nothing(translator: Served, num_turns: int) -> None:
     session = Idle(translator).open(num_turns, is_stored=True)
     session.revision, session.durable_turn, session.stored_at = 7, 2, 1.5
+    session.unanswered_claim = "a1"
     again = unpack(pack(session, SessionSettings()), translator, SessionSettings())
     assert written(again) == written(session)
-    here = ("steps", "revision", "saved_steps", "durable_turn", "stored_at", "epoch", "durability", "ttl_s")
+    here = ("steps", "revision", "saved_steps", "durable_turn", "stored_at", "unanswered_claim", "epoch")
+    here += ("durability", "ttl_s")
     assert [getattr(again, name) for name in here] == [getattr(session, name) for name in here]
     assert again.is_stored
 

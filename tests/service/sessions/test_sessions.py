@@ -358,6 +358,156 @@ async def test_how_long_a_session_has_waited_for_the_store_is_told_until_it_is_s
         assert value("seqserve_save_lag_seconds") == value("seqserve_sessions_unsaved") == 0
 
 
+class Unanswering(MemoryStore):
+    """A store that does what it is asked, and whose answers to claims are lost; or that does it when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers, self.takes_place = True, True
+        self.later: list[tuple[Any, ...]] = []
+
+    async def claim(self, *args: Any) -> Any:
+        if not self.takes_place:
+            self.later.append(args)
+            raise StoreAway("no answer")
+        claimed = await super().claim(*args)
+        if not self.answers:
+            raise StoreAway("no answer")
+        return claimed
+
+    async def take_place(self) -> None:
+        for args in self.later:
+            await super().claim(*args)
+
+
+async def test_a_claim_whose_answer_is_lost_does_not_cost_a_server_its_session(translator: Served) -> None:
+    store = Unanswering()
+    replica = Replica(store, translator)
+    session_id = await replica.open(translator)
+    async with replica.talk(session_id) as talk:
+        await talk.feed("uno ")
+    await replica.settled()
+    store.answers = False
+    for _ in range(3):
+        async with replica.talk(session_id) as talk:
+            await talk.feed("dos ")
+            assert talk.session.durable_turn == talk.session.log.next_turn
+    store.answers, kept = True, talk.session
+    async with replica.talk(session_id) as talk:
+        assert talk.session is kept
+        assert await talk.generate() == "one two two two"
+
+
+async def test_a_claim_that_takes_place_late_does_not_cost_a_server_its_session(translator: Served) -> None:
+    store = Unanswering()
+    replica = Replica(store, translator)
+    session_id = await replica.open(translator)
+    store.takes_place = False
+    async with replica.talk(session_id) as talk:
+        await talk.feed("uno ")
+        assert talk.session.durable_turn == 1
+        await store.take_place()
+        await talk.feed("dos ")
+        assert talk.session.durable_turn == 2
+        await store.take_place()  # as if it had been sent twice
+        talk.session.stored_at = -1e9
+        await replica.sessions.upkeep()
+        await replica.settled()
+        assert await talk.generate() == "one two"
+    await replica.settled()
+
+
+async def test_a_stream_that_only_waits_keeps_its_session_when_its_claim_takes_place_late(
+    translator: Served,
+) -> None:
+    store = Unanswering()
+    replica = Replica(store, translator)
+    session_id = await replica.open(translator)
+    store.takes_place = False
+    async with replica.talk(session_id) as talk:
+        await store.take_place()
+        talk.session.stored_at = -1e9
+        await replica.sessions.upkeep()
+        await replica.settled()
+        await talk.feed("uno ")
+        assert (talk.session.lost, talk.session.durable_turn) == (None, 1)
+
+
+@pytest.mark.parametrize("order", ["before", "after", "never"])
+async def test_an_unanswered_claim_takes_nothing_back_from_a_server_that_claimed_too(
+    translator: Served, order: str
+) -> None:
+    store = Unanswering()
+    first, second = Replica(store, translator), Replica(store, translator)
+    session_id = await first.open(translator)
+    async with first.talk(session_id) as talk:
+        await talk.feed("uno ")
+    await first.settled()
+    store.takes_place = False
+    async with first.talk(session_id) as talk:
+        store.takes_place = True
+        if order == "before":
+            await store.take_place()
+        async with second.talk(session_id) as other:
+            if order == "after":
+                await store.take_place()
+            else:
+                await other.feed("dos ")
+            with pytest.raises(Parted) as parted:
+                await talk.feed("nueve ")
+            assert parted.value.why is Why.CLAIMED
+    await first.settled()
+    await second.settled()
+    async with Replica(store, translator).talk(session_id) as talk:
+        assert await talk.generate() == ("one" if order == "after" else "one two")
+
+
+async def test_a_claim_that_its_asker_left_is_not_held_against_the_next_one(translator: Served) -> None:
+    """The client's connection breaks while its server claims; the claim takes place."""
+    store = SlowStore()
+    replica = Replica(store, translator)
+    session_id = await replica.open(translator, Durability(Mode.EVERY_N_STEPS, 1000))
+    async with replica.talk(session_id) as talk:
+        await talk.feed("uno ")
+    await replica.settled()
+    kept = talk.session
+    store.answers_late = True
+    async with asyncio.timeout(5):
+        entering = asyncio.create_task(enter(replica, session_id))
+        await asyncio.sleep(0.01)
+        entering.cancel()
+        await asyncio.gather(entering, return_exceptions=True)
+    store.answers_late = False
+    async with replica.talk(session_id) as talk:
+        assert talk.session is kept
+        assert await talk.generate() == "one"
+
+
+async def enter(replica: Replica, session_id: str) -> None:
+    async with replica.talk(session_id):
+        pass
+
+
+async def test_a_save_between_a_claim_and_its_answer_is_written(translator: Served) -> None:
+    store = SlowStore()
+    replica = Replica(store, translator)
+    session_id = await replica.open(translator, Durability(Mode.EVERY_N_STEPS, 1000))
+    async with replica.talk(session_id) as talk:
+        await talk.feed("uno ")
+    await replica.settled()
+    store.answers_late = True
+    entering = asyncio.create_task(enter(replica, session_id))
+    await asyncio.sleep(0.01)
+    replica.keeper.touch(talk.session)
+    await replica.settled()
+    assert talk.session.lost is None
+    store.answers_late = False
+    store.may_answer.set()
+    await entering
+    async with replica.talk(session_id) as again:
+        assert again.session is talk.session
+
+
 async def test_a_store_that_is_away_stops_a_session_where_that_was_chosen(translator: Served) -> None:
     store = SlowStore()
     replica = Replica(store, translator, serves_on=False)
@@ -426,6 +576,8 @@ class SlowStore(MemoryStore):
         self.may_go.set()
         self.is_away = False
         self.num_saves = 0
+        self.answers_late = False
+        self.may_answer = asyncio.Event()
 
     async def save(self, *args: Any, **kwargs: Any) -> int:
         await self._wait()
@@ -438,7 +590,10 @@ class SlowStore(MemoryStore):
 
     async def claim(self, *args: Any, **kwargs: Any) -> Any:
         await self._wait()
-        return await super().claim(*args, **kwargs)
+        claimed = await super().claim(*args, **kwargs)
+        if self.answers_late:
+            await self.may_answer.wait()
+        return claimed
 
     async def touch(self, *args: Any, **kwargs: Any) -> None:
         await self._wait()

@@ -57,6 +57,31 @@ async def test_claims_at_once_get_different_epochs_and_only_the_last_writes(case
     assert (await case.other.claim("s", "ann")).data == b"new"
 
 
+async def test_a_claim_that_is_made_again_under_its_id_is_the_same_claim(case: Case) -> None:
+    await case.store.create("s", "ann", 60)
+    assert (await case.store.describe("s", "ann")).claim_id == ""
+    assert [(await case.store.claim("s", "ann", "one")).epoch for _ in range(3)] == [2, 2, 2]
+    await case.store.save("s", "ann", 2, 1, b"x", 60)
+    assert (await case.store.claim("s", "ann", "one")).data == b"x"
+    stored = await case.other.describe("s", "ann")
+    assert (stored.epoch, stored.claim_id) == (2, "one")
+
+
+@pytest.mark.parametrize("between", ["two", ""])
+async def test_a_claim_that_is_made_again_after_another_one_is_a_new_one(case: Case, between: str) -> None:
+    await case.store.create("s", "ann", 60)
+    claims = [("one", case.store), (between, case.other), ("one", case.store)]
+    assert [(await store.claim("s", "ann", claim_id)).epoch for claim_id, store in claims] == [2, 3, 4]
+    assert (await case.other.describe("s", "ann")).claim_id == "one"
+    with pytest.raises(Fenced):
+        await case.other.save("s", "ann", 3, 1, b"x", 60)
+
+
+async def test_claims_without_ids_are_never_the_same(case: Case) -> None:
+    await case.store.create("s", "ann", 60)
+    assert [(await case.store.claim("s", "ann")).epoch for _ in range(3)] == [2, 3, 4]
+
+
 async def test_an_epoch_that_was_never_given_is_fenced(case: Case) -> None:
     await case.store.create("s", "ann", 60)
     for epoch in (0, 2, 1000):

@@ -99,7 +99,7 @@ async def test_a_stopped_server_trips_the_breaker_and_is_found_again(
 async def test_a_slow_server_answers_late_to_nobody_else(new_redis: New, connect: Connect) -> None:
     """Callers leave, or wait too long, while the server sleeps; replies that come later are given to no one else."""
     server = new_redis()
-    store = connect(redis_settings(server, timeout_s=1.0))
+    store = connect(redis_settings(server, timeout_s=3.0))
     for n in range(20):
         await store.create(f"s{n}", "ann", 60, data=b"%d" % n)
     assert server.process

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from service.errors import Fenced, StoreAway
 from service.sessions.stores.base import Store
 from service.sessions.stores.memory import MemoryStore
-from service.sessions.stores.sqlite import SqliteStore
+from service.sessions.stores.sqlite import SCHEMA_VERSION, SqliteStore
 from tests.service.sessions.stores.conftest import Clock, python
 
 WRITER = """
@@ -190,10 +190,25 @@ async def test_a_full_disk_is_away_and_loses_nothing(store: SqliteStore) -> None
 
 async def test_a_file_of_a_newer_server_is_refused(path: Path, store: SqliteStore) -> None:
     with sqlite3.connect(path) as db:
-        db.execute("PRAGMA user_version = 2")
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     db.close()
     with pytest.raises(StoreAway, match="upgrade"):
         await store.create("s", "ann", 60)
+
+
+async def test_a_file_of_before_claims_had_ids_is_gone_on_with(path: Path) -> None:
+    older = SqliteStore(path)
+    await older.create("s", "ann", 60, revision=3, data=b"kept")
+    await older.close()
+    with sqlite3.connect(path) as db:
+        db.execute("ALTER TABLE sessions DROP COLUMN claim_id")
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+    store = SqliteStore(path)
+    assert (await store.describe("s", "ann")).claim_id == ""
+    claimed = [await store.claim("s", "ann", "one") for _ in range(2)]
+    assert [(each.epoch, each.revision, each.data) for each in claimed] == [(2, 3, b"kept")] * 2
+    assert (await SqliteStore(path).claim("s", "ann", "two")).epoch == 3
 
 
 async def test_stores_that_make_the_file_at_once_all_work(path: Path) -> None:
