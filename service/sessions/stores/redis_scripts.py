@@ -1,7 +1,8 @@
 """What the Redis store does within Redis: each script is one atomic step on the keys of one session, or of one owner.
 
 A session is a hash `{prefix:session_id}`: o(wner's digest), e(poch), r(evision), c(reated, ms), t(tl, ms), d(ata),
-s(ummary), x (deleted), n (the id of the newest claim). Every answer carries the session id that was asked for: a reply that is another caller's shows.
+s(ummary), x (deleted), n (the id of the newest claim). Every answer carries the session id that was asked for: a reply
+that is another caller's shows.
 An owner has two sorted sets, `{prefix:owner:digest}:made` (by creation) and `…:ends` (by end, to clear the other one).
 """
 

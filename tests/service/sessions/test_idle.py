@@ -79,8 +79,8 @@ def test_packing_loses_nothing(translator: Served, num_turns: int) -> None:
     session.unanswered_claim = "a1"
     again = unpack(pack(session, SessionSettings()), translator, SessionSettings())
     assert written(again) == written(session)
-    here = ("steps", "revision", "saved_steps", "durable_turn", "stored_at", "unanswered_claim", "epoch")
-    here += ("durability", "ttl_s")
+    here = ["steps", "revision", "saved_steps", "durable_turn", "stored_at", "unanswered_claim", "epoch"]
+    here += ["durability", "ttl_s"]
     assert [getattr(again, name) for name in here] == [getattr(session, name) for name in here]
     assert again.is_stored
 
