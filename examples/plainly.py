@@ -1,4 +1,4 @@
-"""Ends an example with a sentence, and no traceback: no server answers, its model is not served, its file is missing."""
+"""Ends an example with a sentence, not a traceback: no server, its model not served, a file that cannot be read."""
 
 import sys
 import wave
