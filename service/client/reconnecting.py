@@ -5,12 +5,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from service.client.errors import ClientError, SessionBusy, is_claimed
+from service.client.errors import ClientError, SessionBusy, Unreachable, is_turned_away
 
 FIRST_WAIT_S = 0.05
 GROWTH = 1.6
 """From one wait to the next, as in gRPC: who grows faster overshoots the end of a short outage by more."""
 MAX_WAIT_S = 2.0
+STORE_AWAY = "STORE_AWAY"
+"""The reason of a refusal because the server's store did not answer: what it was asked may take place yet."""
+LATE_CLAIM_S = 30.0
+"""How long after an attempt to take a session up a server may still claim it for that attempt."""
 MAX_BUSY = 6
 """How often another stream may be found to hold the session: then it is someone else's."""
 
@@ -51,8 +55,6 @@ class Outage:
     attempts: int = 0
     num_busy: int = 0
     num_not_found: int = 0
-    num_unheard: int = 0
-    """Attempts of which nobody knows whether a server will still see them, and claim the session for them."""
     num_replayed: int = 0
     answered_again: bool = False
     began: float = field(init=False)
@@ -68,9 +70,32 @@ class Outage:
         """Note a failed attempt; how long to wait before the next. The error itself once patience is at its end."""
         self.attempts += 1
         self.num_busy += isinstance(error, SessionBusy)
-        self.num_unheard -= is_claimed(error)
         if self.seconds >= self.patience_s or self.num_busy > MAX_BUSY:
             raise error
         longest = min(FIRST_WAIT_S * GROWTH ** (self.attempts - 1), MAX_WAIT_S)
         asked = error.details.retry_after_s or 0.0
         return max(min(asked, MAX_WAIT_S) * random.uniform(1.0, 1.5), longest * random.uniform(0.5, 1.0))
+
+
+class Unheard:
+    """Attempts to take a session up for which a server may still claim it, for all that is known."""
+
+    def __init__(self) -> None:
+        self._made_at: list[float] = []
+
+    def note(self, error: ClientError) -> None:
+        """An attempt has failed: its server may be slow, or its store, and do later what was asked."""
+        never_came = isinstance(error, Unreachable) or is_turned_away(error)
+        if error.reason == STORE_AWAY or not (error.reason or never_came):
+            self._made_at.append(time.monotonic())
+
+    @property
+    def may_claim(self) -> bool:
+        """Whether a claim of the session may be for one of them."""
+        longest_ago = time.monotonic() - LATE_CLAIM_S
+        self._made_at = [at for at in self._made_at if at > longest_ago]
+        return bool(self._made_at)
+
+    def claimed(self) -> None:
+        """The session was claimed, and taken for the first of them: each claims once."""
+        del self._made_at[:1]

@@ -24,7 +24,7 @@ from service.client.errors import (
     is_turned_away,
 )
 from service.client.gate import Gate
-from service.client.reconnecting import Outage, Reconnecting, Resumed, Watch
+from service.client.reconnecting import Outage, Reconnecting, Resumed, Unheard, Watch
 from service.client.record import Record, check_stays, expect
 from service.client.replay import Replay, Turn
 
@@ -98,6 +98,7 @@ class Talk(Record):
         self._manner = manner
         self._replay = Replay()
         self._outage: Outage | None = None
+        self._unheard = Unheard()
 
     @property
     def num_turns(self) -> int:
@@ -227,6 +228,8 @@ class Talk(Record):
         while True:
             if not self._is_survived(error):
                 raise self._lost(error)
+            if is_claimed(error):
+                self._unheard.claimed()
             wait_s = outage.wait_s(error)
             self._check_attempts(outage, error)
             if self._held_before:
@@ -260,9 +263,7 @@ class Talk(Record):
         try:
             answer = yield Begin(self._first_request(), self._begin_timeout(), elsewhere)
         except ClientError as error:
-            if not error.reason and not isinstance(error, Unreachable):
-                self._outage = self._outage or Outage(self._manner.patience_s)
-                self._outage.num_unheard += 1
+            self._unheard.note(error)
             raise
         assert answer is not None
         return answer
@@ -311,8 +312,8 @@ class Talk(Record):
 
     def _is_survived(self, error: ClientError) -> bool:
         if is_claimed(error):
-            # By an attempt of its own that came late; or by someone else: from them it is not taken back.
-            return self._outage is not None and self._outage.num_unheard > 0
+            # For an attempt of its own that came late; or for someone else: from them it is not taken back.
+            return self._unheard.may_claim
         if not self._held_before:
             return is_break(error) or is_turned_away(error)
         if isinstance(error, SessionNotFound) and not isinstance(error, SessionLost):

@@ -248,13 +248,15 @@ class Keeper:
             await self._create(session, data, session.epoch + 1)
 
     async def _under_epoch(self, session: Session, write: Callable[[], Awaitable[object]]) -> None:
-        """Write; once more where what has ended the session's epoch is a claim of its own that was not answered."""
-        try:
-            await write()
-        except Fenced:
-            if not await self._was_claimed_after_all(session):
-                raise
-            await write()
+        """Write; again where a claim of its own, answered meanwhile or not, has ended the epoch it wrote under."""
+        while True:
+            epoch = session.epoch
+            try:
+                await write()
+                return
+            except Fenced:
+                if session.epoch == epoch and not await self._was_claimed_after_all(session):
+                    raise
 
     async def _was_claimed_after_all(self, session: Session) -> bool:
         """Whether the epoch is over by that claim alone; then the session has the next one."""

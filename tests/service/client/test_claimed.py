@@ -4,7 +4,7 @@ import grpc
 import pytest
 
 from seqserve.v1.session_pb2 import SessionRequest
-from service.client import Client, SessionBusy
+from service.client import Client, SessionBusy, reconnecting
 from tests.fakes.failures import Failure, because, cut
 from tests.fakes.fake_service import FakeService
 from tests.service.client.conftest import MULTIPLEXED, Connect
@@ -55,6 +55,59 @@ def test_but_only_once_for_each_such_attempt(client: Client, fake: FakeService) 
     fake.sessions.plan.extend(["moved"] * 2)
     with pytest.raises(SessionBusy):
         session.feed("dos ")
+
+
+AWAY = Failure(grpc.StatusCode.UNAVAILABLE, "the store is away", [because("STORE_AWAY")])
+
+
+@pytest.mark.parametrize("failure", [cut(), AWAY], ids=["cut", "store away"])
+@pytest.mark.parametrize("answers", range(3))
+def test_that_may_be_some_answers_later(
+    client: Client, fake: FakeService, failure: Failure, answers: int
+) -> None:
+    """The server that was asked first, or its store, was slower than the next one with its answers."""
+    session = client.session(durability="every 8 steps")
+    session.feed("uno ")
+    session.detach()
+    fake.failures = [failure]
+    fake.sessions.plan.extend([*["ok"] * answers, "moved"])
+    positions = [session.feed(text).input_position for text in ("dos ", "tres ", "cuatro ")]
+    assert positions == [2, 3, 4]
+    assert kinds(fake).count("resume") == 3
+    assert fake.sessions.num_run == 4
+
+
+def test_but_not_for_ever(client: Client, fake: FakeService, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = client.session(durability="every step")
+    session.feed("uno ")
+    session.detach()
+    fake.failures = [cut()]
+    fake.sessions.plan.extend(["ok", "moved"])
+    session.feed("dos ")
+    monkeypatch.setattr(reconnecting, "LATE_CLAIM_S", 0.0)
+    with pytest.raises(SessionBusy):
+        session.feed("tres ")
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        Failure(grpc.StatusCode.UNAVAILABLE, "failed to connect to all addresses"),
+        Failure(grpc.StatusCode.CANCELLED, "CANCELLED"),
+    ],
+    ids=["no server", "turned away"],
+)
+def test_an_attempt_that_nobody_looked_at_claims_nothing(
+    client: Client, fake: FakeService, failure: Failure
+) -> None:
+    session = client.session(durability="every step")
+    session.feed("uno ")
+    session.detach()
+    fake.failures = [failure]
+    fake.sessions.plan.extend(["ok", "moved"])
+    session.feed("dos ")
+    with pytest.raises(SessionBusy):
+        session.feed("tres ")
 
 
 def test_a_write_that_was_fenced_is_a_claim_too(client: Client, fake: FakeService) -> None:

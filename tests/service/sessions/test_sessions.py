@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.errors import NotPossible, SessionNotFound, SnapshotRefused, StoreAway
+from service.errors import Fenced, NotPossible, SessionNotFound, SnapshotRefused, StoreAway
 from service.registry import Served
 from service.sessions import NEVER, Durability, Mode, Parted, Why
 from service.sessions.seal import Keyring
@@ -508,6 +508,31 @@ async def test_a_save_between_a_claim_and_its_answer_is_written(translator: Serv
         assert again.session is talk.session
 
 
+async def test_a_save_that_is_refused_because_of_a_claim_that_was_answered_meanwhile_is_written(
+    translator: Served,
+) -> None:
+    store = SlowStore()
+    replica = Replica(store, translator)
+    session_id = await replica.open(translator, Durability(Mode.EVERY_N_STEPS, 1000))
+    async with replica.talk(session_id) as talk:
+        await talk.feed("uno ")
+    await replica.settled()
+    store.answers_late = True
+    entering = asyncio.create_task(enter(replica, session_id))
+    await asyncio.sleep(0.01)
+    store.fences_late = True
+    saving = asyncio.create_task(replica.keeper.save(talk.session))
+    await asyncio.sleep(0.01)
+    store.answers_late = False
+    store.may_answer.set()
+    await asyncio.sleep(0.01)
+    store.may_fence.set()
+    await asyncio.gather(entering, saving)
+    assert (await store.describe(session_id, "")).revision == talk.session.revision
+    async with replica.talk(session_id) as again:
+        assert again.session is talk.session
+
+
 async def test_a_store_that_is_away_stops_a_session_where_that_was_chosen(translator: Served) -> None:
     store = SlowStore()
     replica = Replica(store, translator, serves_on=False)
@@ -578,11 +603,18 @@ class SlowStore(MemoryStore):
         self.num_saves = 0
         self.answers_late = False
         self.may_answer = asyncio.Event()
+        self.fences_late = False
+        self.may_fence = asyncio.Event()
 
     async def save(self, *args: Any, **kwargs: Any) -> int:
         await self._wait()
         self.num_saves += 1
-        return await super().save(*args, **kwargs)
+        try:
+            return await super().save(*args, **kwargs)
+        except Fenced:
+            if self.fences_late:
+                await self.may_fence.wait()
+            raise
 
     async def create(self, *args: Any, **kwargs: Any) -> int:
         await self._wait()
