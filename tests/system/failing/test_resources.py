@@ -3,8 +3,10 @@
 import os
 import resource
 import shutil
+import signal
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -161,3 +163,42 @@ def test_a_redis_without_room_and_one_that_is_killed_lose_nothing(tmp_path: Path
                 assert said == [alone.feed(f"{word} ") for word in ("uno", "dos", "tres", "cuatro", "cinco")]
     finally:
         store.kill()
+
+
+def test_a_redis_that_stands_still_while_sessions_come_back_costs_nobody_his_session(
+    tmp_path: Path, missing: Missing
+) -> None:
+    """What it was asked meanwhile it does when it goes on, when nobody waits for it: also claims of the sessions."""
+    if shutil.which("redis-server") is None:
+        missing("redis-server")
+    store = Redis("redis", tmp_path)
+    store.start()
+    store.wait()
+    server = Served(tmp_path, "--store", store.url)
+    try:
+        with serving(server) as client, client.session(model=MODEL, durability=EVERY_STEP) as session:
+            said = [session.feed("uno ")]
+            session.detach()
+            until(lambda: server.metric("seqserve_sessions", tier="idle") == 1, "idle")
+            time.sleep(0.3)  # its time to live begins again in the store
+            before = epoch_of(session.session_id, store)
+            store.signal(signal.SIGSTOP)
+            said.append(session.feed("dos "))
+            store.signal(signal.SIGCONT)
+            server.until_part("store", works=True)
+            assert epoch_of(session.session_id, store) > before
+            said.append(session.feed("tres "))
+            server.kill()
+            server.start()
+            server.wait()
+            said.append(session.feed("cuatro "))
+            with client.session(model=MODEL) as alone:
+                assert said == [alone.feed(f"{word} ") for word in ("uno", "dos", "tres", "cuatro")]
+    finally:
+        store.signal(signal.SIGCONT)
+        store.kill()
+
+
+def epoch_of(session_id: str, store: Redis) -> int:
+    with redis.Redis(port=store.port) as looked:
+        return int(looked.hget(f"{{seqserve:{session_id}}}", "e") or 0)
