@@ -164,6 +164,9 @@ REASONS: dict[str, type[ClientError]] = {
     "SESSION_NOT_FOUND": SessionNotFound,
 }
 
+STORE_AWAY = "STORE_AWAY"
+"""The reason of an Unavailable because the server's store does not answer."""
+
 HELD_BACK = "HELD_BACK"
 """The reason of an Overloaded for a call that was not sent."""
 
@@ -189,6 +192,12 @@ def is_turned_away(error: ClientError) -> bool:
     return is_held_back(error) or (
         isinstance(error, Overloaded) and bool(error.details.code) and not error.reason
     )
+
+
+def may_be_done_yet(error: ClientError) -> bool:
+    """Whether a server that is slow, or its store, may still do what was asked: no word of it came back."""
+    never_came = isinstance(error, Unreachable) or is_turned_away(error)
+    return error.reason == STORE_AWAY or not (error.reason or never_came)
 
 
 def is_held_back(error: ClientError) -> bool:

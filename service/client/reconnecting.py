@@ -5,14 +5,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from service.client.errors import ClientError, SessionBusy, Unreachable, is_turned_away
+from service.client.errors import ClientError, SessionBusy, may_be_done_yet
 
 FIRST_WAIT_S = 0.05
 GROWTH = 1.6
 """From one wait to the next, as in gRPC: who grows faster overshoots the end of a short outage by more."""
 MAX_WAIT_S = 2.0
-STORE_AWAY = "STORE_AWAY"
-"""The reason of a refusal because the server's store did not answer: what it was asked may take place yet."""
 LATE_CLAIM_S = 30.0
 """How long after an attempt to take a session up a server may still claim it for that attempt."""
 MAX_BUSY = 6
@@ -84,9 +82,8 @@ class Unheard:
         self._made_at: list[float] = []
 
     def note(self, error: ClientError) -> None:
-        """An attempt has failed: its server may be slow, or its store, and do later what was asked."""
-        never_came = isinstance(error, Unreachable) or is_turned_away(error)
-        if error.reason == STORE_AWAY or not (error.reason or never_came):
+        """An attempt has failed."""
+        if may_be_done_yet(error):
             self._made_at.append(time.monotonic())
 
     @property

@@ -19,6 +19,8 @@ from service.sessions.session import Session
 from service.sessions.snapshot import decode, encode, header_end
 
 _KNOWN_HERE = "known here"
+_HERE = ("steps", "revision", "saved_steps", "durable_turn", "stored_at", "unanswered_claim")
+"""What only this server knows, as JSON values."""
 _LENGTH = struct.Struct("<I")
 _FASTEST = 1
 
@@ -31,14 +33,7 @@ def can_pack(session: Session) -> bool:
 def pack(session: Session, settings: SessionSettings) -> bytes:
     """The session as bytes; ValueError when it cannot be written down."""
     snapshot = to_snapshot(session, settings, 0.0)
-    here = [
-        session.steps,
-        session.revision,
-        session.saved_steps,
-        session.durable_turn,
-        session.stored_at,
-        session.unanswered_claim,
-    ]
+    here = [getattr(session, name) for name in _HERE]
     data = encode(replace(snapshot, facts={**snapshot.facts, _KNOWN_HERE: here}))
     end = header_end(data)
     header = zlib.compress(data[:end], _FASTEST)
@@ -52,12 +47,6 @@ def unpack(packed: bytes, served: Served, settings: SessionSettings) -> Session:
     header = zlib.decompress(memoryview(packed)[_LENGTH.size : start])
     snapshot = decode(b"".join((header, memoryview(packed)[start:])))
     session = from_snapshot(snapshot, snapshot.session_id, snapshot.owner, served, settings)
-    (
-        session.steps,
-        session.revision,
-        session.saved_steps,
-        session.durable_turn,
-        session.stored_at,
-        session.unanswered_claim,
-    ) = snapshot.facts[_KNOWN_HERE]
+    for name, value in zip(_HERE, snapshot.facts[_KNOWN_HERE], strict=True):
+        setattr(session, name, value)
     return session

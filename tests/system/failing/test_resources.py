@@ -6,7 +6,6 @@ import shutil
 import signal
 import socket
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -131,72 +130,75 @@ def test_a_server_lives_through_all_of_it_at_once(tmp_path: Path) -> None:
         assert server.end() == 0
 
 
-def test_a_redis_without_room_and_one_that_is_killed_lose_nothing(tmp_path: Path, missing: Missing) -> None:
+@pytest.fixture
+def store(tmp_path: Path, missing: Missing) -> Iterator[Redis]:
     if shutil.which("redis-server") is None:
         missing("redis-server")
-    store = Redis("redis", tmp_path)
-    store.start()
-    store.wait()
-    server = Served(tmp_path, "--store", store.url)
+    redis_server = Redis("redis", tmp_path)
+    redis_server.start()
     try:
-        with serving(server) as client, client.session(model=MODEL, durability=EVERY_STEP) as session:
-            with redis.Redis(port=store.port) as full:
-                said = [session.feed("uno ")]
-                full.config_set("maxmemory-policy", "noeviction")
-                full.config_set("maxmemory", 1)
-                said.append(session.feed("dos "))
-                server.until_part("store", works=False)
-                said.append(session.feed("tres "))
-                full.config_set("maxmemory", 0)
-                server.until_part("store", works=True)
-            store.kill()
-            said.append(session.feed("cuatro "))
-            server.until_part("store", works=False)
-            store.start()
-            store.wait()
-            server.until_part("store", works=True)
-            server.kill()
-            server.start()
-            server.wait()
-            said.append(session.feed("cinco "))
-            with client.session(model=MODEL) as alone:
-                assert said == [alone.feed(f"{word} ") for word in ("uno", "dos", "tres", "cuatro", "cinco")]
+        redis_server.wait()
+        yield redis_server
     finally:
+        redis_server.kill()
+
+
+def test_a_redis_without_room_and_one_that_is_killed_lose_nothing(tmp_path: Path, store: Redis) -> None:
+    server = Served(tmp_path, "--store", store.url)
+    with serving(server) as client, client.session(model=MODEL, durability=EVERY_STEP) as session:
+        with redis.Redis(port=store.port) as full:
+            said = [session.feed("uno ")]
+            full.config_set("maxmemory-policy", "noeviction")
+            full.config_set("maxmemory", 1)
+            said.append(session.feed("dos "))
+            server.until_part("store", works=False)
+            said.append(session.feed("tres "))
+            full.config_set("maxmemory", 0)
+            server.until_part("store", works=True)
         store.kill()
+        said.append(session.feed("cuatro "))
+        server.until_part("store", works=False)
+        store.start()
+        store.wait()
+        server.until_part("store", works=True)
+        server.kill()
+        server.start()
+        server.wait()
+        said.append(session.feed("cinco "))
+        with client.session(model=MODEL) as alone:
+            assert said == [alone.feed(f"{word} ") for word in ("uno", "dos", "tres", "cuatro", "cinco")]
 
 
 def test_a_redis_that_stands_still_while_sessions_come_back_costs_nobody_his_session(
-    tmp_path: Path, missing: Missing
+    tmp_path: Path, store: Redis
 ) -> None:
     """What it was asked meanwhile it does when it goes on, when nobody waits for it: also claims of the sessions."""
-    if shutil.which("redis-server") is None:
-        missing("redis-server")
-    store = Redis("redis", tmp_path)
-    store.start()
-    store.wait()
     server = Served(tmp_path, "--store", store.url)
-    try:
-        with serving(server) as client, client.session(model=MODEL, durability=EVERY_STEP) as session:
-            said = [session.feed("uno ")]
-            session.detach()
-            until(lambda: server.metric("seqserve_sessions", tier="idle") == 1, "idle")
-            time.sleep(0.3)  # its time to live begins again in the store
-            before = epoch_of(session.session_id, store)
-            store.signal(signal.SIGSTOP)
-            said.append(session.feed("dos "))
-            store.signal(signal.SIGCONT)
-            server.until_part("store", works=True)
-            assert epoch_of(session.session_id, store) > before
-            said.append(session.feed("tres "))
-            server.kill()
-            server.start()
-            server.wait()
-            said.append(session.feed("cuatro "))
-            with client.session(model=MODEL) as alone:
-                assert said == [alone.feed(f"{word} ") for word in ("uno", "dos", "tres", "cuatro")]
-    finally:
+    with serving(server) as client, client.session(model=MODEL, durability=EVERY_STEP) as session:
+        said = [session.feed("uno ")]
+        calls = num_scripts(store)
+        session.detach()
+        until(lambda: num_scripts(store) > calls, "its time to live begins again in the store")
+        before = epoch_of(session.session_id, store)
+        store.signal(signal.SIGSTOP)
+        said.append(session.feed("dos "))
         store.signal(signal.SIGCONT)
-        store.kill()
+        server.until_part("store", works=True)
+        assert epoch_of(session.session_id, store) > before
+        said.append(session.feed("tres "))
+        server.kill()
+        server.start()
+        server.wait()
+        said.append(session.feed("cuatro "))
+        with client.session(model=MODEL) as alone:
+            assert said == [alone.feed(f"{word} ") for word in ("uno", "dos", "tres", "cuatro")]
+
+
+def num_scripts(store: Redis) -> int:
+    """Of the store's scripts, how many Redis has run."""
+    with redis.Redis(port=store.port) as looked:
+        stats = looked.info("commandstats")
+    return int(stats.get("cmdstat_evalsha", {}).get("calls", 0))
 
 
 def epoch_of(session_id: str, store: Redis) -> int:
