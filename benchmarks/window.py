@@ -12,6 +12,10 @@ from benchmarks.processes import Running, own_cpu_s
 
 RAMP_S = 0.4
 """How long clients run before it counts."""
+PATIENCE_S = 60.0
+"""How long a window in which nothing is heard is kept open."""
+LOOK_S = 0.01
+"""From look to look for the first thing heard."""
 
 
 @dataclass
@@ -88,13 +92,17 @@ class Round:
 
 
 async def observe(server: Running, clients: Sequence[Client], seconds: float) -> Round:
-    """Run the clients and look at them for `seconds`, once they are under way."""
+    """Run the clients and look at them for `seconds`, once they are under way, and on until something is heard.
+
+    Raises RuntimeError where nothing is for a minute more.
+    """
     window = Window()
     tasks = [asyncio.ensure_future(client(window)) for client in clients]
     await _still_running(tasks, RAMP_S)
     before = await asyncio.to_thread(Counters.read, server.metrics)
     cpu, own, began, window.open = server.cpu_s(), own_cpu_s(), time.perf_counter(), True
     await _still_running(tasks, seconds)
+    await _heard(window, tasks)
     window.open, window.over = False, True
     spent, own, took = server.cpu_s() - cpu, own_cpu_s() - own, time.perf_counter() - began
     after = await asyncio.to_thread(Counters.read, server.metrics)
@@ -107,3 +115,12 @@ async def _still_running(tasks: "Sequence[asyncio.Future[None]]", seconds: float
     done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
     for task in done:
         task.result()
+
+
+async def _heard(window: Window, tasks: "Sequence[asyncio.Future[None]]") -> None:
+    """Wait for the first thing heard: a rate of nothing is none to divide by."""
+    until = time.perf_counter() + PATIENCE_S
+    while not window.num_tokens:
+        if time.perf_counter() > until or all(task.done() for task in tasks):
+            raise RuntimeError(f"nothing was answered to {len(tasks)} client(s)")
+        await _still_running(tasks, LOOK_S)

@@ -52,6 +52,33 @@ async def test_clients_are_let_finish_what_they_began(idle: Running) -> None:
     assert heard.tokens_per_s == heard.num_tokens / heard.seconds
 
 
+async def test_a_window_is_open_until_something_is_heard(idle: Running) -> None:
+    """As short as one of --quick may be, a machine can stand still for longer."""
+
+    async def slow(window: Window) -> None:
+        while not window.over:
+            await asyncio.sleep(0.3)
+            window.whole(time.perf_counter(), 5)
+
+    heard = await observe(idle, [slow], 0.01)
+    assert heard.tokens_per_s == heard.num_tokens / heard.seconds > 0
+
+
+async def test_a_window_in_which_nothing_is_heard_has_no_figures(
+    idle: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.window.PATIENCE_S", 0.1)
+
+    async def waits(window: Window) -> None:
+        await asyncio.Event().wait()
+
+    async def has_ended(window: Window) -> None: ...
+
+    for clients in ([waits, waits], [has_ended]):
+        with pytest.raises(RuntimeError, match=rf"nothing was answered to {len(clients)} client"):
+            await observe(idle, clients, 0.05)
+
+
 def test_counters_are_those_of_the_time_between_two_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     def page(batches: int, rows: int) -> bytes:
         at = '{graph="step",model="tatoeba-es-en/1"}'
