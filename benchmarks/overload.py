@@ -35,6 +35,8 @@ from service.client.throttle import USUAL
 
 RAMP_S = 1.0
 """How long a load stands before it counts."""
+ATTEMPTS = 10
+"""How often the capacity is looked for."""
 MEBIBYTE = 1024 * 1024
 
 COLUMNS = [
@@ -126,8 +128,7 @@ class Bench:
 
         The peak is the same for all: what callers got who send all.
         """
-        closed = [self.load(at_once=number, seed=seed) for number in at_once]
-        best = max(closed, key=lambda row: row["goodput_per_s"]) | {"load": 0.0}
+        best = self.capacity(at_once, seed)
         capacity = best["goodput_per_s"]
         found: list[list[dict[str, float]]] = [[best] for _ in held]
         for times in multiples:
@@ -135,7 +136,21 @@ class Bench:
                 per_s = max(1.0, times * capacity)
                 rows.append(self.load(per_s=per_s, seed=seed, held=each) | {"load": times})
         peak = max(row["goodput_per_s"] for row in found[0])
-        return [[row | {"goodput": row["goodput_per_s"] / max(peak, 1e-9)} for row in rows] for rows in found]
+        return [[row | {"goodput": row["goodput_per_s"] / peak} for row in rows] for rows in found]
+
+    def capacity(self, at_once: list[int], seed: int) -> dict[str, float]:
+        """The closed loop that gets most done; once more where nobody is answered in time, as a window can be short.
+
+        Raises RuntimeError where nobody ever is.
+        """
+        for _ in range(ATTEMPTS):
+            closed = [self.load(at_once=number, seed=seed) for number in at_once]
+            best = max(closed, key=lambda row: row["goodput_per_s"])
+            if best["goodput_per_s"]:
+                return best | {"load": 0.0}
+        raise RuntimeError(
+            f"nobody was answered in time, {ATTEMPTS} times: there is no capacity to reckon with"
+        )
 
     def load(
         self, *, per_s: float = 0.0, at_once: int = 0, seed: int = 0, held: HoldingBack | None = None

@@ -39,7 +39,8 @@ def draw(report: Report, path: Path) -> None:
         axes.minorticks_off()
         axes.set_xlabel("offered, of the capacity")
         axes.grid(color=GRID, lw=0.6)
-        axes.legend(fontsize=8, frameon=False)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(fontsize=8, frameon=False)
         axes.spines[["top", "right"]].set_visible(False)
     canvas.savefig(path)
 

@@ -5,13 +5,18 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from benchmarks import overload
+from benchmarks.figures import Figure
 from benchmarks.overload_cores import Busy, Cores, running_on
+from benchmarks.overload_picture import draw
 from benchmarks.overload_uses import uses
 from benchmarks.overload_wire import frame, headers, status_of
+from benchmarks.processes import Running
+from benchmarks.report import Report
 from benchmarks.sentences import SENTENCES
 from seqserve.v1.sequence_pb2 import TranslateRequest
 from tests.fakes.http2 import frame as spoken
@@ -30,6 +35,38 @@ def test_it_runs_and_leaves_figures_and_a_picture(tmp_path: Path, monkeypatch: p
     assert all(row["server_mib"]["median"] > 50 for row in report["rows"])
     assert report["rows"][0]["offered_per_s"]["median"] > 0
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def bench_of(*goodput: float) -> overload.Bench:
+    """Its loads get so much done, one after the other."""
+    bench = overload.Bench(cast("Running", None), Cores.of_machine(apart=False), "", "", 1, 0.2, 0.0)
+    loads = iter(goodput)
+    bench.load = lambda **_: {"goodput_per_s": next(loads)}  # type: ignore[method-assign]
+    return bench
+
+
+def test_a_capacity_is_looked_for_until_somebody_was_answered_in_time() -> None:
+    """A machine that stands still for the time of a window would leave none to reckon with."""
+    [rows] = bench_of(0, 0, 0, 50, 20, 100, 25).round([0.5, 4, 10], [8, 64], [None], seed=0)
+    assert [row["load"] for row in rows] == [0, 0.5, 4, 10]
+    assert [row["goodput"] for row in rows] == [0.5, 0.2, 1, 0.25]
+
+
+def test_where_nobody_is_ever_answered_in_time_there_is_no_capacity() -> None:
+    bench = bench_of(*[0] * overload.ATTEMPTS, 1)
+    with pytest.raises(RuntimeError, match="nobody was answered in time"):
+        bench.round([0.5], [8], [None], seed=0)
+
+
+def test_a_load_of_which_nothing_ended_can_be_drawn(tmp_path: Path) -> None:
+    """Also where warnings are errors."""
+    keys = "offered_per_s", "goodput_per_s", "answer_ms", "answer_p99_ms", "refused_ms", "refused_p99_ms"
+    report = Report("", [])
+    for load, goodput in ((0.0, 5.0), (0.5, 0.0)):
+        row = {**dict.fromkeys(keys, 0.0), "goodput_per_s": goodput, "offered_per_s": 1.0, "load": load}
+        report.rows.append({key: Figure.of([value]) for key, value in row.items()})
+    draw(report, tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_frames_and_headers_are_what_the_tests_of_the_wire_speak() -> None:
