@@ -13,7 +13,8 @@ from tests.system.conftest import Running, serving
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 LENGTH = 1000
-"""Tokens; with their alternatives far more than is on its way at once, so that a kill comes in the middle."""
+"""Tokens; with their alternatives far more than is on its way at once, so that most kills come in the middle."""
+ATTEMPTS = 5
 TEXT = "the cat sits on the mat"
 
 
@@ -52,10 +53,17 @@ def undisturbed(address: str, drawn: Translation, asked: dict[str, Any]) -> Tran
 
 
 def test_what_is_drawn_is_the_same_when_the_server_is_killed(models: Path, tmp_path: Path) -> None:
+    """Again where all had been sent before the kill, as happens when this process stands still meanwhile."""
+    assert any(killed_while_drawing(models, tmp_path / f"{number}") for number in range(ATTEMPTS))
+
+
+def killed_while_drawing(models: Path, folder: Path) -> bool:
+    """Whether the kill came in the middle of any; in any case all is as if there had been none."""
+    folder.mkdir()
     events: list[Any] = []
     long = {"min_length": LENGTH, "max_length": LENGTH, "num_alternatives": 16}
     wishes = [long | asked for asked in ASKED]
-    with two_servers(models, tmp_path) as (one, other), ExitStack() as stack:
+    with two_servers(models, folder) as (one, other), ExitStack() as stack:
         addresses = f"{one.address},{other.address}"
         client = stack.enter_context(Client(addresses, timeout=60, watch=events.append))
         streams = []
@@ -73,4 +81,4 @@ def test_what_is_drawn_is_the_same_when_the_server_is_killed(models: Path, tmp_p
             assert tuple(tokens) == drawn.tokens
             assert len(drawn.tokens) == asked["max_length"]
             assert undisturbed(other.address, drawn, asked).hypotheses == drawn.hypotheses
-    assert any(isinstance(event, Resumed) for event in events), "the last one was under way at least"
+    return any(isinstance(event, Resumed) for event in events)
