@@ -15,7 +15,7 @@ import pytest
 import redis
 
 from seqserve.v1 import model_pb2, model_pb2_grpc
-from service.client import Client, ClientError
+from service.client import Client, ClientError, Session
 from tests.conftest import Missing
 from tests.fakes.faulty_graphs import ENDLESS, HUGE, NAN, THROWS, write_faulty
 from tests.system.failing.served import EVERY_STEP, MODEL, Served, can_be_somebody, until
@@ -172,28 +172,38 @@ def test_a_redis_without_room_and_one_that_is_killed_lose_nothing(tmp_path: Path
 def test_a_redis_that_stands_still_while_sessions_come_back_costs_nobody_his_session(
     tmp_path: Path, store: Redis
 ) -> None:
-    """What it was asked meanwhile it does when it goes on, when nobody waits for it: also claims of the sessions."""
-    server = Served(tmp_path, "--store", store.url)
+    """What it was asked meanwhile it does when it goes on, when nobody waits for it: also claims of the sessions.
+
+    Where the server had no connection open just then, its claim was never asked: so three times.
+    """
+    first, *pairs, last = "uno", ("dos", "tres"), ("cuatro", "cinco"), ("seis", "uno"), "dos"
+    server, late = Served(tmp_path, "--store", store.url), []
     with serving(server) as client, client.session(model=MODEL, durability=EVERY_STEP) as session:
-        said = [session.feed("uno ")]
-        until_ms, before = expires_at(session.session_id, store), epoch_of(session.session_id, store)
-        session.detach()
-        until(lambda: expires_at(session.session_id, store) > until_ms, "its time to live begins again")
-        store.signal(signal.SIGSTOP)
-        said.append(session.feed("dos "))
-        store.signal(signal.SIGCONT)
-        server.until_part("store", works=True)
-        until(
-            lambda: epoch_of(session.session_id, store) > before,
-            "the claim that nobody waits for takes place",
-        )
-        said.append(session.feed("tres "))
+        said = [session.feed(f"{first} ")]
+        for meanwhile, after in pairs:
+            before = epoch_of(session.session_id, store)
+            leave(session, store)
+            store.signal(signal.SIGSTOP)
+            said.append(session.feed(f"{meanwhile} "))
+            store.signal(signal.SIGCONT)
+            server.until_part("store", works=True)
+            late.append(epoch_of(session.session_id, store) > before)
+            said.append(session.feed(f"{after} "))
+        assert any(late), "the claim that nobody waits for takes place"
         server.kill()
         server.start()
         server.wait()
-        said.append(session.feed("cuatro "))
+        said.append(session.feed(f"{last} "))
+        words = [first, *(word for pair in pairs for word in pair), last]
         with client.session(model=MODEL) as alone:
-            assert said == [alone.feed(f"{word} ") for word in ("uno", "dos", "tres", "cuatro")]
+            assert said == [alone.feed(f"{word} ") for word in words]
+
+
+def leave(session: Session, store: Redis) -> None:
+    """Until the server has told the store that nobody is there, so that it is not stopped in the midst of it."""
+    until_ms = expires_at(session.session_id, store)
+    session.detach()
+    until(lambda: expires_at(session.session_id, store) > until_ms, "its time to live begins again")
 
 
 def expires_at(session_id: str, store: Redis) -> int:
