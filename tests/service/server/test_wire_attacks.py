@@ -4,11 +4,12 @@ After every attack somebody else is served as if nothing had happened.
 """
 
 import asyncio
+import gc
 import gzip
 import resource
 import struct
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -292,6 +293,37 @@ async def test_a_stream_that_nobody_reads_holds_nothing(tmp_path: Path) -> None:
             await until_empty(toys)
             assert toys.jobs_active() == 0
         assert slow_callers(toys, "reads") == 1
+
+
+async def lost_patience(toys: Toys) -> None:
+    later(toys)
+    await toys.server.visits.patience.sweep()
+
+
+async def turned_out(toys: Toys) -> None:
+    toys.server._calls.turn_out()
+
+
+@pytest.mark.parametrize("end", [lost_patience, turned_out])
+async def test_a_stream_that_nobody_reads_leaves_nothing_behind(
+    tmp_path: Path, end: Callable[[Toys], Awaitable[None]]
+) -> None:
+    """gRPC keeps a status that it was told to send and could not even begin to."""
+    request, before = pb.StreamTranslateRequest(model=model(), text="uno dos"), statuses_kept()
+    async with attacked(tmp_path) as toys:
+        with await aside(lambda: Peer(toys.server.port, {http2.INITIAL_WINDOW: 0})) as peer:
+            peer.call(1, "/seqserve.v1.SequenceService/StreamTranslate")
+            peer.send(http2.DATA, http2.END_STREAM, 1, http2.message(request.SerializeToString()))
+            await until_waiting(toys, "reads")
+            await end(toys)
+            await until_empty(toys)
+        await until(lambda: statuses_kept() <= before)
+
+
+def statuses_kept() -> int:
+    """Statuses that gRPC's Python was told to send and still holds."""
+    gc.collect()
+    return sum(type(one).__name__ == "SendStatusFromServerOperation" for one in gc.get_objects())
 
 
 # Where one does not belong
