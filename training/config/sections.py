@@ -159,7 +159,8 @@ class TrainingSection(Section):
     """What tells which are the best, and when it gets no better: the dev loss, or a score that each epoch's line has
     (`bleu`, `rouge_2`, `accuracy`, `f1`, …)."""
     bf16: bool = True
-    """Compute the forward pass in bfloat16 where that is safe; weights stay float32."""
+    """Compute the forward pass in bfloat16 where that is safe, on a device that has instructions for it; weights stay
+    float32."""
     threads: Positive = 1
     """CPU threads per process."""
     score_examples: Annotated[int, Field(ge=0)] = 300

@@ -22,6 +22,15 @@ class Place(NamedTuple):
         return self.rank == 0
 
 
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether `device` has instructions for it: a CPU without is slower by it, without AVX-512 it has no LSTM in it."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return False
+    return not torch.cpu._is_avx512_supported() or torch.cpu._is_avx512_bf16_supported()
+
+
 @contextmanager
 def placed(threads: int) -> Iterator[Place]:
     """Joins the other processes when torchrun started this one, and leaves them at the end."""

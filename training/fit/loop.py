@@ -16,7 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from training.config import Recipe
 from training.data.batches import Batch, Plan
 from training.fit.budget import Budget
-from training.fit.devices import Place, total
+from training.fit.devices import Place, multiplies_bfloat16, total
 from training.fit.ema import Average
 from training.fit.folder import Folder
 from training.fit.progress import Reporter
@@ -47,6 +47,8 @@ class Fit:
         if start:
             start.give(self._objective.model)
         self._objective.to(place.device)
+        self.bf16 = self._section.bf16 and multiplies_bfloat16(place.device)
+        """Whether the forward pass is computed in bfloat16."""
         self._parallel: nn.Module = self._objective
         if place.world > 1:
             self._parallel = DistributedDataParallel(self._objective)
@@ -135,7 +137,7 @@ class Fit:
         mine = self._objective.count(batch)
         targets = self._agree(mine)
         rate = self._set_rate()
-        with torch.autocast(self._place.device.type, torch.bfloat16, enabled=self._section.bf16):
+        with torch.autocast(self._place.device.type, torch.bfloat16, enabled=self.bf16):
             loss = self._parallel(batch)
         (loss * (self._place.world / targets)).backward()  # the processes' gradients are averaged
         nn.utils.clip_grad_norm_(self._parameters, self._section.clip_norm)

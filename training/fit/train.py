@@ -83,6 +83,8 @@ def _run(
 ) -> bool:
     fit = Fit(recipe, task, place, folder, reporter, start)
     reporter.say(f"{recipe.name}: {len(task.train)} examples, {fit.parameter_count() / 1e6:.1f}M parameters")
+    if recipe.training.bf16 and not fit.bf16:
+        reporter.say(f"in float32: this {place.device.type.upper()} has no instructions for bfloat16")
     last = folder.read_last()
     if last is not None:
         fit.restore(last)
