@@ -85,17 +85,16 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         async def answer(request: Any, context: Context, visit: Visit) -> None:
             # Closed here, at once: a caller who leaves while a message is being written must not hold its slot.
             requests = await _parsed(handler, request, context, visit)
-            says_headers = not handler.request_streaming
-            if not says_headers:  # a long one: its status can then follow a first message that is not read
-                await context.send_initial_metadata(())
+            answered = False
             async with aclosing(behavior(requests, context)) as responses:
                 async for response in responses:
+                    if not answered:  # headers by themselves: a status can then follow an answer that is not read
+                        await context.send_initial_metadata(())
+                        answered = True
                     visit.count_response(response)
                     _show("answered", response)
                     visit.patience.begin(visit.task, "reads")
-                    visit.says_headers = says_headers
                     await context.write(response)
-                    visit.says_headers = says_headers = False
                     visit.patience.end(visit.task)
 
         async def watched(request: Any, context: Context) -> None:
@@ -116,20 +115,17 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         context.set_trailing_metadata(((REQUEST_ID, request_id),))
         logs.belongs_to(request_id=request_id)
         until.begin(context.time_remaining())
-        visit: Visit | None = None
         try:
             with self._calls.inside(), self._visits.visit(method, context, streams=streams) as visit:
                 return await answer(visit)
         except asyncio.CancelledError:
             slow = patience.turned_out(task)
             code = STATUSES[type(slow)] if slow else _why_cancelled(context)
-            if slow is None or not _can_be_told(visit):
+            if slow is None:
                 raise
             await _abort_at_last(context, slow, request_id)
         except SeqserveError as error:
             code = STATUSES[type(error)]
-            if not _can_be_told(visit):
-                raise asyncio.CancelledError from None
             await _abort(context, error, request_id)
         except grpc.aio.InternalError as error:
             # Nothing can be said on this call any more: its caller has left, and that is not known here yet.
@@ -209,14 +205,6 @@ def _show(event: str, message: Any) -> None:
     """Only where the log was asked to show texts."""
     if logs.shows_texts:
         log.debug(event, message=MessageToDict(message))
-
-
-def _can_be_told(visit: Visit | None) -> bool:
-    """Not while a first answer lies unread with the headers of its call: gRPC would send them again with the status.
-
-    Its core refuses that, and its Python then keeps the status for ever, 20 blocks of memory.
-    """
-    return visit is None or not visit.says_headers
 
 
 async def _abort(context: Context, error: SeqserveError, request_id: str) -> Never:

@@ -54,7 +54,6 @@ class Visit:
         "_method",
         "_usage",
         "patience",
-        "says_headers",
         "task",
     )
 
@@ -77,8 +76,6 @@ class Visit:
         self._usage = Usage(streams=streams) if account and account.counts_tokens else None
         self.patience = visits.patience
         self.task = this_task()
-        self.says_headers = False
-        """Its first answer is being written, and the headers of the call with it."""
 
     def begin_request(self) -> None:
         """Another request comes in: the caller must still be good, and able to pay for it."""

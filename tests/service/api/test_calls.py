@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 import grpc
@@ -10,6 +12,8 @@ import pytest
 from seqserve.v1 import sequence_pb2 as pb
 from seqserve.v1 import session_pb2
 from service import logs
+from service.api import sequence
+from service.errors import Overloaded
 from service.tasks import translate as translate_task
 from tests.fakes.toy_server import Toys
 from tests.fakes.waiting import until
@@ -117,6 +121,20 @@ async def test_a_fault_of_the_server_shows_an_id_and_no_more(
         assert "a secret of the server" in fault["exception"]
     monkeypatch.undo()
     assert await translate(toys, "uno") == ["one"]
+
+
+async def test_a_stream_that_breaks_off_after_its_first_answer_says_why(
+    toys: Toys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*given: Any) -> AsyncIterator[Any]:
+        async with aclosing(translate_task.stream_translate(*given)) as all_written:
+            async for written in all_written:
+                yield written
+                raise Overloaded("no room for the rest", retry_after_s=1.0)
+
+    monkeypatch.setattr(sequence, "stream_translate", broken)
+    answer = await refused(long_stream(toys))
+    assert (answer.code, answer.message) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "no room for the rest")
 
 
 async def test_a_fault_inside_a_job_fails_its_caller_only(

@@ -17,8 +17,9 @@ from typing import Any, TypeVar
 import grpc
 import pytest
 
-from seqserve.v1 import model_pb2, sequence_pb2, session_pb2
+from seqserve.v1 import decoding_pb2, model_pb2, sequence_pb2, session_pb2
 from seqserve.v1 import sequence_pb2 as pb
+from service.api.sequence import SequenceServicer
 from tests.fakes import http2
 from tests.fakes.http2 import Peer
 from tests.fakes.toy_server import Toys, serve_toys
@@ -292,6 +293,34 @@ async def test_a_stream_that_nobody_reads_holds_nothing(tmp_path: Path) -> None:
             await toys.server.visits.patience.sweep()
             await until_empty(toys)
             assert toys.jobs_active() == 0
+            peer.send(http2.WINDOW_UPDATE, 0, 1, struct.pack(">I", 100_000))  # now he reads on
+            await aside(lambda: peer.until(http2.DATA))
+            await aside(lambda: peer.until(http2.HEADERS, holding=b"the caller did not"))
+        assert slow_callers(toys, "reads") == 1
+
+
+async def test_who_reads_the_first_answer_and_no_more_is_told_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    went_on = asyncio.Event()
+
+    async def one_and_a_large_one(*_: object) -> AsyncIterator[pb.StreamTranslateResponse]:
+        yield pb.StreamTranslateResponse(tokens=[decoding_pb2.Token(piece="uno")])
+        went_on.set()
+        yield pb.StreamTranslateResponse(tokens=[decoding_pb2.Token(piece="x" * MIB)])
+
+    monkeypatch.setattr(SequenceServicer, "StreamTranslate", one_and_a_large_one)
+    async with attacked(tmp_path) as toys:
+        with await aside(lambda: Peer(toys.server.port)) as peer:  # HTTP/2 lets 64 KiB through by itself
+            peer.call(1, "/seqserve.v1.SequenceService/StreamTranslate")
+            peer.send(http2.DATA, http2.END_STREAM, 1, http2.message(b""))
+            await asyncio.wait_for(went_on.wait(), 60)
+            await until_waiting(toys, "reads")
+            await lost_patience(toys)
+            await until_empty(toys)
+            for stream in (0, 1):
+                peer.send(http2.WINDOW_UPDATE, 0, stream, struct.pack(">I", 2 * MIB))  # now he reads on
+            await aside(lambda: peer.until(http2.HEADERS, holding=b"the caller did not"))
         assert slow_callers(toys, "reads") == 1
 
 
