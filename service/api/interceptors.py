@@ -88,7 +88,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             answered = False
             async with aclosing(behavior(requests, context)) as responses:
                 async for response in responses:
-                    if not answered:  # headers by themselves: a status can then follow an answer that is not read
+                    if not answered:
+                        # The headers by themselves: a status can then follow a first answer that is not read.
                         await context.send_initial_metadata(())
                         answered = True
                     visit.count_response(response)
