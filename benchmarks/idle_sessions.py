@@ -27,7 +27,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.crowd import opened, resumed, streamed
-from benchmarks.processes import free_port, wait_until_listening
+from benchmarks.processes import free_port, resident_bytes, wait_until_listening
 from benchmarks.sentences import SENTENCES
 from benchmarks.stores import ended, has_redis, redis
 from tests.bundles import write_classifier
@@ -72,7 +72,7 @@ class Running:
 
     def rss(self) -> int:
         """Bytes of memory that the process has now."""
-        return int(Path(f"/proc/{self.pid}/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return resident_bytes(self.pid)
 
     def metric(self, name: str, tier: str) -> float:
         page = urllib.request.urlopen(self.metrics, timeout=30).read().decode()

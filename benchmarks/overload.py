@@ -9,7 +9,6 @@ unless told otherwise: what callers use is then not taken from the server, in th
 the capacity.
 """
 
-import os
 import shlex
 import threading
 import time
@@ -28,7 +27,7 @@ from benchmarks.overload_client import Heard, Order, begin, heard
 from benchmarks.overload_cores import Busy, Cores, running_on
 from benchmarks.overload_load import HELD, OK, REFUSALS, TURNED_AWAY, Ended
 from benchmarks.overload_uses import uses
-from benchmarks.processes import Running, running_server
+from benchmarks.processes import Running, resident_bytes, running_server
 from benchmarks.report import Column, Report, publish, rounds_note
 from service.client import HoldingBack
 from service.client.throttle import USUAL
@@ -265,14 +264,6 @@ def memory_of(pid: int) -> Iterator[list[int]]:
     finally:
         over.set()
         watching.join()
-
-
-def resident_bytes(pid: int) -> int:
-    """Memory that a process has now; 0 where /proc does not tell."""
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0
 
 
 if __name__ == "__main__":

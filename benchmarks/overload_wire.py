@@ -6,7 +6,8 @@ A gRPC library spends more on a call than the server does on a refusal, and then
 import re
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -126,6 +127,21 @@ class Connection:
             self._may_send += int.from_bytes(payload, "big")
         elif kind == GOAWAY:
             self.is_open = False
+
+
+def asked(address: str, method: str, request: bytes, settings: Mapping[int, int]) -> socket.socket:
+    """A connection on which one call has been made, with these settings of HTTP/2; nothing of it has been read."""
+    host, _, port = address.rpartition(":")
+    peer = socket.create_connection((host, int(port)), 10)
+    pairs = b"".join(struct.pack(">HI", *pair) for pair in settings.items())
+    with suppress(OSError):
+        peer.sendall(
+            PREFACE
+            + frame(SETTINGS, 0, 0, pairs)
+            + frame(HEADERS, END_HEADERS, 1, headers(method, 60_000))
+            + frame(DATA, END_STREAM, 1, message(request))
+        )
+    return peer
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:

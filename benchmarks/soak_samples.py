@@ -1,6 +1,5 @@
 """What a server holds while it soaks, and whether that grows."""
 
-import os
 import re
 import statistics
 import urllib.request
@@ -8,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.processes import Running
+from benchmarks.processes import Running, resident_bytes
 
 GAUGES = {
     "calls": "seqserve_calls_active",
@@ -98,9 +97,7 @@ def sample(served: Running) -> Sample:
         page = answer.read().decode()
     status = process.joinpath("status").read_text("ascii")
     return {
-        "memory, MiB": int(process.joinpath("statm").read_text("ascii").split()[1])
-        * os.sysconf("SC_PAGE_SIZE")
-        / 2**20,
+        "memory, MiB": resident_bytes(served.process.pid) / 2**20,
         "handles": len(list(process.joinpath("fd").iterdir())),
         "threads": int(re.findall(r"^Threads:\s+(\d+)$", status, re.M)[0]),
         **{name: _sum(page, metric) for name, metric in GAUGES.items()},

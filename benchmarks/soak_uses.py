@@ -15,17 +15,7 @@ from dataclasses import dataclass, field
 
 import grpc
 
-from benchmarks.overload_wire import (
-    DATA,
-    END_STREAM,
-    HEADERS,
-    INITIAL_WINDOW,
-    PREFACE,
-    SETTINGS,
-    frame,
-    headers,
-)
-from benchmarks.overload_wire import message as framed
+from benchmarks.overload_wire import INITIAL_WINDOW, asked
 from benchmarks.sentences import REQUESTS, SENTENCES
 from seqserve.v1 import model_pb2, model_pb2_grpc
 from seqserve.v1.sequence_pb2 import StreamTranslateRequest
@@ -208,21 +198,10 @@ class Users:
 
     def _peer(self, settings: dict[int, int]) -> socket.socket:
         """A connection that has asked for a stream."""
-        host, _, port = self.address.rpartition(":")
-        peer = socket.create_connection((host, int(port)), 10)
         request = StreamTranslateRequest(
             model=model_pb2.ModelSelector(name=self.translator), text=self._sentence()
         )
-        pairs = b"".join(struct.pack(">HI", *pair) for pair in settings.items())
-        head = headers(SERVICE + "StreamTranslate", 60_000)
-        with suppress(OSError):
-            peer.sendall(
-                PREFACE
-                + frame(SETTINGS, 0, 0, pairs)
-                + frame(HEADERS, 4, 1, head)
-                + frame(DATA, END_STREAM, 1, framed(request.SerializeToString()))
-            )
-        return peer
+        return asked(self.address, SERVICE + "StreamTranslate", request.SerializeToString(), settings)
 
     def _sentence(self) -> str:
         return self.chance.choice(SENTENCES)
