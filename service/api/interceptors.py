@@ -85,16 +85,19 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         async def answer(request: Any, context: Context, visit: Visit) -> None:
             # Closed here, at once: a caller who leaves while a message is being written must not hold its slot.
             requests = await _parsed(handler, request, context, visit)
-            answered = False
+            # The headers go by themselves: a status can then follow a first answer that is not read. With them a call
+            # has begun, and no gRPC client tries it again by itself: a long one at once, others when they are answered.
+            has_begun, connection = handler.request_streaming, context.peer()
+            if has_begun:
+                await context.send_initial_metadata(())
             async with aclosing(behavior(requests, context)) as responses:
                 async for response in responses:
-                    if not answered:
-                        # The headers by themselves: a status can then follow a first answer that is not read.
+                    if not has_begun:
                         await context.send_initial_metadata(())
-                        answered = True
+                        has_begun = True
                     visit.count_response(response)
                     _show("answered", response)
-                    visit.patience.begin(visit.task, "reads")
+                    visit.patience.begin(visit.task, "reads", connection)
                     await context.write(response)
                     visit.patience.end(visit.task)
 
@@ -116,45 +119,41 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         context.set_trailing_metadata(((REQUEST_ID, request_id),))
         logs.belongs_to(request_id=request_id)
         until.begin(context.time_remaining())
+        error: SeqserveError | None = None
         try:
             with self._calls.inside(), self._visits.visit(method, context, streams=streams) as visit:
                 return await answer(visit)
         except asyncio.CancelledError:
-            slow = patience.turned_out(task)
-            code = STATUSES[type(slow)] if slow else _why_cancelled(context)
-            if slow is None:
+            error = patience.turned_out(task)
+            code = STATUSES[type(error)] if error else _why_cancelled(context)
+            if error is None:
                 raise
-            await _abort_at_last(context, slow, request_id)
-        except SeqserveError as error:
-            code = STATUSES[type(error)]
-            await _abort(context, error, request_id)
-        except grpc.aio.InternalError as error:
+        except SeqserveError as refusal:
+            error, code = refusal, STATUSES[type(refusal)]
+        except grpc.aio.InternalError as left:
             # Nothing can be said on this call any more: its caller has left, and that is not known here yet.
             code = _why_cancelled(context)
-            raise asyncio.CancelledError from error
-        except Exception as error:
-            if str(error) == NO_THREAD:
-                code = STATUSES[Overloaded]
+            raise asyncio.CancelledError from left
+        except Exception as fault:
+            if str(fault) == NO_THREAD:
+                error, code = _out_of_threads(), STATUSES[Overloaded]
                 log.error("no thread can be begun", method=method, request_id=request_id)
-                await _abort(context, _out_of_threads(), request_id)
-            code = grpc.StatusCode.INTERNAL
-            log.exception(
-                "a call failed in a way that was not foreseen", method=method, request_id=request_id
-            )
-            await _abort(context, _unforeseen(request_id), request_id)
+            else:
+                error, code = _unforeseen(request_id), grpc.StatusCode.INTERNAL
+                log.exception(
+                    "a call failed in a way that was not foreseen", method=method, request_id=request_id
+                )
         finally:
-            patience.end(task)
+            patience.answered(task, context)
             seconds = time.perf_counter() - started
             self._metrics.requests.labels(method, code.name).inc()
             self._metrics.request_seconds.labels(method).observe(seconds)
             _log_call(method, code, request_id, seconds)
+        return await _abort(context, error, request_id)
 
 
 DEADLINE_SLACK_S = 0.1
 """A caller's own clock ends its call first: the deadline travels rounded up, and counts from its arrival here."""
-
-LAST_WORD_S = 0.2
-"""How long a status may take to go out to somebody who does not read; it is on its way then."""
 
 NO_THREAD = "can't start new thread"
 """What Python says where the system, or a limit on it, gives no more."""
@@ -209,16 +208,11 @@ def _show(event: str, message: Any) -> None:
 
 
 async def _abort(context: Context, error: SeqserveError, request_id: str) -> Never:
+    """Behind what was written before, which may still lie there unread: it then takes until that is read."""
     status = to_status(error)
     metadata: Any = (*status.trailing_metadata, (REQUEST_ID, request_id))
-    await context.abort(status.code, status.details, metadata)
-
-
-async def _abort_at_last(context: Context, error: SeqserveError, request_id: str) -> Never:
-    """Abort where what was written before may still lie there unread: the status goes out behind it."""
     try:
-        async with asyncio.timeout(LAST_WORD_S):
-            await _abort(context, error, request_id)
+        await context.abort(status.code, status.details, metadata)
     except grpc.aio.AbortError:
         raise
     except Exception:  # its reader has left meanwhile; the call ends without one

@@ -30,7 +30,8 @@ class Visits:
 
     @contextmanager
     def visit(self, method: str, context: Context, *, streams: bool) -> Iterator["Visit"]:
-        """Unauthenticated, NotAllowed or QuotaExceeded where the caller may not come in."""
+        """Unauthenticated, NotAllowed, QuotaExceeded or Overloaded where the caller may not come in."""
+        self.patience.check(context)
         generation = self.door.generation
         caller = self.door.admit(method, context)
         account = None if method == MULTIPLEX else self.quotas.account(caller.owner, caller.roles)

@@ -42,6 +42,9 @@ class ServerSettings(Piece):
     """How long a stream may stand before its first message comes."""
     max_unread_s: float = Field(60.0, gt=0)
     """How long an answer may lie there unread before its call is ended; a session stays, and can be resumed."""
+    max_unread: int = Field(1000, ge=1)
+    """Answers that may lie unread for longer than a second, all connections together; past it, those on which eight or
+    more lie are refused further calls."""
     admin: bool = False
     """Whether callers who have the role admin may load and unload models."""
     unload_deadline_s: float = Field(300.0, ge=0)

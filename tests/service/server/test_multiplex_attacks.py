@@ -72,7 +72,7 @@ async def until_it_alone_waits(toys: Toys, owes: str) -> None:
     waiting = toys.server.visits.patience._waiting
 
     def are_waiting() -> list[tuple[str, str]]:
-        return [(getattr(task.get_coro(), "__qualname__", ""), owed) for task, (owed, _) in waiting.items()]
+        return [(getattr(task.get_coro(), "__qualname__", ""), owed) for task, (owed, *_) in waiting.items()]
 
     await until(lambda: are_waiting() == [("Carriage._answer", owes)])
 

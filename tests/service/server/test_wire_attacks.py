@@ -10,7 +10,7 @@ import resource
 import struct
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -234,7 +234,7 @@ def slow_callers(toys: Toys, owes: str) -> float:
 
 async def until_waiting(toys: Toys, owes: str) -> None:
     waiting = toys.server.visits.patience._waiting
-    await until(lambda: owes in [owed for owed, _ in waiting.values()])
+    await until(lambda: owes in [owed for owed, *_ in waiting.values()])
 
 
 async def until_empty(toys: Toys) -> None:
@@ -347,6 +347,69 @@ async def test_a_stream_that_nobody_reads_leaves_nothing_behind(
             await end(toys)
             await until_empty(toys)
         await until(lambda: statuses_kept() <= before)
+
+
+@pytest.mark.parametrize("method", ["Translate", "StreamTranslate"])
+async def test_who_lets_answers_lie_gets_no_more_of_them(tmp_path: Path, method: str) -> None:
+    """Nothing takes an answer back from gRPC, whose memory it fills; who reads what he has is served again."""
+    requests = {
+        "Translate": pb.TranslateRequest(model=model(), texts=["uno"]),
+        "StreamTranslate": pb.StreamTranslateRequest(model=model(), text="uno"),
+    }
+    asked = http2.message(requests[method].SerializeToString())
+    async with attacked(tmp_path, max_unread=10) as toys:
+        patience = toys.server.visits.patience
+        with await aside(lambda: Peer(toys.server.port, {http2.INITIAL_WINDOW: 0})) as peer:
+
+            def ask(*streams: int) -> None:
+                for stream in streams:
+                    peer.call(stream, f"/seqserve.v1.SequenceService/{method}")
+                    peer.send(http2.DATA, http2.END_STREAM, stream, asked)
+
+            first = range(1, 23, 2)
+            ask(*first)
+            await until(lambda: sum(patience._unread.values()) == len(first))
+            await patience.sweep()  # all of it may be on its way
+            ask(23)
+            await until(lambda: sum(patience._unread.values()) == len(first) + 1)
+            later(toys)
+            await patience.sweep()
+            ask(25)
+            refusal = await aside(lambda: peer.until(http2.HEADERS, holding=b"lie unread"))
+            assert refusal[1] == 25
+            assert await translate(toys, "tres") == ["three"]  # on a connection of somebody who reads
+            assert sum(patience._unread.values()) >= len(first) + 1
+            for stream in (*first, 23):
+                peer.send(http2.WINDOW_UPDATE, 0, stream, struct.pack(">I", 100_000))  # he reads
+            await until(lambda: not patience._unread)
+            await patience.sweep()
+            peer.send(http2.SETTINGS, 0, 0, struct.pack(">HI", http2.INITIAL_WINDOW, 100_000))
+            ask(27)
+            await aside(lambda: next(one for one in iter(peer.frame, None) if one[:2] == (http2.DATA, 27)))
+            await until(lambda: not patience._unread)
+        assert not len(patience)
+
+
+async def test_a_few_unread_answers_on_each_of_many_connections_refuse_nobody(tmp_path: Path) -> None:
+    asked = http2.message(pb.TranslateRequest(model=model(), texts=["uno"]).SerializeToString())
+    async with attacked(tmp_path, max_unread=3) as toys:
+        patience = toys.server.visits.patience
+        with ExitStack() as stack:
+            peers = [
+                stack.enter_context(await aside(lambda: Peer(toys.server.port, {http2.INITIAL_WINDOW: 0})))
+                for _ in range(4)
+            ]
+            for peer in peers:
+                peer.call(1, TRANSLATE)
+                peer.send(http2.DATA, http2.END_STREAM, 1, asked)
+            await until(lambda: sum(patience._unread.values()) == 4)
+            later(toys)
+            await patience.sweep()
+            peer.call(3, TRANSLATE)
+            peer.send(http2.DATA, http2.END_STREAM, 3, asked)
+            await until(lambda: sum(patience._unread.values()) == 5)
+            assert patience._too_many
+        await until(lambda: not patience._unread)  # they have hung up
 
 
 def statuses_kept() -> int:
