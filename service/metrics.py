@@ -114,6 +114,11 @@ class Metrics:
             registry=r,
         )
         self.calls_active = Gauge("seqserve_calls_active", "Requests that are under way.", registry=r)
+        self.answers_unread = Gauge(
+            "seqserve_answers_unread",
+            "Answers that gRPC holds and that nobody has read yet; one whose caller never reads lies until he is gone.",
+            registry=r,
+        )
         self.part_up = Gauge(
             "seqserve_part_up",
             "1 where a part of the server works, 0 where it does not; the rest serves on.",

@@ -135,6 +135,7 @@ class Server:
             Patience(settings.server, self.metrics),
         )
         self.metrics.calls_active.set_function(lambda: len(self._calls))
+        self.metrics.answers_unread.set_function(lambda: self.visits.patience.num_unread)
         count_from_zero(self.metrics)
         self._turned_away = TurnedAway(self.metrics, settings.server.max_pending_calls)
         self._tracing = Tracing.of(settings.trace)

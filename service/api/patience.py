@@ -60,6 +60,11 @@ class Patience:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    @property
+    def num_unread(self) -> int:
+        """Answers that lie there, on all connections."""
+        return self._unread.total()
+
     def check(self, context: Context) -> None:
         """Overloaded where too many answers lie unread, and several on the connection of a new call."""
         if self._too_many and (number := self._unread[context.peer()]) >= A_FEW:

@@ -368,25 +368,26 @@ async def test_who_lets_answers_lie_gets_no_more_of_them(tmp_path: Path, method:
 
             first = range(1, 23, 2)
             ask(*first)
-            await until(lambda: sum(patience._unread.values()) == len(first))
+            await until(lambda: patience.num_unread == len(first))
             await patience.sweep()  # all of it may be on its way
             ask(23)
-            await until(lambda: sum(patience._unread.values()) == len(first) + 1)
+            await until(lambda: patience.num_unread == len(first) + 1)
+            assert toys.server.metrics.registry.get_sample_value("seqserve_answers_unread") == len(first) + 1
             later(toys)
             await patience.sweep()
             ask(25)
             refusal = await aside(lambda: peer.until(http2.HEADERS, holding=b"lie unread"))
             assert refusal[1] == 25
             assert await translate(toys, "tres") == ["three"]  # on a connection of somebody who reads
-            assert sum(patience._unread.values()) >= len(first) + 1
+            assert patience.num_unread >= len(first) + 1
             for stream in (*first, 23):
                 peer.send(http2.WINDOW_UPDATE, 0, stream, struct.pack(">I", 100_000))  # he reads
-            await until(lambda: not patience._unread)
+            await until(lambda: not patience.num_unread)
             await patience.sweep()
             peer.send(http2.SETTINGS, 0, 0, struct.pack(">HI", http2.INITIAL_WINDOW, 100_000))
             ask(27)
             await aside(lambda: next(one for one in iter(peer.frame, None) if one[:2] == (http2.DATA, 27)))
-            await until(lambda: not patience._unread)
+            await until(lambda: not patience.num_unread)
         assert not len(patience)
 
 
@@ -402,14 +403,14 @@ async def test_a_few_unread_answers_on_each_of_many_connections_refuse_nobody(tm
             for peer in peers:
                 peer.call(1, TRANSLATE)
                 peer.send(http2.DATA, http2.END_STREAM, 1, asked)
-            await until(lambda: sum(patience._unread.values()) == 4)
+            await until(lambda: patience.num_unread == 4)
             later(toys)
             await patience.sweep()
             peer.call(3, TRANSLATE)
             peer.send(http2.DATA, http2.END_STREAM, 3, asked)
-            await until(lambda: sum(patience._unread.values()) == 5)
+            await until(lambda: patience.num_unread == 5)
             assert patience._too_many
-        await until(lambda: not patience._unread)  # they have hung up
+        await until(lambda: not patience.num_unread)  # they have hung up
 
 
 def statuses_kept() -> int:
